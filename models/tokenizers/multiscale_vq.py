@@ -1,0 +1,368 @@
+"""Multi-scale residual VQ image tokenizer (VAR, arXiv 2404.02905): images <-> tokens of K scales.
+
+Letters: B images, Z codebook channels, V codebook size, K scales, (H, W) the last grid.
+An image is the sum over scales of phi_k(upsample(codebook[tokens_k])): the *feature map* `f_hat` (B, Z, H, W).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..family import Family, FileFacts
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class MultiScaleVQConfig:
+    """Sizes of a tokenizer; every field except `norm_groups` can be read off the weights."""
+
+    vocab: int
+    dim: int
+    channels: int
+    channel_mult: tuple[int, ...] = (1, 1, 2, 2, 4)
+    res_blocks: int = 2
+    norm_groups: int = 32
+    phi_count: int = 4
+
+    @property
+    def factor(self) -> int:
+        """Image pixels per side of one position of the last grid."""
+        return 2 ** (len(self.channel_mult) - 1)
+
+
+def phi_index(scale: int, scales: int, phi_count: int) -> int:
+    """Which of `phi_count` shared convolutions refines scale `scale` of `scales`.
+
+    The one whose tick is nearest to k/(K-1), in float64: at K = 10 two scales lie exactly half-way between ticks, and
+    only this arithmetic picks the convolution the released weights were trained with.
+    """
+    if phi_count == 1:
+        return 0
+    margin = 1 / 3 / phi_count if phi_count == 4 else 1 / 2 / phi_count
+    width = (1 - margin - margin) / (phi_count - 1)
+    ticks = [margin + i * width for i in range(phi_count - 1)] + [1 - margin]
+    position = scale / max(scales - 1, 1)
+    return min(range(phi_count), key=lambda i: abs(ticks[i] - position))
+
+
+def resize_area(features: Tensor, grid: Grid) -> Tensor:
+    """(B, Z, H, W) -> (B, Z, h, w) by averaging over cells; identity when the size already fits."""
+    if tuple(features.shape[-2:]) == tuple(grid):
+        return features
+    return F.interpolate(features, size=grid, mode="area")
+
+
+class ResidualBlock(nn.Module):
+    """x' + conv(SiLU(norm(conv(SiLU(norm(x)))))), x' through a 1x1 convolution where the width changes."""
+
+    def __init__(self, width_in: int, width_out: int, groups: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.norm1 = ops.GroupNorm(groups, width_in, eps=1e-6, affine=True, **place)
+        self.conv1 = ops.Conv2d(width_in, width_out, 3, padding=1, **place)
+        self.norm2 = ops.GroupNorm(groups, width_out, eps=1e-6, affine=True, **place)
+        self.conv2 = ops.Conv2d(width_out, width_out, 3, padding=1, **place)
+        self.nin_shortcut = (
+            nn.Identity() if width_in == width_out else ops.Conv2d(width_in, width_out, 1, **place)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+class AttentionBlock(nn.Module):
+    """Single-head self-attention over all positions of the map."""
+
+    def __init__(self, width: int, groups: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.norm = ops.GroupNorm(groups, width, eps=1e-6, affine=True, **place)
+        self.qkv = ops.Conv2d(width, 3 * width, 1, **place)
+        self.proj_out = ops.Conv2d(width, width, 1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, 1, c, h * w).transpose(-1, -2).unbind(1)
+        out = F.scaled_dot_product_attention(q, k, v)  # (B, 1, HW, C), softmax over q.k / sqrt(C)
+        return x + self.proj_out(out.transpose(-1, -2).reshape(b, c, h, w))
+
+
+class Downsample(nn.Module):
+    """Half the size: pad right and bottom by one, then a stride-2 convolution without padding."""
+
+    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(width, width, 3, stride=2, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Twice the size: nearest neighbour, then a convolution."""
+
+    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(width, width, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Middle(nn.Module):
+    """Residual block, attention, residual block at the lowest resolution."""
+
+    def __init__(self, width: int, groups: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.block_1 = ResidualBlock(width, width, groups, ops, **place)
+        self.attn_1 = AttentionBlock(width, groups, ops, **place)
+        self.block_2 = ResidualBlock(width, width, groups, ops, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Level(nn.Module):
+    """Residual blocks of one resolution, with attention after each where `attention`, then a resize."""
+
+    def __init__(
+        self, widths: Sequence[int], groups: int, attention: bool, ops: Any, **place: Any
+    ) -> None:
+        super().__init__()
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.block = nn.ModuleList(ResidualBlock(a, b, groups, ops, **place) for a, b in pairs)
+        self.attn = nn.ModuleList(
+            AttentionBlock(b, groups, ops, **place) for _, b in pairs if attention
+        )
+        self.downsample: nn.Module | None = None
+        self.upsample: nn.Module | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, block in enumerate(self.block):
+            x = block(x)
+            if len(self.attn):
+                x = self.attn[i](x)
+        for resize in (self.downsample, self.upsample):
+            if resize is not None:
+                x = resize(x)
+        return x
+
+
+class Encoder(nn.Module):
+    """(B, 3, fH, fW) in [-1, 1] -> (B, Z, H, W), f the downsampling factor."""
+
+    def __init__(self, config: MultiScaleVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths = [config.channels * m for m in config.channel_mult]
+        groups, last = config.norm_groups, len(widths) - 1
+        self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
+        self.down = nn.ModuleList()
+        for i, width in enumerate(widths):
+            before = config.channels if i == 0 else widths[i - 1]
+            steps = [before] + [width] * config.res_blocks
+            level = Level(steps, groups, i == last, ops, **place)
+            if i < last:
+                level.downsample = Downsample(width, ops, **place)
+            self.down.append(level)
+        self.mid = Middle(widths[-1], groups, ops, **place)
+        self.norm_out = ops.GroupNorm(groups, widths[-1], eps=1e-6, affine=True, **place)
+        self.conv_out = ops.Conv2d(widths[-1], config.dim, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    """(B, Z, H, W) -> (B, 3, fH, fW), about [-1, 1], not clamped."""
+
+    def __init__(self, config: MultiScaleVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths = [config.channels * m for m in config.channel_mult]
+        groups, last = config.norm_groups, len(widths) - 1
+        self.conv_in = ops.Conv2d(config.dim, widths[-1], 3, padding=1, **place)
+        self.mid = Middle(widths[-1], groups, ops, **place)
+        self.up = nn.ModuleList()
+        for i, width in enumerate(widths):
+            before = widths[min(i + 1, last)]
+            steps = [before] + [width] * (config.res_blocks + 1)
+            level = Level(steps, groups, i == last, ops, **place)
+            if i > 0:
+                level.upsample = Upsample(width, ops, **place)
+            self.up.append(level)
+        self.norm_out = ops.GroupNorm(groups, widths[0], eps=1e-6, affine=True, **place)
+        self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Phi(nn.Module):
+    """The shared refining convolutions: phi(h) = h/2 + (conv3x3(h) + bias)/2."""
+
+    def __init__(self, count: int, dim: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.qresi_ls = nn.ModuleList(
+            ops.Conv2d(dim, dim, 3, padding=1, **place) for _ in range(count)
+        )
+
+    def forward(self, h: Tensor, scale: int, scales: int) -> Tensor:
+        conv = self.qresi_ls[phi_index(scale, scales, len(self.qresi_ls))]
+        return 0.5 * h + 0.5 * conv(h)
+
+
+class Quantizer(nn.Module):
+    """The codebook and the refining convolutions (keys `quantize.*` of the release)."""
+
+    def __init__(self, config: MultiScaleVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
+        self.quant_resi = Phi(config.phi_count, config.dim, ops, **place)
+
+    def codebook(self, device: torch.device) -> Tensor:
+        """The code vectors (V, Z), fp32 on `device`; through the layer, which knows where its weight is."""
+        return self.embedding(torch.arange(self.embedding.num_embeddings, device=device)).float()
+
+
+class MultiScaleVQ(nn.Module):
+    """The released tokenizer layout: `encoder`, `decoder`, `quantize`, and two 3x3 convolutions between them.
+
+    Args:
+        config: sizes.
+        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
+        dtype, device: of the weights. Features and code look-ups are fp32 whatever the weights' type.
+    """
+
+    def __init__(
+        self,
+        config: MultiScaleVQConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        place = {"dtype": dtype, "device": device}
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        self.encoder = Encoder(config, operations, **place)
+        self.decoder = Decoder(config, operations, **place)
+        self.quantize = Quantizer(config, operations, **place)
+        self.quant_conv = operations.Conv2d(config.dim, config.dim, 3, padding=1, **place)
+        self.post_quant_conv = operations.Conv2d(config.dim, config.dim, 3, padding=1, **place)
+
+    # --- tokens -> image -------------------------------------------------------------------------------------------
+
+    def empty_features(self, batch: int, grids: Sequence[Grid], device: torch.device) -> Tensor:
+        """The feature map before any scale: zeros (B, Z, H, W), fp32."""
+        return torch.zeros(batch, self.config.dim, *grids[-1], device=device)
+
+    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Code vectors of tokens (B, h*w), row-major, as a map (B, Z, h, w), fp32."""
+        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
+        return codes.transpose(1, 2).unflatten(2, grid)
+
+    def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor:
+        """What scale `scale` adds to the feature map: phi(bicubic(codes)), (B, Z, h, w) -> (B, Z, H, W)."""
+        if scale < len(grids) - 1:
+            codes = F.interpolate(codes, size=grids[-1], mode="bicubic")
+        return self.quantize.quant_resi(codes, scale, len(grids))
+
+    def next_input(self, features: Tensor, grid: Grid) -> Tensor:
+        """The accumulated feature map at the next grid, (B, Z, h, w)."""
+        return resize_area(features, grid)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Feature map (B, Z, H, W) -> image (B, 3, fH, fW) in [-1, 1], fp32."""
+        return self.decode_raw(features).clamp(-1, 1)
+
+    def decode_raw(self, features: Tensor) -> Tensor:
+        """`decode` without the clamp, for training."""
+        return self.decoder(self.post_quant_conv(features.to(self.compute_dtype))).float()
+
+    # --- image -> tokens -------------------------------------------------------------------------------------------
+
+    def encode_features(self, image: Tensor) -> Tensor:
+        """Image (B, 3, fH, fW) in [-1, 1] -> unquantised features (B, Z, H, W), fp32."""
+        return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
+
+    def nearest_code(self, features: Tensor) -> Tensor:
+        """Index of the nearest code (Euclidean) at every position, (B, Z, h, w) -> (B, h*w)."""
+        flat = features.flatten(2).transpose(1, 2)  # (B, T, Z)
+        codes = self.quantize.codebook(features.device)
+        distance = codes.square().sum(1) - 2 * flat @ codes.T  # + ||z||^2, the same for every code
+        return distance.argmin(-1)
+
+    def quantise(self, features: Tensor, grids: Sequence[Grid]) -> tuple[list[Tensor], Tensor]:
+        """Residual quantisation, coarse to fine: tokens (B, h*w) per scale, and the feature map they sum to."""
+        rest, total, tokens = features, torch.zeros_like(features), []
+        for scale, grid in enumerate(grids):
+            tokens.append(self.nearest_code(resize_area(rest, grid)))
+            step = self.refine(self.lookup(tokens[-1], grid), scale, grids)
+            total, rest = total + step, rest - step
+        return tokens, total
+
+    def encode(self, image: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
+        """Image (B, 3, fH, fW) in [-1, 1] -> tokens (B, h*w) of every scale."""
+        return self.quantise(self.encode_features(image), grids)[0]
+
+    def teacher_inputs(self, tokens: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
+        """What a transformer is fed for steps 1..K-1 when the tokens are known: (B, L-1, Z)."""
+        features = self.empty_features(tokens[0].shape[0], grids, tokens[0].device)
+        inputs = []
+        for scale, following in enumerate(grids[1:]):
+            codes = self.lookup(tokens[scale], grids[scale])
+            features = features + self.refine(codes, scale, grids)
+            inputs.append(self.next_input(features, following).flatten(2).transpose(1, 2))
+        return torch.cat(inputs, dim=1)
+
+
+def config_from_file(facts: FileFacts) -> MultiScaleVQConfig:
+    """Sizes from shapes; the number of norm groups leaves no trace in them and comes from the metadata (default 32)."""
+    shapes = facts.shapes
+    levels = 1 + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.down."))
+    channels = shapes["encoder.conv_in.weight"][0]
+    widths = [shapes[f"encoder.down.{level}.block.0.conv2.weight"][0] for level in range(levels)]
+    blocks = {key.split(".")[4] for key in shapes if key.startswith("encoder.down.0.block.")}
+    vocab, dim = shapes["quantize.embedding.weight"]
+    return MultiScaleVQConfig(
+        vocab=vocab,
+        dim=dim,
+        channels=channels,
+        channel_mult=tuple(width // channels for width in widths),
+        res_blocks=len(blocks),
+        norm_groups=int(facts.metadata.get("norm_groups", 32)),
+        phi_count=len(
+            [
+                key
+                for key in shapes
+                if re.fullmatch(r"quantize\.quant_resi\.qresi_ls\.\d+\.bias", key)
+            ]
+        ),
+    )
+
+
+FAMILY = Family(
+    name="multiscale_vq",
+    title="VAR image tokenizer",
+    part="tokenizer",
+    required=(
+        "quantize.quant_resi.qresi_ls.0.weight",
+        "quantize.embedding.weight",
+        "encoder.conv_in.weight",
+        "encoder.down.0.block.0.conv2.weight",
+        "decoder.conv_out.weight",
+    ),
+    config=config_from_file,
+    build=MultiScaleVQ,
+    ignored=r"quantize\.ema_vocab_hit_SV",
+)

@@ -1,0 +1,362 @@
+"""VAR: class-conditional next-scale prediction (arXiv 2404.02905), layout of the released checkpoints.
+
+Letters: B images, R branches (rows = R*B, branch by branch), N blocks, C width, H heads, d head width, K scales,
+T tokens of a scale, L tokens of all scales, V vocabulary, Z codebook channels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .family import Defaults, Family, FileFacts
+from .parts.cache import KVCache
+from .parts.cast import cast_like
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class VARConfig:
+    """Sizes of a network, all recovered from the file's keys and shapes."""
+
+    depth: int
+    width: int
+    heads: int
+    vocab: int
+    dim: int
+    classes: int
+    sides: tuple[int, ...]
+    ffn: int
+    shared_adaln: bool = False
+    qk_norm: bool = True
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """(h, w) of every scale."""
+        return tuple((side, side) for side in self.sides)
+
+    @property
+    def length(self) -> int:
+        """Tokens of all scales."""
+        return sum(side * side for side in self.sides)
+
+
+class Attention(nn.Module):
+    """Self-attention over everything cached; with qk-norm the softmax scale is learnt per head."""
+
+    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.scale = 1.0 if config.qk_norm else 0.25 / math.sqrt(width // config.heads)
+        self.scale_mul_1H11 = (
+            nn.Parameter(torch.empty(1, config.heads, 1, 1, **place)) if config.qk_norm else None
+        )
+        self.q_bias = nn.Parameter(torch.empty(width, **place))
+        self.v_bias = nn.Parameter(torch.empty(width, **place))
+        self.register_buffer("zero_k_bias", torch.zeros(width, **place))
+        self.mat_qkv = ops.Linear(width, 3 * width, bias=False, **place)
+        self.proj = ops.Linear(width, width, **place)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (rows, T, C) -> q, k, v (rows, H, T, d); q and k normalised in fp32."""
+        bias = torch.cat([self.q_bias, self.zero_k_bias.to(self.q_bias.device), self.v_bias])
+        qkv = self.mat_qkv(x) + cast_like(bias, x)
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if self.scale_mul_1H11 is not None:
+            scale = self.scale_mul_1H11.to(x.device, torch.float32).clamp_max(math.log(100)).exp()
+            q = (F.normalize(q.float(), dim=-1) * scale).to(x.dtype)
+            k = F.normalize(k.float(), dim=-1).to(x.dtype)
+        return q, k, v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Softmax attention and output projection, -> (rows, T, C)."""
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale)
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU (tanh approximation), linear."""
+
+    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.fc1 = ops.Linear(config.width, config.ffn, **place)
+        self.fc2 = ops.Linear(config.ffn, config.width, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+def _norm(x: Tensor) -> Tensor:
+    """LayerNorm without parameters, eps 1e-6."""
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each modulated by the condition (adaLN)."""
+
+    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.attn = Attention(config, ops, **place)
+        self.ffn = FeedForward(config, ops, **place)
+        if config.shared_adaln:
+            self.ada_gss = nn.Parameter(torch.empty(1, 1, 6, config.width, **place))
+        else:
+            self.ada_lin = nn.Sequential(
+                nn.SiLU(), ops.Linear(config.width, 6 * config.width, **place)
+            )
+
+    def modulation(self, condition: Tensor, shared: Tensor | None) -> Tensor:
+        """(rows, 1, 6, C) fp32, in the order gamma1, gamma2, scale1, scale2, shift1, shift2."""
+        if shared is not None:
+            return cast_like(self.ada_gss, shared) + shared
+        return self.ada_lin(condition).float().unflatten(-1, (1, 6, -1))
+
+    def forward(
+        self, x: Tensor, modulation: Tensor, cache: "LayerCache", dtype: torch.dtype
+    ) -> Tensor:
+        """x (rows, T, C), fp32: the residual stream keeps its precision whatever the weights' type."""
+        gamma1, gamma2, scale1, scale2, shift1, shift2 = modulation.unbind(2)
+        q, k, v = self.attn.project((_norm(x) * (1 + scale1) + shift1).to(dtype))
+        keys, values, mask = cache(k, v)
+        x = x + gamma1 * self.attn.attend(q, keys, values, mask).float()
+        return x + gamma2 * self.ffn((_norm(x) * (1 + scale2) + shift2).to(dtype)).float()
+
+
+class LayerCache:
+    """What one layer sees: the run's cache while generating, itself under a mask while training."""
+
+    def __init__(self, cache: KVCache | None, layer: int, mask: Tensor | None = None) -> None:
+        self.cache, self.layer, self.mask = cache, layer, mask
+
+    def __call__(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        if self.cache is None:
+            return k, v, self.mask
+        return *self.cache.append(self.layer, k, v), None
+
+
+class Head(nn.Module):
+    """The condition's scale and shift for the last norm, in that order."""
+
+    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return self.ada_lin(condition).float().unflatten(-1, (1, 2, -1))  # (rows, 1, 2, C)
+
+
+@dataclass
+class VARState:
+    """One run: what depends on the condition alone, computed once, and the cache."""
+
+    first: Tensor  # (rows, T_0, C) input of scale 0
+    positions: Tensor  # (1, L, C)
+    modulations: list[Tensor]  # N x (rows, 1, 6, C)
+    head: Tensor  # (rows, 1, 2, C)
+    cache: KVCache
+
+
+class VAR(nn.Module):
+    """The transformer. Implements the scale-wise protocol: `begin`, then `step` for k = 0..K-1.
+
+    Args:
+        config: sizes.
+        operations: where layers come from (`torch.nn` or a host's).
+        dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
+    """
+
+    def __init__(
+        self,
+        config: VARConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        place = {"dtype": dtype, "device": device}
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        width = config.width
+        self.pos_start = nn.Parameter(torch.empty(1, config.sides[0] ** 2, width, **place))
+        self.pos_1LC = nn.Parameter(torch.empty(1, config.length, width, **place))
+        self.register_buffer("lvl_1L", level_index(config.sides), persistent=True)
+        self.word_embed = operations.Linear(config.dim, width, **place)
+        self.class_emb = operations.Embedding(config.classes + 1, width, **place)
+        self.lvl_embed = operations.Embedding(len(config.sides), width, **place)
+        if config.shared_adaln:
+            self.shared_ada_lin = nn.Sequential(
+                nn.SiLU(), operations.Linear(width, 6 * width, **place)
+            )
+        self.blocks = nn.ModuleList(Block(config, operations, **place) for _ in range(config.depth))
+        self.head_nm = Head(config, operations, **place)
+        self.head = operations.Linear(width, config.vocab, **place)
+
+    # --- the scale-wise protocol -----------------------------------------------------------------------------------
+
+    def null_condition(self, batch: int) -> Tensor:
+        """Labels of the unconditional branch: the class after the last."""
+        return torch.full((batch,), self.config.classes, dtype=torch.long)
+
+    def cache_bytes(self, rows: int) -> int:
+        """Memory of the key/value cache for `rows` = branches x batch."""
+        c = self.config
+        itemsize = self.compute_dtype.itemsize
+        return KVCache.bytes(c.depth, rows, c.heads, c.length, c.width // c.heads, itemsize)
+
+    def begin(self, branches: Sequence[Tensor], device: torch.device) -> VARState:
+        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute."""
+        c = self.config
+        condition, positions = self._embed(torch.cat(list(branches)).to(device))
+        first = condition[:, None] + self.pos_start.to(device).float()
+        cache = KVCache(
+            c.depth,
+            condition.shape[0],
+            c.heads,
+            c.length,
+            c.width // c.heads,
+            self.compute_dtype,
+            device,
+        )
+        modulations, head = self._modulate(condition)
+        return VARState(first + positions[:, : first.shape[1]], positions, modulations, head, cache)
+
+    def step(self, state: VARState, scale: int, maps: Tensor | None, rows: int) -> Tensor:
+        """Raw logits (rows, T, V), fp32, of the first `rows` rows.
+
+        `maps` (B, Z, h, w): the accumulated feature map at this grid; None at scale 0.
+        """
+        if maps is None:
+            x = state.first[:rows]
+        else:
+            x = self._embed_maps(maps, state.positions, state.cache.filled, rows)
+        for i, block in enumerate(self.blocks):
+            x = block(
+                x, state.modulations[i][:rows], LayerCache(state.cache, i), self.compute_dtype
+            )
+        state.cache.advance(x.shape[1])
+        return self._logits(x, state.head[:rows])
+
+    # --- the whole sequence at once, for training ------------------------------------------------------------------
+
+    def forward(self, labels: Tensor, inputs: Tensor) -> Tensor:
+        """Teacher-forced logits (B, L, V): labels (B,), inputs (B, L-1, Z) from `MultiScaleVQ.teacher_inputs`."""
+        condition, positions = self._embed(labels)
+        words = self.word_embed(inputs.to(self.compute_dtype)).float()
+        first = condition[:, None] + self.pos_start.float()
+        x = torch.cat([first, words], dim=1) + positions
+        level = self.lvl_1L.to(x.device)
+        mask = level[0, :, None] >= level[0, None, :]  # a scale sees itself and those before it
+        modulations, head = self._modulate(condition)
+        for i, block in enumerate(self.blocks):
+            x = block(x, modulations[i], LayerCache(None, i, mask), self.compute_dtype)
+        return self._logits(x, head)
+
+    # --- pieces ----------------------------------------------------------------------------------------------------
+
+    def _embed(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Condition (rows, C) and position + level embeddings (1, L, C), fp32."""
+        condition = self.class_emb(labels).float()
+        levels = self.lvl_embed(self.lvl_1L.to(labels.device)).float()
+        return condition, levels + self.pos_1LC.to(labels.device).float()
+
+    def _embed_maps(self, maps: Tensor, positions: Tensor, start: int, rows: int) -> Tensor:
+        words = maps.flatten(2).transpose(1, 2).to(self.compute_dtype)  # (B, T, Z)
+        x = self.word_embed(words).float() + positions[:, start : start + words.shape[1]]
+        return x.repeat(rows // x.shape[0], 1, 1)
+
+    def _modulate(self, condition: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Every block's modulation and the head's: they depend on the condition alone."""
+        c = condition.to(self.compute_dtype)
+        shared = None
+        if self.config.shared_adaln:
+            shared = self.shared_ada_lin(c).float().unflatten(-1, (1, 6, -1))
+        return [block.modulation(c, shared) for block in self.blocks], self.head_nm(c)
+
+    def _logits(self, x: Tensor, head: Tensor) -> Tensor:
+        scale, shift = head.unbind(2)
+        return self.head((_norm(x) * (1 + scale) + shift).to(self.compute_dtype)).float()
+
+
+def level_index(sides: Sequence[int]) -> Tensor:
+    """Scale of every token, (1, L)."""
+    return torch.tensor([[k for k, side in enumerate(sides) for _ in range(side * side)]])
+
+
+# Releases whose conversions may have lost the `lvl_1L` buffer: (L, K) -> sides.
+KNOWN_SIDES = {
+    (680, 10): (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
+    (2240, 10): (1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
+    (9451, 14): (1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64),
+}
+
+
+def _sides(facts: FileFacts) -> tuple[int, ...]:
+    length, scales = facts.shapes["pos_1LC"][1], facts.shapes["lvl_embed.weight"][0]
+    if "lvl_1L" not in facts.buffers:
+        if (length, scales) not in KNOWN_SIDES:
+            raise ValueError(
+                f"the scale list is not in the file (no lvl_1L) and {length} tokens over {scales} scales"
+                " is not a released size"
+            )
+        return KNOWN_SIDES[length, scales]
+    counts = torch.bincount(facts.buffers["lvl_1L"].flatten(), minlength=scales).tolist()
+    sides = tuple(math.isqrt(count) for count in counts)
+    if [side * side for side in sides] != counts or sum(counts) != length:
+        raise ValueError(f"lvl_1L does not describe {scales} square scales: {counts} tokens")
+    return sides
+
+
+def config_from_file(facts: FileFacts) -> VARConfig:
+    """Everything the network needs to know, from key names, shapes and the level buffer."""
+    shapes = facts.shapes
+    width, dim = shapes["word_embed.weight"]
+    depth = len({key.split(".")[1] for key in shapes if key.startswith("blocks.")})
+    scale_mul = shapes.get("blocks.0.attn.scale_mul_1H11")
+    return VARConfig(
+        depth=depth,
+        width=width,
+        heads=scale_mul[1] if scale_mul else depth,  # released rule where the file does not say
+        vocab=shapes["head.weight"][0],
+        dim=dim,
+        classes=shapes["class_emb.weight"][0] - 1,
+        sides=_sides(facts),
+        ffn=shapes["blocks.0.ffn.fc1.weight"][0],
+        shared_adaln="shared_ada_lin.1.weight" in shapes,
+        qk_norm=scale_mul is not None,
+    )
+
+
+FAMILY = Family(
+    name="var",
+    title="VAR",
+    part="transformer",
+    required=(
+        "class_emb.weight",
+        "word_embed.weight",
+        "pos_1LC",
+        "blocks.0.attn.mat_qkv.weight",
+        "head_nm.ada_lin.1.weight",
+        "head.weight",
+        "lvl_embed.weight",
+        "blocks.0.ffn.fc1.weight",
+    ),
+    banned=("cond_proj.", "noise.", "text_", "blocks.0.cross_attn."),
+    config=config_from_file,
+    build=VAR,
+    ignored=r"attn_bias_for_masking",
+    absent=r"lvl_1L|blocks\.\d+\.attn\.zero_k_bias",
+    conditioning="class",
+    kind="scale",
+    tokenizer="multiscale_vq",
+    defaults=Defaults(scale=5.0, schedule="linear ramp", top_k=900, top_p=0.95),
+)
