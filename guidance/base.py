@@ -1,0 +1,132 @@
+"""The guidance contract: what a method is given, what it may declare, what it returns.
+
+Letters: B images, T tokens of the step, V vocabulary; logits are raw, fp32, (B, T, V), and read-only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from .record import NULL_RECORDER, Recorder
+from .schedule import Schedule
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known before a run starts.
+
+    Attributes:
+        kind: "scale" (next-scale prediction) or "token" (next-token prediction).
+        grids: (h, w) of every step.
+        causal: whether a cache carries a branch's past, so that it must be computed at every step up to its last use.
+        published: the family's own schedule, for guidances that leave the choice to the model.
+    """
+
+    kind: Literal["scale", "token"]
+    grids: tuple[Grid, ...]
+    causal: bool = True
+    published: Schedule = Schedule()
+
+    @property
+    def count(self) -> int:
+        """Number of steps."""
+        return len(self.grids)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, read-only."""
+
+    index: int
+    count: int
+    grid: Grid
+    recorder: Recorder = NULL_RECORDER
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What travels along the chain: the pair of branch logits, then, after a combining link, guided logits."""
+
+    cond: Tensor
+    uncond: Tensor | None = None
+    guided: Tensor | None = None
+
+    @property
+    def nudge(self) -> Tensor:
+        """G = c - u, of the branches as they stand."""
+        if self.uncond is None:
+            raise RuntimeError("the unconditional branch was not computed at this step")
+        return self.cond - self.uncond
+
+    @property
+    def result(self) -> Tensor:
+        """The guided logits; the conditional ones while no link has combined the branches."""
+        return self.cond if self.guided is None else self.guided
+
+    def combine(self, term: Tensor) -> "Signal":
+        """Add gamma * D on top of u (first combining link) or of what earlier links made."""
+        base = self.uncond if self.guided is None else self.guided
+        return replace(self, guided=base + term)
+
+    def refine(self, change: Callable[[Tensor, str], Tensor]) -> "Signal":
+        """Transform the signal where it stands: guided logits if there are any, else every branch.
+
+        `change` receives the logits and the name of what they are: "guided", "cond" or "uncond".
+        """
+        if self.guided is not None:
+            return replace(self, guided=change(self.guided, "guided"))
+        uncond = None if self.uncond is None else change(self.uncond, "uncond")
+        return Signal(change(self.cond, "cond"), uncond)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """How a field of a guidance is shown: limits, step and a tooltip that says what too little and too much do."""
+
+    tooltip: str
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    options: tuple[str, ...] = ()
+    advanced: bool = False
+
+
+def parameter(default: Any, tooltip: str, **limits: Any) -> Any:
+    """A dataclass field with its `Parameter` in the metadata."""
+    return field(default=default, metadata={"parameter": Parameter(tooltip, **limits)})
+
+
+class Guidance:
+    """A method: a frozen dataclass of settings. Everything that changes during a run lives in `begin`'s result."""
+
+    name: ClassVar[str]
+    node_id: ClassVar[str]  # permanent: saved workflows name it
+    title: ClassVar[str]
+    summary: ClassVar[str]  # one plain sentence for the node
+    aliases: ClassVar[tuple[str, ...]] = ()  # further words to find the node by
+    combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
+    remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
+
+    def refuse(self, run: Run) -> str | None:
+        """Why this method cannot act on such a run, or None."""
+        return None
+
+    def active(self, index: int, run: Run) -> bool:
+        """Whether the link does anything at this step."""
+        return True
+
+    def is_conditional(self, index: int, run: Run) -> bool:
+        """Whether the link alone would give the conditional logits unchanged at this step."""
+        return False
+
+    def begin(self, run: Run) -> Any:
+        """State of one run."""
+        return None
+
+    def apply(self, step: Step, signal: Signal, run: Run, state: Any) -> Signal:
+        """The signal after this link; inputs are never written to."""
+        raise NotImplementedError

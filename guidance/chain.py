@@ -1,0 +1,73 @@
+"""A chain of guidances: application order, which branches each step needs, and the state of one run.
+
+no combining link active:  guided = c, and u is not computed
+otherwise:                 guided = u + sum_i gamma_i,k D_i, refined where a refining link stands
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from .base import Guidance, Run, Signal, Step
+from .record import NULL_RECORDER, Recorder
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Any number of links, applied in order."""
+
+    links: tuple[Guidance, ...] = ()
+
+    def check(self, run: Run) -> None:
+        """Raise ValueError naming the first link that cannot act on such a run."""
+        for place, link in enumerate(self.links, start=1):
+            reason = link.refuse(run)
+            if reason:
+                raise ValueError(f"guidance {place} of {len(self.links)} ({link.name}): {reason}")
+
+    def combining(self, index: int, run: Run) -> tuple[Guidance, ...]:
+        """The combining links that change something at this step.
+
+        A link that alone would give the conditional logits back is not one, unless another one acts beside it.
+        """
+        links = tuple(link for link in self.links if link.combines and link.active(index, run))
+        if all(link.is_conditional(index, run) for link in links):
+            # One such link gives c exactly; several would add up to c + G, which is not "no guidance".
+            return () if len(links) == 1 else links
+        return links
+
+    def needs_uncond(self, run: Run) -> tuple[bool, ...]:
+        """Per step: whether the unconditional branch must be computed (its last use closes a causal cache)."""
+        uses = [bool(self.combining(k, run)) for k in range(run.count)]
+        if any(link.remembers for link in self.links):
+            uses = [use or (k + 1 < run.count and uses[k + 1]) for k, use in enumerate(uses)]
+        if run.causal and any(uses):
+            last = max(k for k, use in enumerate(uses) if use)
+            uses = [k <= last for k in range(run.count)]
+        return tuple(uses)
+
+    def begin(self, run: Run, recorder: Recorder = NULL_RECORDER) -> "ChainRun":
+        """Check the chain against the run and start it."""
+        self.check(run)
+        return ChainRun(self, run, recorder, tuple(link.begin(run) for link in self.links))
+
+
+@dataclass(frozen=True)
+class ChainRun:
+    """One run of a chain; the links' states die with it."""
+
+    chain: Chain
+    run: Run
+    recorder: Recorder
+    states: tuple[Any, ...]
+
+    def apply(self, index: int, cond: Tensor, uncond: Tensor | None) -> Tensor:
+        """Guided logits (B, T, V) of step `index` from the raw branches."""
+        step = Step(index, self.run.count, self.run.grids[index], self.recorder)
+        combining = self.chain.combining(index, self.run)
+        signal = Signal(cond, uncond)
+        for link, state in zip(self.chain.links, self.states, strict=True):
+            if link in combining or (not link.combines and link.active(index, self.run)):
+                signal = link.apply(step, signal, self.run, state)
+        return signal.result

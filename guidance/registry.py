@@ -1,0 +1,6 @@
+"""Every guidance method, one line each; nodes, help pages and laws are derived from this list."""
+
+from .base import Guidance
+from .cfg import CFG
+
+METHODS: dict[str, type[Guidance]] = {method.name: method for method in (CFG,)}

@@ -1,0 +1,74 @@
+"""How the strength of a guidance changes over a run: one implementation for every method and family.
+
+A schedule turns (step k of K) into a strength that lies between `rest` (the method does nothing) and `full`:
+    strength_k = rest + (full - rest) * r_k
+For classifier-free guidance rest = 1 and full = scale; for a term that is simply added, rest = 0.
+"""
+
+import math
+from dataclasses import dataclass
+
+KINDS = ("constant", "linear ramp", "cosine power", "linear decay", "list")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Strength over the steps of a run.
+
+    Attributes:
+        kind: constant (r = 1); linear ramp k/(K-1) (VAR); cosine power (1 - cos((k/K)^power pi))/2 (AliTok, RAR,
+            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step).
+        start, end: share of the run (0-1, both ends included) outside which the guidance is off.
+        power: exponent of cosine power, > 0.
+        values: strengths of `list`.
+
+    Raises:
+        ValueError: unknown kind, start after end, or a power that is not positive.
+    """
+
+    kind: str = "constant"
+    start: float = 0.0
+    end: float = 1.0
+    power: float = 1.0
+    values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown schedule '{self.kind}'; there are: {', '.join(KINDS)}")
+        if not 0 <= self.start <= self.end <= 1:
+            raise ValueError(
+                f"start {self.start} and end {self.end} must satisfy 0 <= start <= end <= 1"
+            )
+        if not self.power > 0:
+            raise ValueError(f"the power of a cosine schedule must be positive, not {self.power}")
+        if self.kind == "list" and not self.values:
+            raise ValueError("schedule 'list' needs one number per step, for example: 1, 2, 3")
+        if not all(math.isfinite(value) for value in self.values):
+            raise ValueError("the list of a schedule holds a number that is not finite")
+
+    def check(self, count: int) -> None:
+        """Raise ValueError when the schedule does not fit a run of `count` steps."""
+        if self.kind == "list" and len(self.values) != count:
+            raise ValueError(
+                f"the schedule lists {len(self.values)} numbers, but this model takes {count} steps:"
+                f" give {count} numbers"
+            )
+
+    def rate(self, index: int, count: int) -> float:
+        """r_k of the named shapes, 0-1."""
+        if self.kind == "linear ramp":
+            return index / (count - 1) if count > 1 else 1.0
+        if self.kind == "cosine power":
+            return 0.5 * (1 - math.cos((index / count) ** self.power * math.pi))
+        if self.kind == "linear decay":
+            return 1 - index / count
+        return 1.0
+
+    def strength(self, index: int, count: int, full: float, rest: float) -> float | None:
+        """Strength at step `index` of `count`, or None where the guidance is off."""
+        position = index / (count - 1) if count > 1 else 0.0
+        if not self.start <= position <= self.end:
+            return None
+        if self.kind == "list":
+            return self.values[index]
+        return rest + (full - rest) * self.rate(index, count)
