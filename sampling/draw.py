@@ -1,0 +1,141 @@
+"""From guided logits to tokens: filters, and one random stream per image.
+
+Order: temperature, top-k, top-p, min-p, then one draw per position by inverse CDF. All after the whole guidance chain.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which tokens may be drawn.
+
+    Attributes:
+        temperature: logits are divided by it; 0 = always the likeliest token (greedy).
+        top_k: keep the k largest logits and all ties with the k-th; 0 = all.
+        top_p: keep the smallest set of likeliest tokens whose probability reaches p (the one that crosses included); 1 or 0 = all.
+        min_p: drop tokens less likely than min_p x the likeliest; 0 = none.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
+            raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be 0 (off) or more, not {self.top_k}")
+        if not (0 <= self.top_p <= 1 and 0 <= self.min_p <= 1):
+            raise ValueError(f"top_p {self.top_p} and min_p {self.min_p} must lie between 0 and 1")
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Filtered copy of logits (..., V): -inf where a token is removed. Temperature 0 is not applied here."""
+        if self.temperature not in (0.0, 1.0):
+            logits = logits / self.temperature
+        if 0 < self.top_k < logits.shape[-1]:
+            logits = keep_top_k(logits, self.top_k)
+        if 0 < self.top_p < 1:
+            logits = keep_top_p(logits, self.top_p)
+        if self.min_p > 0:
+            floor = logits.amax(-1, keepdim=True) + math.log(self.min_p)
+            logits = logits.masked_fill(logits < floor, -math.inf)
+        return logits
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Remove everything strictly below the k-th largest logit; ties with it stay."""
+    threshold = logits.topk(k, dim=-1).values[..., -1:]
+    return logits.masked_fill(logits < threshold, -math.inf)
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Remove the least likely tokens whose cumulative probability is <= 1 - p; the likeliest always stays."""
+    ascending, order = logits.sort(dim=-1, descending=False)
+    removed = ascending.softmax(-1).cumsum(-1) <= 1 - p
+    removed[..., -1] = False
+    return logits.masked_fill(removed.scatter(-1, order, removed), -math.inf)
+
+
+def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens (...) drawn from softmax(logits (..., V)) with one uniform number in [0, 1) each."""
+    cdf = logits.softmax(-1).cumsum(-1)
+    total = cdf[..., -1]
+    # Rounding may lift u * total to total, where no token is; the number just below it is the last possible token.
+    level = torch.minimum(uniforms * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cdf, level[..., None], right=True)[..., 0]
+
+
+def smooth_codes(logits: Tensor, exponentials: Tensor, codebook: Tensor, position: float) -> Tensor:
+    """VAR's `more_smooth`: mixtures of code vectors (B, T, Z) instead of drawn ones (Gumbel-softmax).
+
+    softmax((logits (1 + r) + g) / tau) @ codebook, g = -log(Exp(1) draws), tau = max(0.27 (1 - 0.95 r), 0.005).
+    `logits` (B, T, V) already filtered, `position` r = k/(K-1).
+    """
+    tau = max(0.27 * (1 - position * 0.95), 0.005)
+    return gumbel_softmax(logits, exponentials, 1 + position, tau) @ codebook
+
+
+def gumbel_softmax(logits: Tensor, exponentials: Tensor, sharpness: float, tau: float) -> Tensor:
+    """softmax((logits * sharpness - log E) / tau) for E ~ Exp(1), all (..., V)."""
+    return ((logits * sharpness - exponentials.log()) / tau).softmax(-1)
+
+
+class Streams:
+    """One CPU generator per image, seeded from (seed, image index): image i of a batch equals image i alone."""
+
+    def __init__(self, seed: int, batch: int, first: int = 0) -> None:
+        self.generators = [
+            torch.Generator().manual_seed(_mix(seed, first + image)) for image in range(batch)
+        ]
+
+    def uniforms(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """(B, *shape) numbers in [0, 1)."""
+        return self._stack(
+            [torch.rand(shape, generator=generator) for generator in self.generators], device
+        )
+
+    def exponentials(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """(B, *shape) draws from Exp(1)."""
+        draws = [torch.empty(shape).exponential_(generator=g) for g in self.generators]
+        return self._stack(draws, device)
+
+    @staticmethod
+    def _stack(draws: list[Tensor], device: torch.device) -> Tensor:
+        return torch.stack(draws).to(device, non_blocking=True)
+
+
+def _mix(seed: int, image: int) -> int:
+    """A 63-bit generator seed from two integers (splitmix64), so that neighbouring seeds share no images."""
+    x = (seed * 0x9E3779B97F4A7C15 + image * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & _MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    return (x ^ (x >> 31)) >> 1
+
+
+class Drawer(Protocol):
+    """Turns guided logits (B, T, V) into tokens (B, T)."""
+
+    def __call__(self, logits: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class StreamDrawer:
+    """The ordinary drawer: filters, then one uniform number of the image's own stream per position."""
+
+    filters: Filters
+    streams: Streams
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        if self.filters.temperature == 0:
+            return logits.argmax(-1)
+        uniforms = self.streams.uniforms(tuple(logits.shape[1:-1]), logits.device)
+        return inverse_cdf(self.filters.apply(logits), uniforms)

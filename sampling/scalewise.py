@@ -1,0 +1,136 @@
+"""The scale-wise loop: K steps, each predicting all tokens of one grid, coarse to fine.
+
+plan -> forward -> guide -> draw -> accumulate -> report
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..guidance.base import Run
+from ..guidance.chain import Chain
+from ..guidance.record import NULL_RECORDER, Recorder
+from .draw import Drawer
+from .edit import KeptTokens
+
+Grid = tuple[int, int]
+
+
+class ScaleTransformer(Protocol):
+    """What the loop needs of a network."""
+
+    def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
+
+    def step(self, state: Any, scale: int, maps: Tensor | None, rows: int) -> Tensor: ...
+
+
+class ScaleCodec(Protocol):
+    """What the loop needs of an image tokenizer."""
+
+    def empty_features(self, batch: int, grids: Sequence[Grid], device: torch.device) -> Tensor: ...
+
+    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor: ...
+
+    def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor: ...
+
+    def next_input(self, features: Tensor, grid: Grid) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after a step: for progress bars, previews and tests."""
+
+    index: int
+    count: int
+    grid: Grid
+    cond: Tensor  # raw logits (B, T, V)
+    uncond: Tensor | None
+    guided: Tensor
+    tokens: Tensor  # (B, T)
+    features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
+
+
+@dataclass(frozen=True)
+class ScalewiseRun:
+    """Everything a run depends on.
+
+    Attributes:
+        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
+        batch: images B.
+        run: grids, family facts for the guidances.
+        chain: the guidances.
+        draw: guided logits -> tokens.
+        kept: tokens to hold on to, or None.
+        smooth: (logits, r = k/(K-1)) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth).
+    """
+
+    conditions: tuple[Any, Any]
+    batch: int
+    run: Run
+    chain: Chain
+    draw: Drawer
+    kept: KeptTokens | None = None
+    smooth: Callable[[Tensor, float], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class ScalewiseResult:
+    """Tokens (B, T) of every scale and the feature map (B, Z, H, W) to decode."""
+
+    features: Tensor
+    tokens: list[Tensor] = field(default_factory=list)
+
+
+def generate(
+    network: ScaleTransformer,
+    codec: ScaleCodec,
+    job: ScalewiseRun,
+    device: torch.device,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+    recorder: Recorder = NULL_RECORDER,
+) -> ScalewiseResult:
+    """Run the loop. `on_step` may raise to cancel: nothing outlives the call but its result.
+
+    Raises:
+        ValueError: a link of the chain cannot act on this run, or the network's logits are not finite.
+    """
+    grids, batch = job.run.grids, job.batch
+    chain = job.chain.begin(job.run, recorder)
+    uncond_at = job.chain.needs_uncond(job.run)
+    state = network.begin(job.conditions[: 1 + any(uncond_at)], device)
+    features = codec.empty_features(batch, grids, device)
+    result = ScalewiseResult(features)
+    maps, finite = None, torch.ones((), dtype=torch.bool, device=device)
+    for k, grid in enumerate(grids):
+        logits = network.step(state, k, maps, batch * (1 + uncond_at[k]))
+        cond, uncond = logits[:batch], logits[batch:] if uncond_at[k] else None
+        guided = chain.apply(k, cond, uncond)
+        finite &= guided.isfinite().all()
+        tokens = job.draw(guided)
+        features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
+        maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
+        result.tokens.append(tokens)
+        on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features))
+    if not finite:
+        raise ValueError(
+            "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"
+            " checkpoint may be damaged or too large for half precision"
+        )
+    return ScalewiseResult(features, result.tokens)
+
+
+def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
+    """Code vectors (B, Z, h, w) of this scale: drawn, smoothed, or kept."""
+    grid = job.run.grids[k]
+    if job.smooth is None:
+        codes = codec.lookup(tokens, grid)
+    else:
+        position = k / max(job.run.count - 1, 1)
+        codes = job.smooth(guided, position).transpose(1, 2).unflatten(2, grid)
+    if job.kept is None:
+        return codes
+    given = codec.lookup(job.kept.tokens[k].to(tokens.device), grid)
+    return job.kept.blend(codes, given, grid)
