@@ -1,0 +1,129 @@
+"""Files -> a model ready to sample: transformer and image tokenizer, checked against each other."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..models.family import Defaults
+from .detect import Part, find_part, has_part
+from .place import place_part
+from .read import CheckpointError, Weights, read_weights
+
+
+@dataclass(frozen=True, repr=False)
+class ARModel:
+    """What travels on an AR_MODEL link.
+
+    Attributes:
+        name: file name of the transformer.
+        transformer, tokenizer: detected parts, without their tensors.
+        patcher: the transformer in ComfyUI's memory management; `get_models` adds the tokenizer's.
+        labels: class names in order, or () when the file has none.
+        label_set: what the labels are called ("Emoji", "ImageNet").
+        defaults: sampling settings preselected for this model.
+    """
+
+    name: str
+    family: Any
+    config: Any
+    patcher: Any
+    tokenizer_patcher: Any
+    labels: tuple[str, ...] = ()
+    label_set: str = ""
+    defaults: Defaults = field(default_factory=lambda: Defaults(4.0, "constant", 0, 1.0))
+
+    def get_models(self) -> list[Any]:
+        """Further patchers, for the host's bookkeeping."""
+        return [self.tokenizer_patcher]
+
+    @property
+    def network(self) -> Any:
+        return self.patcher.model
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.tokenizer_patcher.model
+
+    def __repr__(self) -> str:
+        return f"AR model {self.name} ({self.family.title})"
+
+
+def load_model(transformer: str | Path, tokenizer: str | Path | None = None) -> ARModel:
+    """Load a transformer and its image tokenizer.
+
+    Args:
+        transformer: file of the transformer.
+        tokenizer: file of the tokenizer; None when both are in the one file.
+
+    Raises:
+        CheckpointError: unreadable, unknown, incomplete or mismatched files.
+    """
+    weights = read_weights(transformer)
+    main = find_part(weights, "transformer")
+    codec = _tokenizer_part(weights, tokenizer)
+    check_pair(main, codec)
+    labels, label_set = _labels(main)
+    return ARModel(
+        name=main.weights.path.name,
+        family=main.family,
+        config=main.config,
+        patcher=place_part(main),
+        tokenizer_patcher=place_part(codec),
+        labels=labels,
+        label_set=label_set,
+        defaults=_defaults(main),
+    )
+
+
+def _tokenizer_part(weights: Weights, tokenizer: str | Path | None) -> Part:
+    if tokenizer is not None:
+        return find_part(read_weights(tokenizer), "tokenizer")
+    if not has_part(weights, "tokenizer"):
+        raise CheckpointError(
+            f"{weights.path.name}: the image tokenizer is not in this file."
+            " Choose the tokenizer's own file (for VAR: vae_ch160v4096z32.pth) in the tokenizer input"
+        )
+    return find_part(weights, "tokenizer")
+
+
+def check_pair(transformer: Part, tokenizer: Part) -> None:
+    """Raise CheckpointError when the tokenizer's tokens are not those the transformer predicts."""
+    names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
+    if transformer.family.tokenizer != tokenizer.family.name:
+        raise CheckpointError(
+            f"{names} do not belong together: a {transformer.family.title} transformer does not work with a"
+            f" {tokenizer.family.title}. Choose the tokenizer released with the transformer"
+        )
+    for what, attribute in (("tokens in the codebook", "vocab"), ("channels per code", "dim")):
+        ours, theirs = getattr(transformer.config, attribute), getattr(tokenizer.config, attribute)
+        if ours != theirs:
+            raise CheckpointError(
+                f"{names} do not belong together: the transformer expects {ours} {what}, the tokenizer has"
+                f" {theirs}. Choose the tokenizer released with the transformer"
+            )
+
+
+def _labels(part: Part) -> tuple[tuple[str, ...], str]:
+    """Class names: from the file's metadata, or ImageNet's when it has 1000 classes."""
+    classes = getattr(part.config, "classes", 0)
+    if "labels" in part.metadata:
+        labels = tuple(json.loads(part.metadata["labels"]))
+        if len(labels) == classes:
+            return labels, part.metadata.get("label_set", "Labels")
+    if classes == 1000:
+        return imagenet_labels(), "ImageNet"
+    return (), ""
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """The 1000 class names of ImageNet-1k, in the order of the sorted synsets."""
+    path = Path(__file__).parent / "labels" / "imagenet.txt"
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def _defaults(part: Part) -> Defaults:
+    """The family's published settings, or those a file's metadata gives."""
+    if "defaults" in part.metadata:
+        return Defaults(**json.loads(part.metadata["defaults"]))
+    return part.family.defaults

@@ -1,0 +1,143 @@
+"""Which networks a file holds, by key names and shapes; a file name is never evidence."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.family import Family, FileFacts
+from .families import TOKENIZERS, TRANSFORMERS
+from .read import CheckpointError, Weights
+
+SMALL = 1 << 20  # integer buffers up to this many elements are handed to the config function
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network found in a file, checked against its own description.
+
+    Attributes:
+        family: what it is.
+        config: its sizes.
+        tensors: its weights under the network's own keys.
+        weights: the file it came from.
+    """
+
+    family: Family
+    config: Any
+    tensors: dict[str, Tensor]
+    weights: Weights
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return self.weights.metadata
+
+
+def find_part(weights: Weights, part: str) -> Part:
+    """The one `part` ("transformer" or "tokenizer") in a file.
+
+    Raises:
+        CheckpointError: there is none, or it is incomplete; the message says what was found instead.
+    """
+    found = _find(weights, TRANSFORMERS if part == "transformer" else TOKENIZERS)
+    if found is None:
+        raise CheckpointError(_nothing_found(weights, part))
+    family, tensors = found
+    facts = FileFacts(
+        {key: tuple(value.shape) for key, value in tensors.items()},
+        {k: v for k, v in tensors.items() if not v.is_floating_point() and v.numel() <= SMALL},
+        weights.metadata,
+    )
+    try:
+        config = family.config(facts)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise CheckpointError(
+            f"{weights.path.name}: looks like a {family.title} {part}, but its sizes cannot be read: {reason}."
+            " The file may be incomplete or changed by a conversion"
+        ) from error
+    return Part(family, config, _checked(weights, family, config, tensors), weights)
+
+
+def has_part(weights: Weights, part: str) -> bool:
+    """Whether a file holds a network of this kind at all."""
+    return _find(weights, TRANSFORMERS if part == "transformer" else TOKENIZERS) is not None
+
+
+def _find(
+    weights: Weights, families: tuple[Family, ...]
+) -> tuple[Family, dict[str, Tensor]] | None:
+    """First family whose required keys are all there under one prefix ("", "module.", "trainer.var_wo_ddp.", ...)."""
+    keys = weights.tensors.keys()
+    for family in families:
+        first = family.required[0]
+        for prefix in (key[: -len(first)] for key in keys if key.endswith(first)):
+            if prefix and not prefix.endswith("."):
+                continue
+            own = {key[len(prefix) :]: key for key in keys if key.startswith(prefix)}
+            if all(key in own for key in family.required) and not any(
+                key.startswith(banned) for banned in family.banned for key in own
+            ):
+                return family, {key: weights.tensors[full] for key, full in own.items()}
+    return None
+
+
+def _nothing_found(weights: Weights, part: str) -> str:
+    name, other = weights.path.name, "tokenizer" if part == "transformer" else "transformer"
+    found = _find(weights, TOKENIZERS if part == "transformer" else TRANSFORMERS)
+    if found is not None:
+        return (
+            f"{name}: this is a {found[0].title} {other if part == 'tokenizer' else ''}".rstrip()
+            + f", not a {part}. Choose it as the {other} and another file as the {part}"
+        )
+    family, missing = _nearest(weights, TRANSFORMERS if part == "transformer" else TOKENIZERS)
+    sample = ", ".join(list(weights.tensors)[:3]) or "no tensors at all"
+    hint = f"; nearest is {family.title}, but {missing[0]} is missing" if missing else ""
+    return (
+        f"{name}: no known {part} in this file{hint} (it holds {len(weights.tensors)} tensors: {sample} ...)."
+        " Check that it is the file named in the README's table of models"
+    )
+
+
+def _nearest(weights: Weights, families: tuple[Family, ...]) -> tuple[Family, list[str]]:
+    """The family with the most required keys present anywhere, and those that are missing ([] if none is there)."""
+    keys = list(weights.tensors)
+    best = (-1, families[0], [])
+    for family in families:
+        missing = [r for r in family.required if not any(key.endswith(r) for key in keys)]
+        present = len(family.required) - len(missing)
+        if present > best[0]:
+            best = (present, family, missing if present else [])
+    return best[1], best[2]
+
+
+def _checked(
+    weights: Weights, family: Family, config: Any, tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors the network takes: all there, of the right shapes, all numbers finite."""
+    with torch.device("meta"):
+        expected = family.build(config).state_dict()
+    missing = [k for k in expected if k not in tensors and not re.fullmatch(family.absent, k)]
+    unexpected = [k for k in tensors if k not in expected and not re.fullmatch(family.ignored, k)]
+    wrong = [
+        f"{k} is {tuple(tensors[k].shape)} instead of {tuple(expected[k].shape)}"
+        for k in expected
+        if k in tensors and tensors[k].shape != expected[k].shape
+    ]
+    for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", wrong)):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise CheckpointError(
+                f"{weights.path.name}: this {family.title} file {what} {', '.join(keys[:3])}{more}."
+                " It may be incomplete, or a variant this pack does not know"
+            )
+    taken = {key: tensors[key] for key in expected if key in tensors}
+    for key, value in taken.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise CheckpointError(
+                f"{weights.path.name}: {key} holds values that are not numbers (NaN or infinite)."
+                " The file is damaged or was converted badly: get it again"
+            )
+    return taken

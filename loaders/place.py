@@ -1,0 +1,100 @@
+"""Device, dtype, offloading and memory through ComfyUI's model management: the one place that decides them."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import torch
+
+from .detect import Part
+
+# The releases run their transformers in half precision with an fp32 residual stream, their image decoders in fp32.
+TRANSFORMER_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
+
+
+def place_part(part: Part) -> Any:
+    """Build the network of a checked part and hand it to ComfyUI: a `ModelPatcher`, weights still off the GPU."""
+    load_device, offload_device = mm.get_torch_device(), mm.unet_offload_device()
+    storage, compute = _dtypes(part, load_device)
+    network = part.family.build(
+        part.config, operations=comfy.ops.manual_cast, dtype=storage, device=offload_device
+    ).eval()
+    network.compute_dtype = compute
+    network.device = offload_device
+    if hasattr(mm, "archive_model_dtypes"):
+        mm.archive_model_dtypes(network)
+    # Looked up now, not at import: newer hosts replace this class while they start.
+    patcher_class = getattr(
+        comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher
+    )
+    patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
+    state = {k: v.to(storage) if v.is_floating_point() else v for k, v in part.tensors.items()}
+    network.load_state_dict(
+        state, strict=False, assign=getattr(patcher, "is_dynamic", lambda: False)()
+    )
+    logging.info(
+        "[AR Guidance] %s: %s %s, %.0f M parameters, %s",
+        part.weights.path.name,
+        part.family.title,
+        part.family.part,
+        sum(p.numel() for p in network.parameters()) / 1e6,
+        str(storage).removeprefix("torch."),
+    )
+    return patcher
+
+
+def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+    """How weights are stored and in which type matrix products run."""
+    if part.family.part == "tokenizer":
+        return torch.float32, torch.float32
+    parameters = sum(value.numel() for value in part.tensors.values())
+    storage = mm.unet_dtype(
+        device=device, model_params=parameters, supported_dtypes=TRANSFORMER_DTYPES
+    )
+    return storage, mm.unet_manual_cast(storage, device, TRANSFORMER_DTYPES) or storage
+
+
+def run_bytes(transformer: Any, tokenizer: Any, rows: int, batch: int) -> int:
+    """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
+
+    Args:
+        transformer, tokenizer: the networks.
+        rows: branches x batch of the fullest step.
+        batch: images.
+    """
+    config = transformer.config
+    height, width = config.grids[-1]
+    tokens = height * width
+    logits = 4 * tokens * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
+    activations = 4 * rows * tokens * (3 * config.width + config.ffn + 3 * config.width)
+    return transformer.cache_bytes(rows) + logits + activations + decode_bytes(tokenizer, config)
+
+
+def decode_bytes(tokenizer: Any, config: Any) -> int:
+    """Peak of the image decoder for one chunk of pictures (see `decode_chunk`)."""
+    return (
+        6
+        * 4
+        * tokenizer.config.channels
+        * pixels(tokenizer, config)
+        * decode_chunk(tokenizer, config)
+    )
+
+
+def pixels(tokenizer: Any, config: Any) -> int:
+    """Pixels of one picture."""
+    height, width = config.grids[-1]
+    return height * width * tokenizer.config.factor**2
+
+
+def decode_chunk(tokenizer: Any, config: Any) -> int:
+    """How many pictures to decode at once: about one 512 x 512 picture's worth of memory."""
+    return max(1, 512 * 512 // pixels(tokenizer, config))
+
+
+def to_gpu(patchers: Sequence[Any], memory: int) -> None:
+    """Ask ComfyUI to make the networks ready on their device, with `memory` bytes left for the run."""
+    mm.load_models_gpu(list(patchers), memory_required=memory)

@@ -1,0 +1,100 @@
+"""Reading weight files without ever running code from them: the only place that opens one."""
+
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt"}
+
+
+class CheckpointError(ValueError):
+    """A model file is not what was asked for: the first line says which file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors of a file under dotted keys (nested dictionaries flattened), and a safetensors header's text entries."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Open a `.safetensors` file or a torch pickle restricted to tensors and plain containers.
+
+    Tensors are memory-mapped where the format allows it: nothing is read until it is used.
+
+    Raises:
+        CheckpointError: not a weight file, cut short, or one that would need to run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: there is no such file in {path.parent}")
+    if path.suffix in (".safetensors", ".sft"):
+        return _read_safetensors(path)
+    return Weights(path, dict(_flatten(_load_pickle(path))))
+
+
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return Weights(path, tensors, dict(file.metadata() or {}))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(_damaged(path, error)) from error
+
+
+def _load_pickle(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        return _load_unmapped(path, error)
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        return _load_unmapped(path, error)
+
+
+def _load_unmapped(path: Path, first: Exception) -> Any:
+    """Files in torch's format of before 2020 cannot be memory-mapped."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error) or "weights_only" in str(error):
+            raise CheckpointError(
+                f"{path.name}: this file holds Python objects besides tensors, and opening it could run code."
+                " If you trust its source, convert it once to .safetensors with tools/convert_checkpoint.py"
+            ) from error
+        raise CheckpointError(_damaged(path, error)) from error
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        raise CheckpointError(_damaged(path, error)) from first
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return (
+        f"{path.name}: this is not a complete weight file ({path.stat().st_size:,} bytes; {reason[:200]})."
+        " Download it again, and compare its size with the one on the model's page"
+    )
+
+
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of nested dictionaries under its dotted key; other values are dropped."""
+    if isinstance(tree, Tensor):
+        yield prefix[:-1], tree
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _flatten(value, f"{prefix}{key}.")
