@@ -1,0 +1,22 @@
+"""One pack for old and new hosts: schema arguments a host does not know are left out."""
+
+import inspect
+from typing import Any
+
+from comfy_api.v0_0_2 import io
+
+
+def known(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that `function` (a class or a callable) accepts."""
+    accepted = inspect.signature(function).parameters
+    return {name: value for name, value in arguments.items() if name in accepted}
+
+
+def schema(**arguments: Any) -> io.Schema:
+    """`io.Schema` with whatever this host understands."""
+    return io.Schema(**known(io.Schema, arguments))
+
+
+def widget(kind: Any, identifier: str, **arguments: Any) -> Any:
+    """`kind.Input` with whatever this host understands (`advanced` and the like are newer than 0.3.75)."""
+    return kind.Input(identifier, **known(kind.Input, arguments))

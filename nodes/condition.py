@@ -1,0 +1,54 @@
+"""AR Class Condition."""
+
+from comfy_api.v0_0_2 import io
+
+from ..loaders.checkpoint import ARModel
+from . import labels
+from .compat import schema, widget
+from .types import ClassConditioning, Conditioning, Model
+
+
+class ARClassCondition(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        choices = labels.choices()
+        return schema(
+            node_id="ARClassCondition",
+            display_name="AR Class Condition",
+            category="AR Guidance",
+            description="Says what to draw, for models that know a fixed list of classes. One picture per class; the"
+            " sampler can make several of each.",
+            search_aliases=["class label", "ImageNet", "VAR class"],
+            inputs=[
+                Model.Input("ar_model", tooltip="The model whose classes these are."),
+                widget(
+                    io.Combo,
+                    "label",
+                    options=choices,
+                    default=choices[0],
+                    tooltip="Type to search. Take a label of the loaded model: 'ImageNet:' for the VAR releases."
+                    " 'no class' draws anything.",
+                ),
+                widget(
+                    io.String,
+                    "classes",
+                    default="",
+                    multiline=True,
+                    tooltip="Several classes in one batch: names or numbers, separated by commas or new lines."
+                    " Leave empty to use the label above.",
+                ),
+            ],
+            outputs=[Conditioning.Output("ar_conditioning", display_name="AR_CONDITIONING")],
+        )
+
+    @classmethod
+    def execute(cls, ar_model: ARModel, label: str, classes: str = "") -> io.NodeOutput:
+        if ar_model.family.conditioning != "class":
+            raise ValueError(
+                f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes:"
+                " use AR Text Condition"
+            )
+        indices, names = labels.parse(ar_model, label, classes)
+        return io.NodeOutput(
+            ClassConditioning(tuple(indices), ar_model.config.classes, tuple(names))
+        )

@@ -1,0 +1,15 @@
+"""The list of nodes this pack offers."""
+
+from comfy_api.v0_0_2 import ComfyExtension, io
+
+from . import folders, guide
+from .condition import ARClassCondition
+from .load import ARLoadCheckpoint
+from .sample import ARDecode, ARSampler
+
+folders.register()
+
+
+class ARGuidanceExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [ARLoadCheckpoint, ARClassCondition, ARSampler, *guide.NODES, ARDecode]

@@ -1,0 +1,59 @@
+"""Where model files are found: registered folders, and the pack's own bundled checkpoint."""
+
+from pathlib import Path
+
+import folder_paths
+
+from ..loaders.read import SUFFIXES
+
+CHECKPOINTS, TOKENIZERS = "ar_checkpoints", "ar_tokenizers"
+BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "bundled"
+BUNDLED = "bundled: emoji 64x64"
+BUNDLED_FILES = (
+    BUNDLED_FOLDER / "emoji_var.safetensors",
+    BUNDLED_FOLDER / "emoji_tokenizer.safetensors",
+)
+SAME_FILE = "automatic"
+
+
+def register() -> None:
+    """Make `models/ar_checkpoints` and `models/ar_tokenizers` known; a user's extra_model_paths.yaml may add more."""
+    for key in (CHECKPOINTS, TOKENIZERS):
+        default = Path(folder_paths.models_dir) / key
+        default.mkdir(parents=True, exist_ok=True)
+        folder_paths.add_model_folder_path(key, str(default))
+        # A key made this way would list every file, read-me files included.
+        paths, _ = folder_paths.folder_names_and_paths[key]
+        folder_paths.folder_names_and_paths[key] = (paths, set(SUFFIXES))
+
+
+def checkpoint_choices() -> list[str]:
+    """The bundled model first, then what lies in the folders."""
+    return [BUNDLED, *folder_paths.get_filename_list(CHECKPOINTS)]
+
+
+def tokenizer_choices() -> list[str]:
+    return [SAME_FILE, *folder_paths.get_filename_list(TOKENIZERS)]
+
+
+def resolve(checkpoint: str, tokenizer: str) -> tuple[Path, Path | None]:
+    """Paths of the chosen transformer and tokenizer (None: inside the transformer's file).
+
+    Raises:
+        ValueError: a name that is not in the folders.
+    """
+    if checkpoint == BUNDLED:
+        transformer, own = BUNDLED_FILES
+        return transformer, own if tokenizer == SAME_FILE else _path(TOKENIZERS, tokenizer)
+    chosen = None if tokenizer == SAME_FILE else _path(TOKENIZERS, tokenizer)
+    return _path(CHECKPOINTS, checkpoint), chosen
+
+
+def _path(key: str, name: str) -> Path:
+    path = folder_paths.get_full_path(key, name)
+    if path is None:
+        raise ValueError(
+            f"{name}: there is no such file in models/{key}. Put it there, or choose another one, then press R"
+            " in the browser to refresh the list"
+        )
+    return Path(path)

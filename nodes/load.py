@@ -1,0 +1,50 @@
+"""AR Load Checkpoint."""
+
+from typing import Any
+
+from comfy_api.v0_0_2 import io
+
+from ..loaders.checkpoint import load_model
+from . import folders
+from .compat import schema, widget
+from .types import Model
+
+
+class ARLoadCheckpoint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARLoadCheckpoint",
+            display_name="AR Load Checkpoint",
+            category="AR Guidance",
+            description="Loads a visual autoregressive model: its transformer and the image tokenizer that turns its"
+            " tokens into pictures. The kind and size of the model are read from the file.",
+            search_aliases=["VAR", "autoregressive", "load VAR", "next-scale"],
+            inputs=[
+                widget(
+                    io.Combo,
+                    "checkpoint",
+                    options=folders.checkpoint_choices(),
+                    default=folders.BUNDLED,
+                    tooltip="Transformer file from models/ar_checkpoints. The bundled emoji model is always there.",
+                ),
+                widget(
+                    io.Combo,
+                    "tokenizer",
+                    options=folders.tokenizer_choices(),
+                    default=folders.SAME_FILE,
+                    tooltip="Image tokenizer file from models/ar_tokenizers. 'automatic' for the bundled model and for"
+                    " checkpoints that hold both.",
+                ),
+            ],
+            outputs=[Model.Output("ar_model", display_name="AR_MODEL")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, tokenizer: str) -> Any:
+        paths = [path for path in folders.resolve(checkpoint, tokenizer) if path is not None]
+        return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+
+    @classmethod
+    def execute(cls, checkpoint: str, tokenizer: str) -> io.NodeOutput:
+        return io.NodeOutput(load_model(*folders.resolve(checkpoint, tokenizer)))
