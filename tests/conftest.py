@@ -1,0 +1,24 @@
+"""The pack under its fixed alias `ar_guidance`, as ComfyUI would load it: a package whose name is not its folder's."""
+
+import os
+import sys
+from pathlib import Path
+
+# Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _load_pack() -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("ar_pack_loader", ROOT / "tools" / "pack.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.load_pack()
+
+
+if "ar_guidance" not in sys.modules:
+    _load_pack()

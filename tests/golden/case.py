@@ -1,0 +1,73 @@
+"""A golden case: settings, checkpoint files and the numbers the official implementation gave."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+@dataclass
+class Case:
+    """One case directory. `close` and `equal` remember what was compared; `finish` insists on everything."""
+
+    folder: Path
+    compared: set[str] = field(default_factory=set)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        return json.loads((self.folder / "case.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def expected(self) -> dict[str, Tensor]:
+        return load_file(self.folder / "expected.safetensors")
+
+    def file(self, role: str) -> Path | None:
+        """Path of a checkpoint file by its role in the case, or None."""
+        name = self.facts["checkpoint_files"].get(role)
+        return None if name is None else self.folder / name
+
+    def tolerance(self, *names: str) -> float:
+        """First of the named tolerances that the case states."""
+        return next(
+            self.facts["tolerance"][name] for name in names if name in self.facts["tolerance"]
+        )
+
+    def has(self, name: str) -> bool:
+        return name in self.expected
+
+    def input(self, name: str) -> Tensor:
+        """A tensor the case gives as an input."""
+        self.compared.add(name)
+        return self.expected[name]
+
+    def close(self, name: str, value: Tensor, tolerance: float) -> None:
+        """Every element within `tolerance`; infinities must be equal."""
+        wanted = self.expected[name]
+        self.compared.add(name)
+        assert value.shape == wanted.shape, (
+            f"{name}: {tuple(value.shape)} is not {tuple(wanted.shape)}"
+        )
+        infinite = wanted.isinf()
+        assert (value[infinite] == wanted[infinite]).all(), f"{name}: infinities differ"
+        assert not value[~infinite].isinf().any(), f"{name}: unexpected infinities"
+        worst = (value - wanted)[~infinite].abs().max().item() if (~infinite).any() else 0.0
+        assert worst <= tolerance, f"{name}: differs by {worst:.3g}, allowed {tolerance:.3g}"
+
+    def equal(self, name: str, value: Tensor) -> None:
+        """Exactly the same."""
+        self.compared.add(name)
+        wanted = self.expected[name]
+        assert value.shape == wanted.shape, (
+            f"{name}: {tuple(value.shape)} is not {tuple(wanted.shape)}"
+        )
+        different = int((value != wanted).sum())
+        assert different == 0, f"{name}: {different} of {wanted.numel()} differ"
+
+    def finish(self) -> None:
+        """Every tensor of the case was an input or compared."""
+        left = sorted(set(self.expected) - self.compared)
+        assert not left, f"tensors of the case that nothing compared: {', '.join(left[:10])}"

@@ -1,0 +1,52 @@
+"""The official implementations' numbers: one test per case directory.
+
+Cases: `tests/golden/cases/<family>/<case>`, and the same layout under every directory in AR_GOLDEN_PATH.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def _load(path: Path, name: str):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+Case = _load(HERE / "case.py", "golden_case").Case
+
+
+def _cases() -> list[Path]:
+    roots = [HERE / "cases"]
+    roots += [Path(p) for p in os.environ.get("AR_GOLDEN_PATH", "").split(os.pathsep) if p]
+    return [found.parent for root in roots for found in sorted(root.glob("*/*/case.json"))]
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+@pytest.mark.parametrize("folder", _cases(), ids=_name)
+def test_golden(folder: Path) -> None:
+    case = Case(folder)
+    family = case.facts["family"]
+    runner = HERE / "families" / f"{family}.py"
+    if not runner.is_file():
+        pytest.xfail(f"family '{family}' is not implemented")
+    _load(runner, f"golden_{family}").run(case)
+    case.finish()
+
+
+def test_a_directory_from_outside_is_collected(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "var" / "mine").mkdir(parents=True)
+    (tmp_path / "var" / "mine" / "case.json").write_text("{}")
+    monkeypatch.setenv("AR_GOLDEN_PATH", os.pathsep.join([str(tmp_path), ""]))
+    assert tmp_path / "var" / "mine" in _cases()
