@@ -1,0 +1,45 @@
+"""Workflows opened, compared and run in the frontend that belongs to each host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.hosts.examples import EXAMPLES, example, flat_colour, flat_colour_graph
+from ar_guidance.tests.hosts.running import RunningHost
+
+pytestmark = pytest.mark.browser
+
+
+def without_titles(prompt: dict[str, Any]) -> dict[str, Any]:
+    """An API-format prompt reduced to what decides the result."""
+    return {key: (node["class_type"], node["inputs"]) for key, node in prompt.items()}
+
+
+def test_core_nodes_show_a_picture(comfy_page: ComfyPage, host: RunningHost) -> None:
+    comfy_page.load(flat_colour_graph(0x22AA55))
+    assert without_titles(comfy_page.prompt()) == without_titles(flat_colour(0x22AA55))
+    ended = comfy_page.queue()
+    assert ended["kind"] == "execution_success", ended
+    assert "flat_" in comfy_page.images_of(2)[0]
+    assert comfy_page.screenshot(f"core-{host.version}").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("stem", EXAMPLES)
+def test_example_equals_its_api_twin(comfy_page: ComfyPage, stem: str) -> None:
+    prompt, workflow = example(stem)
+    comfy_page.load(workflow)
+    assert without_titles(comfy_page.prompt()) == without_titles(prompt)
+
+
+@pytest.mark.parametrize("stem", EXAMPLES[:1])
+def test_example_shows_pictures(comfy_page: ComfyPage, host: RunningHost, stem: str) -> None:
+    comfy_page.load(example(stem)[1])
+    ended = comfy_page.queue()
+    assert ended["kind"] == "execution_success", ended
+    shown = comfy_page.page.evaluate(
+        "() => window.app.graph.nodes.filter((node) => node.imgs?.length).map((node) => node.type)"
+    )
+    assert shown
+    assert comfy_page.screenshot(f"{stem}-{host.version}").stat().st_size > 10_000

@@ -1,0 +1,7 @@
+"""Tests against real ComfyUI servers."""
+
+from ar_guidance.tests.hosts.running import (  # noqa: F401
+    host,
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+)

@@ -1,0 +1,67 @@
+"""Workflows to run: a trivial one of core nodes, and the examples that ship with the pack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+EXAMPLES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+
+
+def example(stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An example in API form and in UI form."""
+    api = WORKFLOWS / "api" / f"{stem}.json"
+    ui = WORKFLOWS / f"{stem}.json"
+    return json.loads(api.read_text("utf-8")), json.loads(ui.read_text("utf-8"))
+
+
+def flat_colour(color: int = 0x3366CC) -> dict[str, Any]:
+    """A blue picture, in API form."""
+    return {
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 96, "height": 64, "batch_size": 1, "color": color},
+        },
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "flat"}},
+    }
+
+
+def flat_colour_graph(color: int = 0x3366CC) -> dict[str, Any]:
+    """The same picture, in UI form."""
+    return {
+        "last_node_id": 2,
+        "last_link_id": 1,
+        "nodes": [
+            {
+                **{
+                    "id": 1,
+                    "type": "EmptyImage",
+                    "pos": [60, 120],
+                    "size": [280, 150],
+                    "flags": {},
+                    "order": 0,
+                },
+                **{"mode": 0, "inputs": [], "properties": {}, "widgets_values": [96, 64, 1, color]},
+                "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1]}],
+            },
+            {
+                **{
+                    "id": 2,
+                    "type": "SaveImage",
+                    "pos": [420, 120],
+                    "size": [320, 320],
+                    "flags": {},
+                    "order": 1,
+                },
+                **{"mode": 0, "outputs": [], "properties": {}, "widgets_values": ["flat"]},
+                "inputs": [{"name": "images", "type": "IMAGE", "link": 1}],
+            },
+        ],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+        "groups": [],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }

@@ -1,0 +1,85 @@
+"""The fixture `host`: both ComfyUI versions with this pack, each started once per test session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ar_guidance.tools.dev.console import Problem
+from ar_guidance.tools.dev.host_client import HostClient, OnEvent, Result
+from ar_guidance.tools.dev.host_process import HostProcess, start_host
+from ar_guidance.tools.dev.hosts import BY_VERSION
+
+
+class RunningHost:
+    """A started ComfyUI and a client for it."""
+
+    def __init__(self, process: HostProcess) -> None:
+        self.process = process
+        self.client = HostClient(process.url)
+        self.version = process.host.version
+        self.url = process.url
+        self.models = process.models  # drop checkpoint files here
+        self.input = process.base / "input"
+
+    def run(
+        self,
+        prompt: dict[str, Any],
+        workflow: dict[str, Any] | None = None,
+        on_event: OnEvent | None = None,
+        timeout: float = 300,
+    ) -> Result:
+        """Queue a prompt in API format and wait for its end."""
+        return self.client.run(prompt, workflow, on_event, timeout)
+
+    def object_info(self, node: str = "") -> dict[str, Any]:
+        """What the host tells the frontend about its nodes."""
+        return self.client.object_info(node)
+
+    def interrupt(self) -> None:
+        """Cancel what is running."""
+        self.client.interrupt()
+
+
+RUNNING = pytest.StashKey[dict[str, RunningHost]]()
+
+
+@pytest.fixture(scope="session", params=sorted(BY_VERSION))
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningHost:
+    """Each test that takes this runs on both hosts."""
+    running = request.config.stash.setdefault(RUNNING, {})
+    version = request.param
+    if version not in running:
+        running[version] = start(version, tmp_path_factory.mktemp(f"host-{version}"))
+        request.config.add_cleanup(running[version].process.stop)
+    return running[version]
+
+
+def start(version: str, base: Path) -> RunningHost:
+    """Boot one host, or fail with what to do."""
+    if not BY_VERSION[version].folder.is_dir():
+        pytest.fail(f"ComfyUI {version} is not installed; `python3 dev.py test` does that")
+    try:
+        return RunningHost(start_host(BY_VERSION[version], base))
+    except Problem as problem:
+        pytest.fail(str(problem))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a host, so that `-m 'not host'` leaves it out."""
+    for item in items:
+        if "host" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.host)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show the end of the host's log beside a failure."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("host")
+    if report.failed and isinstance(running, RunningHost):  # type: ignore[attr-defined]
+        report.sections.append((f"log of ComfyUI {running.version}", running.process.log_tail()))  # type: ignore[attr-defined]
+    return report  # type: ignore[return-value]

@@ -1,0 +1,53 @@
+"""Both hosts start with the pack, run workflows and report errors."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from ar_guidance.tests.hosts.examples import EXAMPLES, example, flat_colour, flat_colour_graph
+from ar_guidance.tests.hosts.running import RunningHost
+from PIL import Image
+
+
+def test_versions(host: RunningHost) -> None:
+    assert host.client.system_stats()["system"]["comfyui_version"] == host.version
+
+
+def test_pack_is_loaded(host: RunningHost) -> None:
+    log = host.process.log.read_text(encoding="utf-8")
+    lines = [line for line in log.splitlines() if "ComfyUI-AR-Guidance" in line]
+    assert any("seconds" in line for line in lines)
+    assert not any("IMPORT FAILED" in line for line in lines)
+
+
+def test_core_nodes_make_a_picture(host: RunningHost) -> None:
+    graph = flat_colour_graph()
+    result = host.run(flat_colour(), graph)
+    assert (result.status, result.error) == ("success", "")
+    (reference,) = result.images
+    picture = Image.open(io.BytesIO(host.client.image(reference)))
+    assert picture.size == (96, 64)
+    assert picture.getpixel((5, 5)) == (0x33, 0x66, 0xCC)
+    assert (
+        json.loads(picture.info["workflow"]) == graph
+    )  # what dropping the picture on the canvas restores
+
+
+def test_refusal_names_the_node(host: RunningHost) -> None:
+    prompt = flat_colour()
+    prompt["1"]["inputs"]["width"] = -1
+    result = host.run(prompt)
+    assert result.status == "refused"
+    assert result.error.startswith("EmptyImage: ")
+
+
+@pytest.mark.parametrize("stem", EXAMPLES)
+def test_example_runs(host: RunningHost, stem: str) -> None:
+    prompt, workflow = example(stem)
+    result = host.run(prompt, workflow)
+    assert (result.status, result.error) == ("success", "")
+    assert result.images
+    for reference in result.images:
+        Image.open(io.BytesIO(host.client.image(reference))).verify()

@@ -1,0 +1,173 @@
+"""A running ComfyUI: started on a free port in a folder of its own, stopped for certain."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .console import ROOT, Problem, tail
+from .environment import has_cuda, python_path
+from .hosts import Host
+
+PACK_FOLDER = "ComfyUI-AR-Guidance"
+LAUNCHER = Path(__file__).with_name("launch_host.py")
+START_SECONDS = 240
+NOT_PART_OF_THE_PACK = (".*", "demo", "__pycache__")
+
+
+@dataclass
+class HostProcess:
+    """One ComfyUI server and the folders it works in."""
+
+    host: Host
+    base: Path  # holds models, custom_nodes, input, output, temp, user
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def models(self) -> Path:
+        """The model folder; files put here appear in the loaders on the next refresh."""
+        return self.base / "models"
+
+    @property
+    def output(self) -> Path:
+        """Where saved images arrive."""
+        return self.base / "output"
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The end of what the server printed."""
+        return tail(self.log.read_text(encoding="utf-8", errors="replace"), lines)
+
+    def stop(self) -> None:
+        """Stop the server and wait until it is gone."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+def start_host(
+    host: Host, base: Path, port: int | None = None, extra: Sequence[str] = ()
+) -> HostProcess:
+    """Start a prepared host with this pack and wait until it answers."""
+    prepare_base(base)
+    port = port or free_port()
+    log = base / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [
+                str(python_path()),
+                str(LAUNCHER),
+                "--stop-with-stdin",
+                str(host.folder),
+                *host_arguments(host, base, port),
+                *extra,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=host_environment(),
+        )
+    running = HostProcess(host, base, f"http://127.0.0.1:{port}", log, process)
+    try:
+        wait_until_ready(running)
+    except BaseException:
+        running.stop()
+        raise
+    return running
+
+
+def prepare_base(base: Path) -> None:
+    """Make the folders the host works in, with the pack among its custom nodes."""
+    for name in ("models", "custom_nodes", "input", "output", "temp", "user"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    link_pack(base / "custom_nodes" / PACK_FOLDER)
+
+
+def link_pack(place: Path) -> None:
+    """Make the repository visible at `place`: a link, a junction, or where neither is allowed a fresh copy."""
+    if place.is_symlink() and place.resolve() == ROOT:
+        return
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    elif place.exists():
+        if place.resolve() == ROOT:  # a junction
+            return
+        shutil.rmtree(place)
+    try:
+        place.symlink_to(ROOT, target_is_directory=True)
+    except OSError:
+        junction = os.name == "nt" and subprocess.run(
+            ["cmd", "/c", "mklink", "/J", place, ROOT], capture_output=True
+        )
+        if not junction or junction.returncode != 0:
+            shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*NOT_PART_OF_THE_PACK))
+
+
+def host_arguments(host: Host, base: Path, port: int) -> list[str]:
+    """The command line of ComfyUI."""
+    return [
+        *(
+            [
+                "--port",
+                str(port),
+                "--base-directory",
+                str(base),
+                "--user-directory",
+                str(base / "user"),
+            ]
+        ),
+        *(["--database-url", f"sqlite:///{(base / 'user' / 'comfyui.db').as_posix()}"]),
+        *(["--front-end-root", str(host.web_root), "--disable-auto-launch", "--disable-api-nodes"]),
+        *([] if has_cuda() else ["--cpu"]),
+    ]
+
+
+def host_environment() -> dict[str, str]:
+    """The environment variables of the host: ours, offline, and idle threads that do not spin."""
+    return {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_ready(running: HostProcess) -> None:
+    """Return when the server answers; a `Problem` with its log if it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if running.process.poll() is not None:
+            raise Problem(
+                f"ComfyUI {running.host.version} ended while starting:\n{running.log_tail()}"
+            )
+        try:
+            with urllib.request.urlopen(f"{running.url}/system_stats", timeout=5) as reply:
+                json.load(reply)
+                return
+        except (urllib.error.URLError, OSError, ValueError):
+            time.sleep(0.25)
+    raise Problem(
+        f"ComfyUI {running.host.version} did not answer in {START_SECONDS} s:\n{running.log_tail()}"
+    )
