@@ -2,5 +2,6 @@
 
 from .base import Guidance
 from .cfg import CFG
+from .softcfg import SoftCFG
 
-METHODS: dict[str, type[Guidance]] = {method.name: method for method in (CFG,)}
+METHODS: dict[str, type[Guidance]] = {method.name: method for method in (CFG, SoftCFG)}
