@@ -253,6 +253,8 @@ FAMILY_CLASS = Family(
     kind="token",
     conditioning="class",
     tokenizer="vq16",
+    tokenizer_file="vq_ds16_c2i.pt",
+    sizes=(256, 384, 512),
     defaults=Defaults(scale=4.0, schedule="constant", top_k=2000, top_p=1.0),
 )
 
@@ -272,5 +274,7 @@ FAMILY_TEXT = Family(
     kind="token",
     conditioning="text",
     tokenizer="vq16",
+    tokenizer_file="vq_ds16_t2i.pt",
+    sizes=(256, 512),
     defaults=Defaults(scale=7.5, schedule="constant", top_k=1000, top_p=1.0),
 )

@@ -358,5 +358,6 @@ FAMILY = Family(
     conditioning="class",
     kind="scale",
     tokenizer="multiscale_vq",
+    tokenizer_file="vae_ch160v4096z32.pth",
     defaults=Defaults(scale=5.0, schedule="linear ramp", top_k=900, top_p=0.95),
 )
