@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +248,12 @@ def test_only_weight_files_are_listed(host: RunningHost) -> None:
     info = host.object_info("ARLoadCheckpoint")["ARLoadCheckpoint"]["input"]["required"]
     options = info["checkpoint"][1].get("options") or info["checkpoint"][0]
     assert options[0] == "bundled: emoji 64x64" and "README.md" not in options
+
+
+def test_a_model_that_does_not_fit_leaves_nothing_stranded(host: RunningHost) -> None:
+    script = Path(__file__).with_name("partial_load.py")
+    files = [str(GOLDEN / "var_d2.pth"), str(GOLDEN / "vae_ch32v48z8.pth")]
+    command = [sys.executable, str(script), str(host.process.host.folder), *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stayed behind" in done.stdout
