@@ -71,10 +71,10 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
     total = cdf[..., -1]
     # Rounding may lift u * total to total, where no token is; the number just below it is the last possible token.
     level = torch.minimum(uniforms * total, torch.nextafter(total, torch.zeros_like(total)))
-    # Logits that are not numbers would give index V; the loop reports them, after a forward pass that must not fail.
-    return torch.searchsorted(cdf, level[..., None], right=True)[..., 0].clamp_max(
-        cdf.shape[-1] - 1
-    )
+    tokens = torch.searchsorted(cdf, level[..., None], right=True)[..., 0]
+    return tokens.clamp_max(
+        logits.shape[-1] - 1
+    )  # NaN finds no place: the loop refuses it at its end
 
 
 def smooth_codes(logits: Tensor, exponentials: Tensor, codebook: Tensor, position: float) -> Tensor:
