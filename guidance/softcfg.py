@@ -72,6 +72,8 @@ class SoftCFG(CFG):
         " pays less attention to tokens the model was sure of. Takes the place of CFG."
     )
     aliases: ClassVar[tuple[str, ...]] = ("soft classifier-free guidance", "confidence guidance")
+    paper: ClassVar[str] = "arXiv 2510.00996"
+    formula: ClassVar[str] = "guided = ũ + γ (c − ũ),  ũ from values weighted by 1 − p / Σp"
     needs_weights: ClassVar[bool] = True
 
     strength: float = parameter(

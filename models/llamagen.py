@@ -152,7 +152,7 @@ class LlamaGen(CausalNetwork):
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.tok_embeddings = operations.Embedding(config.vocab, config.width, **place)
         embedder = ClassEmbedder if config.classes else CaptionEmbedder
-        self.cls_embedding = embedder(config, operations, **place)
+        self.cls_embedding: Any = embedder(config, operations, **place)
         self.layers = nn.ModuleList(Block(config, operations, **place) for _ in range(config.depth))
         self.norm = RMSNorm(config.width, **place)
         self.output = operations.Linear(config.width, config.vocab, bias=False, **place)
