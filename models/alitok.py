@@ -46,6 +46,11 @@ class AliTokConfig:
         """Image tokens."""
         return self.line + self.grid[0] * self.grid[1]
 
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        return self.prefix
+
 
 class Attention(nn.Module):
     """Self-attention with biases; queries and keys are normalised per head before they are rotated."""

@@ -51,7 +51,7 @@ class Family:
         conditioning: "class" or "text" (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         tokenizer_file: what the tokenizer's released file is called (transformers).
-        sizes: picture sides in pixels a file of this family may be meant for, when the file does not say (transformers).
+        free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
         defaults: published sampling settings, or a function of the config when sizes differ (transformers).
     """
 
@@ -68,5 +68,5 @@ class Family:
     conditioning: str = ""
     tokenizer: str = ""
     tokenizer_file: str = ""
-    sizes: tuple[int, ...] = ()
+    free_size: bool = False
     defaults: Defaults | Callable[[Any], Defaults] | None = None

@@ -49,6 +49,11 @@ class LlamaGenConfig:
         """Image tokens."""
         return self.grid[0] * self.grid[1]
 
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        return self.prefix
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -254,7 +259,7 @@ FAMILY_CLASS = Family(
     conditioning="class",
     tokenizer="vq16",
     tokenizer_file="vq_ds16_c2i.pt",
-    sizes=(256, 384, 512),
+    free_size=True,
     defaults=Defaults(scale=4.0, schedule="constant", top_k=2000, top_p=1.0),
 )
 
@@ -275,6 +280,6 @@ FAMILY_TEXT = Family(
     conditioning="text",
     tokenizer="vq16",
     tokenizer_file="vq_ds16_t2i.pt",
-    sizes=(256, 512),
+    free_size=True,
     defaults=Defaults(scale=7.5, schedule="constant", top_k=1000, top_p=1.0),
 )

@@ -45,6 +45,16 @@ class VARConfig:
         return tuple((side, side) for side in self.sides)
 
     @property
+    def grid(self) -> Grid:
+        """(h, w) of the picture's codes."""
+        return self.grids[-1]
+
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        return self.sides[-1] ** 2
+
+    @property
     def length(self) -> int:
         """Tokens of all scales."""
         return sum(side * side for side in self.sides)

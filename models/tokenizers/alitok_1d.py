@@ -241,11 +241,12 @@ def _half(facts: FileFacts, name: str) -> HalfConfig:
     ffn, width = shapes[f"{name}.transformer.0.mlp.c_fc.weight"]
     start = f"{name}.transformer."
     depth = len({key.split(".")[2] for key in shapes if key.startswith(start)})
-    return HalfConfig(width, depth, max(1, width // HEAD_WIDTH), ffn)
+    heads = int(facts.metadata.get(f"{name}_heads", max(1, width // HEAD_WIDTH)))
+    return HalfConfig(width, depth, heads, ffn)
 
 
 def config_from_file(facts: FileFacts) -> AliTok1DConfig:
-    """Sizes from shapes; head counts by the release's rule."""
+    """Sizes from shapes; head counts from the metadata of our own files, else by the release's rule."""
     shapes = facts.shapes
     vocab, dim = shapes["quantize.embedding.weight"]
     return AliTok1DConfig(
