@@ -156,4 +156,5 @@ def _defaults(part: Part) -> Defaults:
     if "defaults" in part.metadata:
         return Defaults(**json.loads(part.metadata["defaults"]))
     defaults = part.family.defaults
+    assert defaults is not None, "every transformer family has published settings"
     return defaults(part.config) if callable(defaults) else defaults
