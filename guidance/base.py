@@ -69,8 +69,11 @@ class Signal:
 
     def combine(self, term: Tensor) -> "Signal":
         """Add gamma * D on top of u (first combining link) or of what earlier links made."""
-        base = self.uncond if self.guided is None else self.guided
-        return replace(self, guided=base + term)
+        if self.guided is not None:
+            return replace(self, guided=self.guided + term)
+        if self.uncond is None:
+            raise RuntimeError("the unconditional branch was not computed at this step")
+        return replace(self, guided=self.uncond + term)
 
     def refine(self, change: Callable[[Tensor, str], Tensor]) -> "Signal":
         """Transform the signal where it stands: guided logits if there are any, else every branch.
@@ -108,6 +111,8 @@ class Guidance:
     title: ClassVar[str]
     summary: ClassVar[str]  # one plain sentence for the node
     aliases: ClassVar[tuple[str, ...]] = ()  # further words to find the node by
+    paper: ClassVar[str]
+    formula: ClassVar[str]  # one line, for the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
 
