@@ -1,9 +1,9 @@
-"""SSG: spatial-spectral guidance from the previous scale (arXiv 2602.05534, Alg. 1-2).
+"""SSG: scaled spatial guidance away from the previous scale (arXiv 2602.05534, Alg. 1-2).
 
     l <- l + beta_k (l - prior),    prior = DSE upsampling of the signal seen at the previous scale, before SSG acted
 
 It refines whatever the signal is at its place in the chain: both branches before a combining link, the guided logits
-after one. DSE takes the low frequencies (orthonormal 2-D DCT) from the previous scale and the high ones from its
+after one. Discrete spatial enhancement (DSE) takes the low frequencies (orthonormal 2-D DCT) from the previous scale and the high ones from its
 interpolation. With a separable interpolation U, DCT bases C and the h (w) lowest rows C_h of the large basis, along
 each axis:   P = C_H[:h]^T C_H[:h],   S = C_H[:h]^T C_h,   prior = U x U^T - (P U) x (P U)^T + s S x S^T.
 
@@ -112,10 +112,10 @@ class SSG(Guidance):
     node_id: ClassVar[str] = "ARGuidanceSSG"
     title: ClassVar[str] = "AR Guidance: SSG"
     summary: ClassVar[str] = (
-        "Spatial-spectral guidance: pushes each scale away from a smooth copy of the previous one, so that it adds"
+        "Scaled spatial guidance: pushes each scale away from a smooth copy of the previous one, so that it adds"
         " detail instead of repeating what is there. Needs no unconditional branch."
     )
-    aliases: ClassVar[tuple[str, ...]] = ("scale-wise guidance", "DSE", "frequency guidance")
+    aliases: ClassVar[tuple[str, ...]] = ("scaled spatial guidance", "DSE")
     paper: ClassVar[str] = "arXiv 2602.05534"
     formula: ClassVar[str] = "ℓ ← ℓ + β (ℓ − prior)"
     combines: ClassVar[bool] = False
