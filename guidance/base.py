@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from .record import NULL_RECORDER, Recorder
@@ -67,13 +68,12 @@ class Signal:
         """The guided logits; the conditional ones while no link has combined the branches."""
         return self.cond if self.guided is None else self.guided
 
-    def combine(self, term: Tensor) -> "Signal":
+    def combine(self, direction: Tensor, gamma: float) -> "Signal":
         """Add gamma * D on top of u (first combining link) or of what earlier links made."""
-        if self.guided is not None:
-            return replace(self, guided=self.guided + term)
-        if self.uncond is None:
+        base = self.uncond if self.guided is None else self.guided
+        if base is None:
             raise RuntimeError("the unconditional branch was not computed at this step")
-        return replace(self, guided=self.uncond + term)
+        return replace(self, guided=torch.add(base, direction, alpha=gamma))
 
     def refine(self, change: Callable[[Tensor, str], Tensor]) -> "Signal":
         """Transform the signal where it stands: guided logits if there are any, else every branch.

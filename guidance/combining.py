@@ -103,4 +103,4 @@ class Combining(Guidance):
         direction = self.direction(step, signal)
         step.recorder.note(f"{self.name} scale", step.index, gamma)
         step.recorder.add(f"{self.name} direction", step.index, lambda: direction.norm(dim=-1))
-        return signal.combine(gamma * direction)
+        return signal.combine(direction, gamma)

@@ -61,12 +61,12 @@ class Mixed(IGG):
     def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
         plain, attended = self._strengths(step.index, run)
         step.recorder.note(f"{self.name} scale", step.index, plain)
-        signal = signal.combine(plain * signal.nudge)
+        signal = signal.combine(signal.nudge, plain)
         if attended == 0:
             return signal
         direction = self.direction(step, signal)
         step.recorder.add(f"{self.name} direction", step.index, lambda: direction.norm(dim=-1))
-        return signal.combine(attended * direction)
+        return signal.combine(direction, attended)
 
     def _strengths(self, index: int, run: Run) -> tuple[float, float]:
         """gamma and gamma' of a step; zeros where the guidance is off."""

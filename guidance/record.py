@@ -1,5 +1,6 @@
 """Per-token maps of a run for whoever listens; by default nobody does, and then nothing is computed."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,41 +45,40 @@ class Trace:
 
 @dataclass
 class TraceRecorder(Recorder):
-    """Keeps every map, reduced to (B, T) halves on the device until `finish` moves them off it."""
+    """Keeps every map (B, T) on the device; `finish` makes them halves and moves them off it, a name at a time."""
 
     grids: tuple[Grid, ...]
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
-        row = self.maps.setdefault(name, [None] * len(self.grids))
-        # Norms over a vocabulary of thousands can pass the largest half (65504).
-        row[step] = make().clamp(-65504, 65504).half()
+        self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
 
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
 
     def finish(self) -> Trace:
         """The trace, on the CPU."""
-        maps = {
-            name: [
-                None if row is None else row.unflatten(1, grid).to("cpu")
-                for row, grid in zip(rows, self.grids, strict=True)
-            ]
-            for name, rows in self.maps.items()
-        }
+        maps = {name: self._off_device(rows) for name, rows in self.maps.items()}
         batch = next((m.shape[0] for rows in maps.values() for m in rows if m is not None), 0)
         return Trace(self.grids, maps, dict(self.numbers), batch)
+
+    def _off_device(self, rows: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """All steps of one name in one copy. Norms over a large vocabulary can pass the largest half, 65504."""
+        there = [row for row in rows if row is not None]
+        together = torch.cat(there, dim=1).clamp_max(65504).half().to("cpu")
+        parts = iter(together.split([row.shape[1] for row in there], dim=1))
+        return [
+            None if row is None else next(parts).unflatten(1, grid)
+            for row, grid in zip(rows, self.grids, strict=True)
+        ]
 
 
 def confidence(logits: Tensor) -> Tensor:
     """Probability of the likeliest token, (..., V) -> (...)."""
-    return torch.exp(logits.amax(-1) - logits.logsumexp(-1))
+    return logits.softmax(-1).amax(-1)
 
 
 def entropy(logits: Tensor) -> Tensor:
     """Entropy of softmax(logits) divided by ln V, 0-1, (..., V) -> (...)."""
-    log_p = logits.log_softmax(-1)
-    # A removed token (probability 0) contributes nothing, not NaN.
-    terms = (log_p.exp() * log_p).nan_to_num(nan=0.0)
-    return -terms.sum(-1) / torch.tensor(float(logits.shape[-1])).log().item()
+    return torch.special.entr(logits.softmax(-1)).sum(-1) / math.log(logits.shape[-1])

@@ -77,7 +77,7 @@ def upsample(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: s
     copied = spread(x, gain * copy_y, copy_x)
     if prior == "DSE zero":
         return copied
-    return spread(x, up_y, up_x) - spread(x, low_y, low_x) + copied
+    return copied.add_(spread(x, up_y, up_x)).sub_(spread(x, low_y, low_x))
 
 
 @dataclass
