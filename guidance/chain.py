@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .base import Drawn, Guidance, Run, Signal, Step, TokenWeights
-from .record import NULL_RECORDER, Recorder
+from .record import NULL_RECORDER, Recorder, confidence, entropy
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class ChainRun:
         for link, state in zip(self.chain.links, self.states, strict=True):
             if link in combining or (not link.combines and link.active(index, self.run)):
                 signal = link.apply(step, signal, self.run, state)
+        self._record(index, cond, uncond if combining else None, signal.result)
         return signal.result
 
     def weights(self, index: int) -> TokenWeights | None:
@@ -90,3 +91,12 @@ class ChainRun:
         for link, state in zip(self.chain.links, self.states, strict=True):
             if link.needs_weights:
                 link.observe(drawn, self.run, state)
+
+    def _record(self, index: int, cond: Tensor, uncond: Tensor | None, guided: Tensor) -> None:
+        """Per-token maps of the step, computed only if the recorder wants them."""
+        add, base = self.recorder.add, cond if uncond is None else uncond
+        if uncond is not None:
+            add("nudge", index, lambda: (cond - uncond).norm(dim=-1))
+        add("added", index, lambda: (guided - base).norm(dim=-1))
+        add("confidence", index, lambda: confidence(cond))
+        add("entropy", index, lambda: entropy(guided))

@@ -1,7 +1,7 @@
 """Files -> a model ready to sample: transformer and image tokenizer, checked against each other."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ class ARModel:
     config: Any
     patcher: Any
     tokenizer_patcher: Any
+    defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
-    defaults: Defaults = field(default_factory=lambda: Defaults(4.0, "constant", 0, 1.0))
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -155,6 +155,5 @@ def _defaults(part: Part) -> Defaults:
     """The family's published settings, or those a file's metadata gives."""
     if "defaults" in part.metadata:
         return Defaults(**json.loads(part.metadata["defaults"]))
-    defaults = part.family.defaults
-    assert defaults is not None, "every transformer family has published settings"
+    defaults = part.family.defaults or Defaults(4.0, "constant", 0, 1.0)
     return defaults(part.config) if callable(defaults) else defaults
