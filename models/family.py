@@ -30,6 +30,7 @@ class Defaults:
     schedule: str
     top_k: int
     top_p: float
+    power: float = 1.0  # of a cosine schedule
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Family:
         kind: "scale" or "token" (transformers).
         conditioning: "class" or "text" (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
-        defaults: published sampling settings (transformers).
+        tokenizer_file: what the tokenizer's released file is called (transformers).
+        free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
+        defaults: published sampling settings, or a function of the config when sizes differ (transformers).
     """
 
     name: str
@@ -64,4 +67,6 @@ class Family:
     kind: str = ""
     conditioning: str = ""
     tokenizer: str = ""
-    defaults: Defaults | None = None
+    tokenizer_file: str = ""
+    free_size: bool = False
+    defaults: Defaults | Callable[[Any], Defaults] | None = None
