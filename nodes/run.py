@@ -12,32 +12,44 @@ from torch import Tensor
 
 from ..guidance.base import Run
 from ..guidance.chain import Chain
+from ..guidance.record import Trace, TraceRecorder
 from ..guidance.schedule import Schedule
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import StreamDrawer, Streams
-from ..sampling.scalewise import Progress, ScalewiseRun, generate
-from .types import Sampling
+from ..sampling.scalewise import Progress, ScalewiseResult, ScalewiseRun, generate
+from .types import PictureTrace, Sampling
 
 PREVIEW_SECONDS = 0.2
 
 
-def run_sampling(sampling: Sampling) -> Tensor:
-    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32.
+def run_sampling(sampling: Sampling) -> tuple[Tensor, PictureTrace]:
+    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32, and what was recorded on the way.
 
     Raises:
         ValueError: a guidance that cannot act on this model, before anything is computed.
     """
     job = describe(sampling)
+    result, trace = sample(sampling, job, Reporter(sampling))
+    image = to_image(decode(sampling, result.features))
+    names = tuple(link.name for link in sampling.links)
+    return image, PictureTrace(trace, image.shape[1], image.shape[2], names)
+
+
+def sample(
+    sampling: Sampling, job: ScalewiseRun, report: "Reporter"
+) -> tuple[ScalewiseResult, Trace]:
+    """Run the loop with the models on the device."""
     model = sampling.model
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch),
     )
-    device = model.patcher.load_device
-    report = Reporter(sampling)
-    result = generate(model.network, model.tokenizer, job, device, on_step=report)
-    return to_image(decode(sampling, result.features))
+    device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
+    result = generate(
+        model.network, model.tokenizer, job, device, on_step=report, recorder=recorder
+    )
+    return result, recorder.finish()
 
 
 def describe(sampling: Sampling) -> ScalewiseRun:
@@ -72,17 +84,20 @@ def to_image(pictures: Tensor) -> Tensor:
 
 
 class Reporter:
-    """Progress bar, cancel and live preview, once per step."""
+    """Progress bar, cancel and live preview, once per step, over one run or several."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, runs: int = 1) -> None:
         self.sampling = sampling
-        self.bar = comfy.utils.ProgressBar(len(sampling.model.config.grids))
+        self.total = runs * len(sampling.model.config.grids)
+        self.bar = comfy.utils.ProgressBar(self.total)
+        self.done = 0
         self.shown = 0.0
 
     def __call__(self, progress: Progress) -> None:
         mm.throw_exception_if_processing_interrupted()
         preview = ("JPEG", self.picture(progress), args.preview_size) if self.due() else None
-        self.bar.update_absolute(progress.index + 1, progress.count, preview)
+        self.done += 1
+        self.bar.update_absolute(self.done, self.total, preview)
 
     def due(self) -> bool:
         """Whether the user wants previews and the last one is old enough."""
