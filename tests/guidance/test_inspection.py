@@ -13,7 +13,7 @@ from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.tests.tiny import tiny_var
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -134,6 +134,7 @@ def test_straight_lines_meet_in_the_middle() -> None:
     assert found.low <= 5.0 <= found.high and "meet at scale 5.00" in found.message
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 0.95), st.floats(0.5, 4), st.booleans())
 def test_bisection_closes_in_on_any_crossing(where, steep, rising) -> None:
     """Curves that mirror each other around 1/2 meet where both pass 1/2."""
@@ -200,6 +201,7 @@ def test_a_probe_exactly_on_the_crossing() -> None:
     assert search(run, 0, 8, 3, hints=(4,)).scale == pytest.approx(4.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
 def test_own_range_is_zero_to_one(values) -> None:
     made = on_own_range(values)

@@ -12,7 +12,7 @@ from ar_guidance.nodes.canvas import COLOUR_MAPS, colour_table, colourise, numbe
 from ar_guidance.nodes.draw_maps import MapStyle, draw_maps, enlarge, limits_of, overlay
 from ar_guidance.nodes.draw_plot import SIZE, Plot, Series, draw_plot, span, ticks
 from ar_guidance.nodes.subject import subject_from_border
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 GRIDS = ((1, 1), (2, 2), (3, 4))
@@ -61,6 +61,7 @@ def test_unknown_colour_map() -> None:
 # --- overlays ---------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(0, 9))
 def test_overlay_stays_a_picture_and_opacity_has_its_ends(opacity, seed) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -137,6 +138,7 @@ def test_limits() -> None:
 # --- plots ------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4))
 def test_ticks_are_round_inside_and_not_too_many(low, width) -> None:
     made = ticks(low, low + width)
