@@ -8,6 +8,7 @@ import json
 import pytest
 from ar_guidance.tests.hosts.examples import EXAMPLES, example, flat_colour, flat_colour_graph
 from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tools.dev.host_process import PACK_FOLDER
 from PIL import Image
 
 
@@ -16,8 +17,8 @@ def test_versions(host: RunningHost) -> None:
 
 
 def test_pack_is_loaded(host: RunningHost) -> None:
-    log = host.process.log.read_text(encoding="utf-8")
-    lines = [line for line in log.splitlines() if "ComfyUI-AR-Guidance" in line]
+    log = host.process.log_text()
+    lines = [line for line in log.splitlines() if PACK_FOLDER in line]
     assert any("seconds" in line for line in lines)
     assert not any("IMPORT FAILED" in line for line in lines)
 
