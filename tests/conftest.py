@@ -4,8 +4,13 @@ import os
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 # Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+settings.register_profile("busy machine", deadline=None)  # laws are not about speed
+settings.load_profile("busy machine")
 
 ROOT = Path(__file__).resolve().parents[1]
 
