@@ -22,7 +22,7 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class VARConfig:
-    """Sizes of a network, all recovered from the file's keys and shapes."""
+    """Sizes of a network, all recovered from the file's keys and shapes; `classes` is 0 where text is the condition."""
 
     depth: int
     width: int
@@ -191,7 +191,7 @@ class VAR(nn.Module):
         self.pos_1LC = nn.Parameter(torch.empty(1, config.length, width, **place))
         self.register_buffer("lvl_1L", level_index(config.sides), persistent=True)
         self.word_embed = operations.Linear(config.dim, width, **place)
-        self.class_emb = operations.Embedding(config.classes + 1, width, **place)
+        self.build_condition(operations, **place)
         self.lvl_embed = operations.Embedding(len(config.sides), width, **place)
         if config.shared_adaln:
             self.shared_ada_lin = nn.Sequential(
@@ -200,6 +200,17 @@ class VAR(nn.Module):
         self.blocks = nn.ModuleList(Block(config, operations, **place) for _ in range(config.depth))
         self.head_nm = Head(config, operations, **place)
         self.head = operations.Linear(width, config.vocab, **place)
+
+    # --- the condition: what a sibling with another kind of condition replaces --------------------------------------
+
+    def build_condition(self, operations: Any, **place: Any) -> None:
+        """Make the layers of `condition`."""
+        rows = self.config.classes + 1
+        self.class_emb = operations.Embedding(rows, self.config.width, **place)
+
+    def condition(self, given: Tensor) -> Tensor:
+        """What the caller gives per image, class labels (rows,), as a vector (rows, C)."""
+        return self.class_emb(given)
 
     # --- the scale-wise protocol -----------------------------------------------------------------------------------
 
@@ -216,7 +227,7 @@ class VAR(nn.Module):
     def begin(self, branches: Sequence[Tensor], device: torch.device) -> VARState:
         """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute."""
         c = self.config
-        condition, positions = self._embed(torch.cat(list(branches)).to(device))
+        condition, positions = self._embed(torch.cat([branch.to(device) for branch in branches]))
         first = condition[:, None] + self.pos_start.to(device).float()
         cache = KVCache(
             c.depth,
@@ -265,7 +276,7 @@ class VAR(nn.Module):
 
     def _embed(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Condition (rows, C) and position + level embeddings (1, L, C), fp32."""
-        condition = self.class_emb(labels).float()
+        condition = self.condition(labels).float()
         levels = self.lvl_embed(self.lvl_1L.to(labels.device)).float()
         return condition, levels + self.pos_1LC.to(labels.device).float()
 
@@ -316,24 +327,28 @@ def _sides(facts: FileFacts) -> tuple[int, ...]:
     return sides
 
 
-def config_from_file(facts: FileFacts) -> VARConfig:
-    """Everything the network needs to know, from key names, shapes and the level buffer."""
+def sizes_from_file(facts: FileFacts) -> dict[str, Any]:
+    """Every size but that of the condition, from key names, shapes and the level buffer."""
     shapes = facts.shapes
     width, dim = shapes["word_embed.weight"]
     depth = len({key.split(".")[1] for key in shapes if key.startswith("blocks.")})
     scale_mul = shapes.get("blocks.0.attn.scale_mul_1H11")
-    return VARConfig(
-        depth=depth,
-        width=width,
-        heads=scale_mul[1] if scale_mul else depth,  # released rule where the file does not say
-        vocab=shapes["head.weight"][0],
-        dim=dim,
-        classes=shapes["class_emb.weight"][0] - 1,
-        sides=_sides(facts),
-        ffn=shapes["blocks.0.ffn.fc1.weight"][0],
-        shared_adaln="shared_ada_lin.1.weight" in shapes,
-        qk_norm=scale_mul is not None,
-    )
+    return {
+        "depth": depth,
+        "width": width,
+        "heads": scale_mul[1] if scale_mul else depth,  # released rule where the file does not say
+        "vocab": shapes["head.weight"][0],
+        "dim": dim,
+        "sides": _sides(facts),
+        "ffn": shapes["blocks.0.ffn.fc1.weight"][0],
+        "shared_adaln": "shared_ada_lin.1.weight" in shapes,
+        "qk_norm": scale_mul is not None,
+    }
+
+
+def config_from_file(facts: FileFacts) -> VARConfig:
+    """Everything the network needs to know."""
+    return VARConfig(classes=facts.shapes["class_emb.weight"][0] - 1, **sizes_from_file(facts))
 
 
 FAMILY = Family(

@@ -4,6 +4,7 @@ Order: temperature, top-k, top-p, min-p, then one draw per position by inverse C
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,20 +123,24 @@ def _mix(seed: int, image: int) -> int:
 
 
 class Drawer(Protocol):
-    """Turns guided logits (B, T, V) into tokens (B, T)."""
+    """Turns guided logits (B, T, V) of step `step` into tokens (B, T); (B, T, D, 2) into bits (B, T, D)."""
 
-    def __call__(self, logits: Tensor) -> Tensor: ...
+    def __call__(self, logits: Tensor, step: int = 0) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class StreamDrawer:
-    """The ordinary drawer: filters, then one uniform number of the image's own stream per position."""
+    """The ordinary drawer: filters, then one uniform number of the image's own stream per position.
 
-    filters: Filters
+    `filters`: one for the whole run, or a sequence with one per step (Infinity's tau list, HART's top-k).
+    """
+
+    filters: Filters | Sequence[Filters]
     streams: Streams
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        if self.filters.temperature == 0:
+    def __call__(self, logits: Tensor, step: int = 0) -> Tensor:
+        filters = self.filters if isinstance(self.filters, Filters) else self.filters[step]
+        if filters.temperature == 0:
             return logits.argmax(-1)
         uniforms = self.streams.uniforms(tuple(logits.shape[1:-1]), logits.device)
-        return inverse_cdf(self.filters.apply(logits), uniforms)
+        return inverse_cdf(filters.apply(logits), uniforms)

@@ -62,9 +62,10 @@ class ScalewiseRun:
         batch: images B.
         run: grids, family facts for the guidances.
         chain: the guidances.
-        draw: guided logits -> tokens.
+        draw: (guided logits, k) -> tokens.
         kept: tokens to hold on to, or None.
-        smooth: (logits, r = k/(K-1)) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth).
+        smooth: (logits, k) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth), or None to
+            leave this scale's as they are.
     """
 
     conditions: tuple[Any, Any]
@@ -73,7 +74,7 @@ class ScalewiseRun:
     chain: Chain
     draw: Drawer
     kept: KeptTokens | None = None
-    smooth: Callable[[Tensor, float], Tensor] | None = None
+    smooth: Callable[[Tensor, int], Tensor | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def generate(
         cond, uncond = logits[:batch], logits[batch:] if uncond_at[k] else None
         guided = chain.apply(k, cond, uncond)
         finite &= guided.isfinite().all()
-        tokens = job.draw(guided)
+        tokens = job.draw(guided, k)
         features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(tokens)
@@ -125,11 +126,11 @@ def generate(
 def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
     """Code vectors (B, Z, h, w) of this scale: drawn, smoothed, or kept."""
     grid = job.run.grids[k]
-    if job.smooth is None:
+    smooth = None if job.smooth is None else job.smooth(guided, k)
+    if smooth is None:
         codes = codec.lookup(tokens, grid)
     else:
-        position = k / max(job.run.count - 1, 1)
-        codes = job.smooth(guided, position).transpose(1, 2).unflatten(2, grid)
+        codes = smooth.transpose(1, 2).unflatten(2, grid)
     if job.kept is None:
         return codes
     given = codec.lookup(job.kept.tokens[k].to(tokens.device), grid)
