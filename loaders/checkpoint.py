@@ -126,4 +126,4 @@ def _defaults(part: Part) -> Defaults:
     """The family's published settings, or those a file's metadata gives."""
     if "defaults" in part.metadata:
         return Defaults(**json.loads(part.metadata["defaults"]))
-    return part.family.defaults
+    return part.family.defaults_for(part.config) or ARModel.defaults

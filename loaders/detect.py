@@ -49,6 +49,8 @@ def find_part(weights: Weights, part: str) -> Part:
         {key: tuple(value.shape) for key, value in tensors.items()},
         {k: v for k, v in tensors.items() if not v.is_floating_point() and v.numel() <= SMALL},
         weights.metadata,
+        weights.settings,
+        {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
     )
     try:
         config = family.config(facts)

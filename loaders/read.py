@@ -1,8 +1,10 @@
 """Reading weight files without ever running code from them: the only place that opens one."""
 
+import json
 import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,23 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors of a file under dotted keys (nested dictionaries flattened), and a safetensors header's text entries."""
+    """Tensors of a file under dotted keys (nested dictionaries flattened), and what is said about them.
+
+    Attributes:
+        metadata: text entries of a safetensors header.
+        settings: entries of `<name of the file>.json`, or else `config.json`, in the same folder.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        for beside in (self.path.with_suffix(".json"), self.path.parent / "config.json"):
+            if beside.is_file():
+                return _read_json(beside)
+        return {}
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -40,6 +54,15 @@ def read_weights(path: str | Path) -> Weights:
     if path.suffix in (".safetensors", ".sft"):
         return _read_safetensors(path)
     return Weights(path, dict(_flatten(_load_pickle(path))))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where the file is not one (Infinity's config.json is not valid JSON)."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
 
 
 def _read_safetensors(path: Path) -> Weights:

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts
 from .parts.cache import KVCache
 from .parts.cast import cast_like
-
-Grid = tuple[int, int]
+from .parts.levels import Grid, level_index, sides_from_file
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class LayerCache:
 class Head(nn.Module):
     """The condition's scale and shift for the last norm, in that order."""
 
-    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
         super().__init__()
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
 
@@ -298,35 +297,6 @@ class VAR(nn.Module):
         return self.head((_norm(x) * (1 + scale) + shift).to(self.compute_dtype)).float()
 
 
-def level_index(sides: Sequence[int]) -> Tensor:
-    """Scale of every token, (1, L)."""
-    return torch.tensor([[k for k, side in enumerate(sides) for _ in range(side * side)]])
-
-
-# Releases whose conversions may have lost the `lvl_1L` buffer: (L, K) -> sides.
-KNOWN_SIDES = {
-    (680, 10): (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
-    (2240, 10): (1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
-    (9451, 14): (1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64),
-}
-
-
-def _sides(facts: FileFacts) -> tuple[int, ...]:
-    length, scales = facts.shapes["pos_1LC"][1], facts.shapes["lvl_embed.weight"][0]
-    if "lvl_1L" not in facts.buffers:
-        if (length, scales) not in KNOWN_SIDES:
-            raise ValueError(
-                f"the scale list is not in the file (no lvl_1L) and {length} tokens over {scales} scales"
-                " is not a released size"
-            )
-        return KNOWN_SIDES[length, scales]
-    counts = torch.bincount(facts.buffers["lvl_1L"].flatten(), minlength=scales).tolist()
-    sides = tuple(math.isqrt(count) for count in counts)
-    if [side * side for side in sides] != counts or sum(counts) != length:
-        raise ValueError(f"lvl_1L does not describe {scales} square scales: {counts} tokens")
-    return sides
-
-
 def sizes_from_file(facts: FileFacts) -> dict[str, Any]:
     """Every size but that of the condition, from key names, shapes and the level buffer."""
     shapes = facts.shapes
@@ -339,7 +309,7 @@ def sizes_from_file(facts: FileFacts) -> dict[str, Any]:
         "heads": scale_mul[1] if scale_mul else depth,  # released rule where the file does not say
         "vocab": shapes["head.weight"][0],
         "dim": dim,
-        "sides": _sides(facts),
+        "sides": sides_from_file(facts, shapes["pos_1LC"][1]),
         "ffn": shapes["blocks.0.ffn.fc1.weight"][0],
         "shared_adaln": "shared_ada_lin.1.weight" in shapes,
         "qk_norm": scale_mul is not None,

@@ -81,8 +81,13 @@ def smooth_codes(logits: Tensor, exponentials: Tensor, codebook: Tensor, positio
     softmax((logits (1 + r) + g) / tau) @ codebook, g = -log(Exp(1) draws), tau = max(0.27 (1 - 0.95 r), 0.005).
     `logits` (B, T, V) already filtered, `position` r = k/(K-1).
     """
-    tau = max(0.27 * (1 - position * 0.95), 0.005)
+    tau = smooth_temperature(position)
     return gumbel_softmax(logits, exponentials, 1 + position, tau) @ codebook
+
+
+def smooth_temperature(position: float) -> float:
+    """tau of `smooth_codes`."""
+    return max(0.27 * (1 - position * 0.95), 0.005)
 
 
 def gumbel_softmax(logits: Tensor, exponentials: Tensor, sharpness: float, tau: float) -> Tensor:
