@@ -14,6 +14,18 @@ from torch import Tensor
 
 SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt"}
 
+# What torch raises on bytes that are not what they claim to be.
+_UNREADABLE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
+)
+
 
 class CheckpointError(ValueError):
     """A model file is not what was asked for: the first line says which file, what is wrong and what to do."""
@@ -75,35 +87,22 @@ def _read_safetensors(path: Path) -> Weights:
 
 
 def _load_pickle(path: Path) -> Any:
+    """Tensors and plain containers of a torch file, memory-mapped where its format allows that."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic[:1] != b"\x80" and magic != b"PK\x03\x04":  # neither a pickle nor torch's zip archive
+        raise CheckpointError(_damaged(path, ValueError("it does not begin like one")))
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=magic[:2] == b"PK")
     except pickle.UnpicklingError as error:
-        return _load_unmapped(path, error)
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        return _load_unmapped(path, error)
-
-
-def _load_unmapped(path: Path, first: Exception) -> Any:
-    """Files in torch's format of before 2020 cannot be memory-mapped."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error) or "weights_only" in str(error):
-            raise CheckpointError(
-                f"{path.name}: this file holds Python objects besides tensors, and opening it could run code."
-                " If you trust its source, convert it once to .safetensors with tools/convert_checkpoint.py"
-            ) from error
+        if "Unsupported" not in str(error):
+            raise CheckpointError(_damaged(path, error)) from error
+        raise CheckpointError(
+            f"{path.name}: this file holds Python objects besides tensors, and opening it could run code."
+            " If you trust its source, convert it once to .safetensors with tools/convert_checkpoint.py"
+        ) from error
+    except _UNREADABLE as error:
         raise CheckpointError(_damaged(path, error)) from error
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        raise CheckpointError(_damaged(path, error)) from first
 
 
 def _damaged(path: Path, error: Exception) -> str:

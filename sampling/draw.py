@@ -72,7 +72,10 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
     total = cdf[..., -1]
     # Rounding may lift u * total to total, where no token is; the number just below it is the last possible token.
     level = torch.minimum(uniforms * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cdf, level[..., None], right=True)[..., 0]
+    tokens = torch.searchsorted(cdf, level[..., None], right=True)[..., 0]
+    return tokens.clamp_max(
+        logits.shape[-1] - 1
+    )  # NaN finds no place: the loop refuses it at its end
 
 
 def smooth_codes(logits: Tensor, exponentials: Tensor, codebook: Tensor, position: float) -> Tensor:

@@ -62,7 +62,11 @@ def start(version: str, base: Path) -> RunningHost:
     if not BY_VERSION[version].folder.is_dir():
         pytest.fail(f"ComfyUI {version} is not installed; `python3 dev.py test` does that")
     try:
-        return RunningHost(start_host(BY_VERSION[version], base))
+        extra = (
+            "--preview-method",
+            "auto",
+        )  # off by default, and then previews would not be tested
+        return RunningHost(start_host(BY_VERSION[version], base, extra=extra))
     except Problem as problem:
         pytest.fail(str(problem))
 

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Seconds per picture and peak memory of a whole run: the bundled model, and VAR-d16 with random weights.
+
+    python benchmarks/generation.py [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32]
+
+Each model runs in a process of its own, so that its peak is its own. "at the limit" is the time the run's matrix
+products would take at the rate that one large product reaches in the same process: the reported share says how far
+from the machine's limit the run is.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from pack import ROOT, load_pack  # noqa: E402
+
+load_pack()
+
+import torch  # noqa: E402
+from ar_guidance.guidance.base import Run  # noqa: E402
+from ar_guidance.guidance.cfg import CFG  # noqa: E402
+from ar_guidance.guidance.chain import Chain  # noqa: E402
+from ar_guidance.guidance.schedule import Schedule  # noqa: E402
+from ar_guidance.loaders.detect import find_part  # noqa: E402
+from ar_guidance.loaders.read import read_weights  # noqa: E402
+from ar_guidance.models.tokenizers.multiscale_vq import (  # noqa: E402
+    MultiScaleVQ,
+    MultiScaleVQConfig,
+)
+from ar_guidance.models.var import KNOWN_SIDES, VAR, VARConfig  # noqa: E402
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
+
+REPEATS = 3
+
+
+def bundled(dtype: torch.dtype) -> tuple[Any, Any]:
+    """The trained model that ships with the pack."""
+    networks = []
+    for name, part in (("emoji_var", "transformer"), ("emoji_tokenizer", "tokenizer")):
+        found = find_part(read_weights(ROOT / "bundled" / f"{name}.safetensors"), part)
+        network = found.family.build(found.config, dtype=dtype)
+        network.load_state_dict(found.tensors, strict=False)
+        networks.append(network.eval())
+    return networks[0], networks[1]
+
+
+def d16(dtype: torch.dtype) -> tuple[Any, Any]:
+    """VAR-d16 at 256 x 256 as released, weights random."""
+    sides = KNOWN_SIDES[680, 10]
+    config = VARConfig(16, 1024, 16, 4096, 32, 1000, sides, 4096)
+    network, codec = VAR(config, dtype=dtype), MultiScaleVQ(MultiScaleVQConfig(4096, 32, 160))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0.0, 0.02)
+    return network.eval(), codec.eval()
+
+
+MODELS: dict[str, Callable[[torch.dtype], tuple[Any, Any]]] = {"bundled": bundled, "d16": d16}
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP per second of a large matrix product."""
+    a = torch.randn(2048, 2048, device=device, dtype=dtype)
+    best = min(timed(lambda: a @ a, device) for _ in range(5))
+    return 2 * 2048**3 / best
+
+
+def flops(network: Any, rows: int) -> float:
+    """Multiply-adds x 2 of the transformer's weights over all tokens of all rows (attention itself left out)."""
+    per_token = sum(p.numel() for p in network.blocks.parameters() if p.dim() == 2)
+    modulation = sum(
+        p.numel() for n, p in network.blocks.named_parameters() if "ada_lin" in n and p.dim() == 2
+    )
+    head = network.head.weight.numel() + network.word_embed.weight.numel()
+    return 2.0 * rows * (network.config.length * (per_token - modulation + head) + modulation)
+
+
+def timed(function: Callable[[], Any], device: torch.device) -> float:
+    started = time.perf_counter()
+    function()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - started
+
+
+def measure(name: str, batch: int, device: torch.device, dtype: torch.dtype) -> str:
+    """One line of the table."""
+    network, codec = MODELS[name](dtype)
+    network, codec = network.to(device), codec.to(device)
+    grids = network.config.grids
+
+    def picture() -> torch.Tensor:
+        job = ScalewiseRun(
+            conditions=(torch.zeros(batch, dtype=torch.long), network.null_condition(batch)),
+            batch=batch,
+            run=Run("scale", grids, published=Schedule("linear ramp")),
+            chain=Chain((CFG(4.0),)),
+            draw=StreamDrawer(Filters(top_k=900, top_p=0.95), Streams(0, batch)),
+        )
+        return codec.decode(generate(network, codec, job, device).features)
+
+    with torch.inference_mode():
+        picture()
+        seconds = min(timed(picture, device) for _ in range(REPEATS))
+        limit = flops(network, 2 * batch) / matrix_rate(device, dtype)
+    weights = sum(p.numel() * p.itemsize for m in (network, codec) for p in m.parameters())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device.type != "cpu":
+        peak = torch.accelerator.max_memory_allocated()
+    return (
+        f"| {name} | {batch} | {str(dtype)[6:]} | {seconds / batch:.3f} | {limit / seconds:.0%} |"
+        f" {weights / 1e6:.0f} | {peak / 1e6:.0f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        device, dtype = torch.device(options.device), getattr(torch, options.dtype)
+        print(measure(options.model[0], options.batch[0], device, dtype), flush=True)
+        return
+    print(
+        f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+    print("| model | batch | type | s per picture | of the matrix limit | weights MB | peak MB |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for model in options.model:
+        for batch in options.batch:
+            settings = ["--one", "--model", model, "--batch", str(batch)]
+            settings += ["--device", options.device, "--dtype", options.dtype]
+            subprocess.run([sys.executable, __file__, *settings], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The algebra of a chain, and which branches it asks for."""
+
+import pytest
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from hypothesis import given
+from hypothesis import strategies as st
+
+GRIDS = ((1, 1), (2, 2), (3, 3), (4, 4))
+RUN = Run("scale", GRIDS, published=Schedule("linear ramp"))
+
+
+def logits(seed: int, step: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    h, w = GRIDS[step]
+    return tuple(torch.randn(2, h * w, 7, generator=generator) for _ in range(2))  # type: ignore[return-value]
+
+
+def apply(links: tuple, step: int, cond, uncond, run: Run = RUN):
+    return Chain(links).begin(run).apply(step, cond, uncond)
+
+
+def test_empty_chain_is_the_conditional_branch_alone() -> None:
+    cond, _ = logits(0)
+    assert apply((), 2, cond, None) is cond
+    assert Chain().needs_uncond(RUN) == (False,) * 4
+
+
+@given(st.floats(-5, 15), st.integers(0, 99))
+def test_cfg_is_its_formula(scale: float, seed: int) -> None:
+    cond, uncond = logits(seed)
+    guided = apply((CFG(scale, "constant"),), 2, cond, uncond)
+    assert torch.allclose(guided, uncond + scale * (cond - uncond), atol=1e-4)
+
+
+def test_published_ramp_leaves_the_first_scale_unguided() -> None:
+    cond, uncond = logits(1, step=0)
+    assert torch.equal(apply((CFG(4.0),), 0, cond, uncond), cond)
+
+
+@given(st.floats(0.1, 6), st.floats(0.1, 6))
+def test_two_links_add_their_terms_on_top_of_u(a: float, b: float) -> None:
+    cond, uncond = logits(3)
+    both = apply((CFG(a, "constant"), CFG(b, "constant")), 2, cond, uncond)
+    assert torch.allclose(both, uncond + (a + b) * (cond - uncond), atol=1e-4)
+
+
+def test_scale_one_is_plain_conditional_sampling() -> None:
+    chain = Chain((CFG(1.0, "constant"),))
+    cond, _ = logits(4)
+    assert chain.needs_uncond(RUN) == (False,) * 4
+    assert torch.equal(chain.begin(RUN).apply(2, cond, None), cond)
+
+
+def test_inputs_are_read_only() -> None:
+    cond, uncond = logits(5)
+    copies = cond.clone(), uncond.clone()
+    apply((CFG(3.0), CFG(2.0)), 2, cond, uncond)
+    assert torch.equal(cond, copies[0]) and torch.equal(uncond, copies[1])
+
+
+def test_equal_branches_make_cfg_the_identity() -> None:
+    cond, _ = logits(6)
+    assert torch.allclose(apply((CFG(7.0),), 2, cond, cond), cond)
+
+
+def test_a_causal_cache_is_filled_until_the_last_use() -> None:
+    middle = Chain((CFG(4.0, "constant", start=0.3, end=0.7),))
+    assert middle.needs_uncond(RUN) == (True, True, True, False)
+    free = Run("scale", GRIDS, causal=False)
+    assert middle.needs_uncond(free) == (False, True, True, False)
+
+
+def test_a_link_that_does_not_fit_is_named() -> None:
+    chain = Chain((CFG(3.0), CFG(3.0, "list", values=(1.0, 2.0))))
+    with pytest.raises(ValueError, match=r"guidance 2 of 2 \(cfg\): the schedule lists 2 numbers"):
+        chain.begin(RUN)
+
+
+def test_settings_are_values() -> None:
+    assert CFG(3.0) == CFG(3.0) and hash(CFG(3.0)) == hash(CFG(3.0))

@@ -1,0 +1,56 @@
+"""Schedules: the published shapes, the interval, and refusals."""
+
+import math
+
+import pytest
+from ar_guidance.guidance.schedule import KINDS, Schedule
+from hypothesis import given
+from hypothesis import strategies as st
+
+steps = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n)))
+
+
+@given(steps, st.sampled_from([k for k in KINDS if k != "list"]), st.floats(-20, 20))
+def test_strength_lies_between_rest_and_full(step, kind, full) -> None:
+    value = Schedule(kind, power=1.7).strength(*step, full=full, rest=1.0)
+    assert min(1, full) - 1e-9 <= value <= max(1, full) + 1e-9
+
+
+@given(steps)
+def test_published_shapes(step) -> None:
+    k, count = step
+    ramp = Schedule("linear ramp").strength(k, count, full=5.0, rest=1.0)
+    assert ramp == pytest.approx(1 + 4 * k / (count - 1) if count > 1 else 5.0)
+    decay = Schedule("linear decay").strength(k, count, full=0.4, rest=0.0)
+    assert decay == pytest.approx(0.4 * (1 - k / count))
+    cosine = Schedule("cosine power", power=2.75).strength(k, count, full=14.0, rest=1.0)
+    assert cosine == pytest.approx(1 + 13 / 2 * (1 - math.cos((k / count) ** 2.75 * math.pi)))
+
+
+def test_interval_is_inclusive_and_off_outside() -> None:
+    schedule = Schedule("constant", start=0.25, end=0.75)
+    active = [schedule.strength(k, 5, 3.0, 1.0) for k in range(5)]
+    assert active == [None, 3.0, 3.0, 3.0, None]
+
+
+def test_list_gives_its_own_numbers() -> None:
+    schedule = Schedule("list", values=(1.0, 2.5, 4.0))
+    assert [schedule.strength(k, 3, 9.0, 1.0) for k in range(3)] == [1.0, 2.5, 4.0]
+    with pytest.raises(ValueError, match="lists 3 numbers, but this model takes 10 steps"):
+        schedule.check(10)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kind": "sideways"},
+        {"start": 0.8, "end": 0.2},
+        {"end": 1.5},
+        {"kind": "cosine power", "power": 0.0},
+        {"kind": "list"},
+        {"kind": "list", "values": (1.0, math.nan)},
+    ],
+)
+def test_refusals(settings) -> None:
+    with pytest.raises(ValueError):
+        Schedule(**settings)

@@ -1,0 +1,63 @@
+"""Run inside a host's Python path: load a tiny model with room for half of it, and list what would break on a GPU.
+
+    python partial_load.py HOST_FOLDER TRANSFORMER TOKENIZER
+
+The device "meta" stands in for the GPU. Layers the host manages may stay behind (they move per call), and so may raw
+parameters and buffers, provided the network casts them where it uses them: those are declared here.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+host_folder, transformer, tokenizer = sys.argv[1:4]
+sys.path.insert(0, host_folder)
+
+import importlib.util  # noqa: E402
+
+root = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
+loader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loader)
+loader.load_pack()
+
+from ar_guidance.tools.dev import launch_host  # noqa: E402
+
+if launch_host.torchvision_needs_help():
+    launch_host.declare_torchvision_operators()
+
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+
+import torch  # noqa: E402
+from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
+
+CAST_AT_USE = re.compile(
+    r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss)$"
+)
+
+
+def stranded(patcher: object) -> list[str]:
+    """Names of weights left off the device that neither the host nor the network would move."""
+    size = patcher.model_size()  # type: ignore[attr-defined]
+    patcher.load(torch.device("meta"), lowvram_model_memory=size // 2)  # type: ignore[attr-defined]
+    left = []
+    for name, module in patcher.model.named_modules():  # type: ignore[attr-defined]
+        managed = hasattr(module, "comfy_cast_weights")
+        tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for key, tensor in tensors:
+            full = f"{name}.{key}".lstrip(".")
+            if tensor.device.type != "meta" and not managed and not CAST_AT_USE.match(full):
+                left.append(full)
+    return left
+
+
+model = load_model(transformer, tokenizer)
+for patcher in (model.patcher, *model.get_models()):
+    behind = [p for p in patcher.model.parameters()]
+    bad = stranded(patcher)
+    on_cpu = sum(p.device.type != "meta" for p in patcher.model.parameters())
+    print(f"{patcher.model.__class__.__name__}: {on_cpu} of {len(behind)} stayed behind")
+    assert on_cpu, "the model fitted: the test did not test"
+    assert not bad, f"would be on the wrong device: {bad}"

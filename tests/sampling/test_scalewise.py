@@ -1,0 +1,135 @@
+"""Laws of the scale-wise loop, over every family that has one."""
+
+import pytest
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.sampling.draw import Filters
+from ar_guidance.sampling.edit import KeptTokens, scale_mask
+from ar_guidance.tests.tiny import FAMILIES, TinyModel, tiny_var
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def model(request) -> TinyModel:
+    return FAMILIES[request.param]()
+
+
+def same(first, second) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first.tokens, second.tokens, strict=True))
+
+
+def test_same_seed_same_tokens(model) -> None:
+    links = (CFG(3.0),)
+    assert same(model.sample([1, 2], links, seed=9), model.sample([1, 2], links, seed=9))
+    assert not same(model.sample([1, 2], links, seed=9), model.sample([1, 2], links, seed=10))
+
+
+def test_image_i_of_a_batch_is_image_i_alone(model) -> None:
+    together = model.sample([1, 2, 3], (CFG(3.0),))
+    for i, label in enumerate([1, 2, 3]):
+        alone = model.sample([label], (CFG(3.0),), first=i)
+        assert all(
+            torch.equal(t[i : i + 1], a) for t, a in zip(together.tokens, alone.tokens, strict=True)
+        )
+
+
+def test_guidance_changes_the_picture_and_scale_one_does_not(model) -> None:
+    plain = model.sample([1])
+    assert same(plain, model.sample([1], (CFG(1.0),)))
+    assert not same(plain, model.sample([1], (CFG(6.0, "constant"),)))
+
+
+def test_dropping_the_unconditional_branch_changes_nothing(model, monkeypatch) -> None:
+    early = (CFG(4.0, "constant", end=0.4),)
+    dropped = model.sample([1, 4], early)
+    from ar_guidance.guidance.chain import Chain
+
+    monkeypatch.setattr(Chain, "needs_uncond", lambda self, run: (True,) * run.count)
+    assert same(dropped, model.sample([1, 4], early))
+
+
+def test_branches_really_are_dropped(model) -> None:
+    seen = []
+    model.sample(
+        [1], (CFG(4.0, "constant", end=0.4),), on_step=lambda p: seen.append(p.uncond is not None)
+    )
+    assert seen == [True, True, False, False]
+
+
+def test_features_sum_to_what_the_tokens_say(model) -> None:
+    result, grids = model.sample([2]), model.run.grids
+    with torch.inference_mode():
+        total = model.codec.empty_features(1, grids, torch.device("cpu"))
+        for k, tokens in enumerate(result.tokens):
+            total = total + model.codec.refine(model.codec.lookup(tokens, grids[k]), k, grids)
+    assert torch.equal(total, result.features)
+
+
+def test_an_exception_ends_the_run_and_the_next_one_works(model) -> None:
+    class Cancelled(Exception):
+        pass
+
+    def cancel(progress) -> None:
+        if progress.index == 2:
+            raise Cancelled
+
+    before = model.sample([1])
+    with pytest.raises(Cancelled):
+        model.sample([1], on_step=cancel)
+    assert same(before, model.sample([1]))
+
+
+def test_numbers_that_are_not_finite_are_refused(model) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        model.sample([1], (CFG(1e38, "constant"), CFG(3e38, "constant")))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_cached_steps_equal_the_whole_sequence_at_once(shared, qk_norm) -> None:
+    model = tiny_var(shared, qk_norm)
+    steps = []
+    result = model.sample([1, 3], on_step=lambda p: steps.append(p.cond))
+    with torch.inference_mode():
+        inputs = model.codec.teacher_inputs(result.tokens, model.run.grids)
+        whole = model.network(torch.tensor([1, 3]), inputs)
+    assert torch.allclose(whole, torch.cat(steps, 1), atol=1e-4)
+
+
+def test_kept_tokens_stay() -> None:
+    model = tiny_var()
+    given = model.sample([1], seed=5)
+    everything = torch.ones(4, 4)
+    result = generate_with(model, KeptTokens(given.tokens, everything))
+    assert torch.allclose(result.features, given.features, atol=1e-5)
+    nothing = generate_with(model, KeptTokens(given.tokens, torch.zeros(4, 4)))
+    assert not torch.allclose(nothing.features, given.features, atol=1e-2)
+
+
+def generate_with(model: TinyModel, kept: KeptTokens):
+    from dataclasses import replace
+
+    from ar_guidance.sampling import scalewise
+    from ar_guidance.tests import tiny
+
+    original = tiny.generate
+    try:
+        tiny.generate = lambda n, c, job, d, **o: scalewise.generate(
+            n, c, replace(job, kept=kept), d, **o
+        )
+        return model.sample([2], seed=77)
+    finally:
+        tiny.generate = original
+
+
+def test_the_coarsest_scale_is_always_kept() -> None:
+    mask = torch.zeros(8, 8)
+    assert scale_mask(mask, (1, 1)).eq(1).all()
+    assert scale_mask(mask, (2, 2)).eq(0).all()
+
+
+def test_temperature_zero_ignores_the_seed() -> None:
+    model = tiny_var()
+    greedy = Filters(temperature=0)
+    assert same(
+        model.sample([1], seed=1, filters=greedy), model.sample([1], seed=2, filters=greedy)
+    )

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Convert a torch checkpoint that holds Python objects to .safetensors, once, for a file you trust.
+
+    python tools/convert_checkpoint.py model.pth [model.safetensors]
+
+Opening such a file can run code that its author put there: the nodes never do it. Run this only on files from people
+you trust, with the Python that ComfyUI uses. Tensors of nested dictionaries are stored under dotted names.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+
+def tensors(tree: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor under its dotted name; optimiser states are left out."""
+    if isinstance(tree, torch.Tensor):
+        yield prefix[:-1], tree.detach().clone().contiguous()
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if "opt" not in str(key).lower():
+                yield from tensors(value, f"{prefix}{key}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path, nargs="?")
+    options = parser.parse_args()
+    target = options.target or options.source.with_suffix(".safetensors")
+    found = dict(tensors(torch.load(options.source, map_location="cpu", weights_only=False)))
+    if not found:
+        raise SystemExit(f"{options.source}: no tensors in this file")
+    save_file(found, target)
+    print(f"{target}: {len(found)} tensors")
+
+
+if __name__ == "__main__":
+    main()
