@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.family import Defaults
-from .detect import Part, find_part, has_part
+from .detect import Part, find_part, fitted, has_part
 from .place import place_part
 from .read import CheckpointError, Weights, read_weights
 
@@ -61,8 +61,7 @@ def load_model(transformer: str | Path, tokenizer: str | Path | None = None) -> 
     """
     weights = read_weights(transformer)
     main = find_part(weights, "transformer")
-    codec = _tokenizer_part(weights, tokenizer)
-    check_pair(main, codec)
+    codec = fitted(main, _tokenizer_part(weights, tokenizer))
     labels, label_set = _labels(main)
     return ARModel(
         name=main.weights.path.name,
@@ -85,23 +84,6 @@ def _tokenizer_part(weights: Weights, tokenizer: str | Path | None) -> Part:
             " Choose the tokenizer's own file (for VAR: vae_ch160v4096z32.pth) in the tokenizer input"
         )
     return find_part(weights, "tokenizer")
-
-
-def check_pair(transformer: Part, tokenizer: Part) -> None:
-    """Raise CheckpointError when the tokenizer's tokens are not those the transformer predicts."""
-    names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
-    if transformer.family.tokenizer != tokenizer.family.name:
-        raise CheckpointError(
-            f"{names} do not belong together: a {transformer.family.title} transformer does not work with a"
-            f" {tokenizer.family.title}. Choose the tokenizer released with the transformer"
-        )
-    for what, attribute in (("tokens in the codebook", "vocab"), ("channels per code", "dim")):
-        ours, theirs = getattr(transformer.config, attribute), getattr(tokenizer.config, attribute)
-        if ours != theirs:
-            raise CheckpointError(
-                f"{names} do not belong together: the transformer expects {ours} {what}, the tokenizer has"
-                f" {theirs}. Choose the tokenizer released with the transformer"
-            )
 
 
 def _labels(part: Part) -> tuple[tuple[str, ...], str]:

@@ -1,12 +1,13 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
-from ..models import switti, var, var_clip
+from ..models import infinity, switti, var, var_clip
 from ..models.family import Family
-from ..models.tokenizers import multiscale_vq
+from ..models.tokenizers import bsq, multiscale_vq
 
 TRANSFORMERS: tuple[Family, ...] = (
+    infinity.FAMILY,
     switti.FAMILY,
     var.FAMILY,
     var_clip.FAMILY,
 )
-TOKENIZERS: tuple[Family, ...] = (multiscale_vq.FAMILY,)
+TOKENIZERS: tuple[Family, ...] = (bsq.FAMILY, multiscale_vq.FAMILY)

@@ -50,6 +50,19 @@ class Defaults:
     smooth: bool = False
 
 
+def same_codes(transformer: Any, tokenizer: Any) -> Any:
+    """The tokenizer's config as it is, if it has the codebook the transformer predicts.
+
+    Raises:
+        ValueError: what differs.
+    """
+    for what, attribute in (("tokens in the codebook", "vocab"), ("channels per code", "dim")):
+        ours, theirs = getattr(transformer, attribute), getattr(tokenizer, attribute)
+        if ours != theirs:
+            raise ValueError(f"the transformer expects {ours} {what}, the tokenizer has {theirs}")
+    return tokenizer
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of network: how to recognise its weights and how to build it.
@@ -70,6 +83,9 @@ class Family:
             (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
+        convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
+        fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
+            ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
     """
 
@@ -87,6 +103,8 @@ class Family:
     null: str = "model"
     tokenizer: str = ""
     defaults: Defaults | Callable[[Any], Defaults] | None = None
+    convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
+    fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def defaults_for(self, config: Any) -> Defaults | None:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts
 from .parts.cache import KVCache
-from .parts.levels import sides_from_file
+from .parts.levels import Grid, sides_from_file
+from .parts.norms_fp32 import plain_norm
 from .parts.text import TextCondition, stack_branches
 from .switti_blocks import (
     Block,
@@ -23,7 +24,6 @@ from .switti_blocks import (
     SwittiConfig,
     SwittiState,
     SwittiStep,
-    plain_norm,
     scale_angles,
 )
 from .var import Head
@@ -71,8 +71,13 @@ class Switti(nn.Module):
         itemsize = self.compute_dtype.itemsize
         return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
 
-    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> SwittiState:
-        """Start a run; `device`: where to compute."""
+    def begin(
+        self,
+        branches: Sequence[TextCondition],
+        device: torch.device,
+        grids: Sequence[Grid] | None = None,
+    ) -> SwittiState:
+        """Start a run; `device`: where to compute; `grids`: the model's own."""
         text = stack_branches(branches, device)
         assert text.pooled is not None and text.live is not None
         condition, crop = self.condition(text.pooled), self.crop(device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.levels import Grid
-from .parts.rms import RMSNorm
+from .parts.norms_fp32 import RMSNorm, plain_norm
 from .parts.rotary import rotate_pairs
 from .parts.swiglu import SwiGLU
 
@@ -52,11 +52,6 @@ class SwittiConfig:
     def grids(self) -> tuple[Grid, ...]:
         """(h, w) of every scale."""
         return tuple((side, side) for side in self.sides)
-
-
-def plain_norm(x: Tensor) -> Tensor:
-    """LayerNorm without parameters over all channels, eps 1e-6, fp32."""
-    return F.layer_norm(x.float(), x.shape[-1:], eps=1e-6)
 
 
 def scale_angles(config: SwittiConfig, side: int, device: torch.device) -> Tensor:

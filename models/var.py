@@ -52,6 +52,8 @@ class VARConfig:
 class Attention(nn.Module):
     """Self-attention over everything cached; with qk-norm the softmax scale is learnt per head."""
 
+    zero_k_bias: Tensor
+
     def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
         super().__init__()
         width = config.width
@@ -174,6 +176,8 @@ class VAR(nn.Module):
         dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
     """
 
+    lvl_1L: Tensor
+
     def __init__(
         self,
         config: VARConfig,
@@ -196,7 +200,8 @@ class VAR(nn.Module):
             self.shared_ada_lin = nn.Sequential(
                 nn.SiLU(), operations.Linear(width, 6 * width, **place)
             )
-        self.blocks = nn.ModuleList(Block(config, operations, **place) for _ in range(config.depth))
+        blocks = [Block(config, operations, **place) for _ in range(config.depth)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # pyright: ignore[reportAttributeAccessIssue]
         self.head_nm = Head(config, operations, **place)
         self.head = operations.Linear(width, config.vocab, **place)
 
@@ -223,20 +228,15 @@ class VAR(nn.Module):
         itemsize = self.compute_dtype.itemsize
         return KVCache.bytes(c.depth, rows, c.heads, c.length, c.width // c.heads, itemsize)
 
-    def begin(self, branches: Sequence[Tensor], device: torch.device) -> VARState:
-        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute."""
+    def begin(
+        self, branches: Sequence[Tensor], device: torch.device, grids: Sequence[Grid] | None = None
+    ) -> VARState:
+        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute; `grids`: the model's."""
         c = self.config
         condition, positions = self._embed(torch.cat([branch.to(device) for branch in branches]))
         first = condition[:, None] + self.pos_start.to(device).float()
-        cache = KVCache(
-            c.depth,
-            condition.shape[0],
-            c.heads,
-            c.length,
-            c.width // c.heads,
-            self.compute_dtype,
-            device,
-        )
+        size = condition.shape[0], c.heads, c.length, c.width // c.heads
+        cache = KVCache(c.depth, *size, self.compute_dtype, device)
         modulations, head = self._modulate(condition)
         return VARState(first + positions[:, : first.shape[1]], positions, modulations, head, cache)
 

@@ -20,9 +20,16 @@ Grid = tuple[int, int]
 
 
 class ScaleTransformer(Protocol):
-    """What the loop needs of a network."""
+    """What the loop needs of a network.
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
+    `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. Two further methods are called only
+    where a run asks for them: `mix_branches(state, mixes)` before the first step, when a guidance mixes the branches
+    inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
+    """
+
+    def begin(
+        self, branches: Sequence[Any], device: torch.device, grids: Sequence[Grid] | None = None
+    ) -> Any: ...
 
     def step(self, state: Any, scale: int, maps: Tensor | None, rows: int) -> Tensor: ...
 
@@ -46,10 +53,10 @@ class Progress:
     index: int
     count: int
     grid: Grid
-    cond: Tensor  # raw logits (B, T, V)
+    cond: Tensor  # raw logits (B, T, V); bitwise heads flattened, V = 2 D
     uncond: Tensor | None
     guided: Tensor
-    tokens: Tensor  # (B, T)
+    tokens: Tensor  # (B, T), or bits (B, T, D)
     features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
 
 
@@ -101,16 +108,20 @@ def generate(
     grids, batch = job.run.grids, job.batch
     chain = job.chain.begin(job.run, recorder)
     uncond_at = job.chain.needs_uncond(job.run)
-    state = network.begin(job.conditions[: 1 + any(uncond_at)], device)
+    state = _begin(network, job, any(uncond_at), device)
     features = codec.empty_features(batch, grids, device)
     result = ScalewiseResult(features)
     maps, finite = None, torch.ones((), dtype=torch.bool, device=device)
     for k, grid in enumerate(grids):
         logits = network.step(state, k, maps, batch * (1 + uncond_at[k]))
-        cond, uncond = logits[:batch], logits[batch:] if uncond_at[k] else None
+        flat, head = (
+            logits.flatten(2),
+            logits.shape[2:],
+        )  # guidance acts on channels, whatever the head
+        cond, uncond = flat[:batch], flat[batch:] if uncond_at[k] else None
         guided = chain.apply(k, cond, uncond)
         finite &= guided.isfinite().all()
-        tokens = job.draw(guided, k)
+        tokens = job.draw(guided.unflatten(-1, head), k)
         features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(tokens)
@@ -121,6 +132,15 @@ def generate(
             " checkpoint may be damaged or too large for half precision"
         )
     return ScalewiseResult(features, result.tokens)
+
+
+def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: torch.device) -> Any:
+    """The network's state for this run."""
+    state = network.begin(job.conditions[: 1 + uncond], device, job.run.grids)
+    mixes = job.chain.mixes(job.run)
+    if any(mixes):
+        network.mix_branches(state, mixes)  # pyright: ignore[reportAttributeAccessIssue]
+    return state
 
 
 def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:

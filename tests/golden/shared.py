@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.loaders.detect import find_part
+from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 from torch import Tensor
@@ -15,6 +15,18 @@ CPU = torch.device("cpu")
 def load(case: Any, part: str, role: str = "", **changes: Any) -> Any:
     """A network as the loaders build it, in fp32; `changes`: fields of its config to override."""
     found = find_part(read_weights(case.file(role or part)), part)
+    return build(found, **changes)
+
+
+def load_pair(case: Any, transformer: str, tokenizer: str, **changes: Any) -> tuple[Any, Any]:
+    """Both networks, the tokenizer as the transformer uses it; `changes`: of the transformer's config."""
+    main = find_part(read_weights(case.file(transformer)), "transformer")
+    codec = fitted(main, find_part(read_weights(case.file(tokenizer)), "tokenizer"))
+    return build(main, **changes), build(codec)
+
+
+def build(found: Any, **changes: Any) -> Any:
+    """The network of a detected part."""
     network = found.family.build(replace(found.config, **changes)).eval()
     network.load_state_dict(found.tensors, strict=False)
     return network

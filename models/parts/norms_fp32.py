@@ -1,8 +1,9 @@
-"""Root-mean-square norm in fp32, whatever type the weight is stored in."""
+"""Norms in fp32, whatever type the weights are stored in."""
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .cast import cast_like
@@ -20,3 +21,8 @@ class RMSNorm(nn.Module):
         x = x.float()
         x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
         return x * cast_like(self.weight, x)
+
+
+def plain_norm(x: Tensor) -> Tensor:
+    """LayerNorm without parameters over all channels, eps 1e-6, fp32."""
+    return F.layer_norm(x.float(), x.shape[-1:], eps=1e-6)
