@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from .record import NULL_RECORDER, Recorder
@@ -69,10 +70,12 @@ class Signal:
         """The guided logits; the conditional ones while no link has combined the branches."""
         return self.cond if self.guided is None else self.guided
 
-    def combine(self, term: Tensor) -> "Signal":
+    def combine(self, direction: Tensor, gamma: float) -> "Signal":
         """Add gamma * D on top of u (first combining link) or of what earlier links made."""
         base = self.uncond if self.guided is None else self.guided
-        return replace(self, guided=base + term)
+        if base is None:
+            raise RuntimeError("the unconditional branch was not computed at this step")
+        return replace(self, guided=torch.add(base, direction, alpha=gamma))
 
     def refine(self, change: Callable[[Tensor, str], Tensor]) -> "Signal":
         """Transform the signal where it stands: guided logits if there are any, else every branch.
@@ -110,6 +113,8 @@ class Guidance:
     title: ClassVar[str]
     summary: ClassVar[str]  # one plain sentence for the node
     aliases: ClassVar[tuple[str, ...]] = ()  # further words to find the node by
+    paper: ClassVar[str]
+    formula: ClassVar[str]  # one line, for the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
 
@@ -124,6 +129,10 @@ class Guidance:
     def is_conditional(self, index: int, run: Run) -> bool:
         """Whether the link alone would give the conditional logits unchanged at this step."""
         return False
+
+    def gamma(self, index: int, run: Run) -> float | None:
+        """Weight of a combining link's term, or None where it is off."""
+        return None
 
     def mixes(self, index: int, run: Run) -> Mapping[int, float]:
         """Block -> gamma for methods that mix the branches inside the network, at the output of that block."""

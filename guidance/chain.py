@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .base import Guidance, Run, Signal, Step
-from .record import NULL_RECORDER, Recorder
+from .record import NULL_RECORDER, Recorder, confidence, entropy
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Chain:
             uses = [k <= last for k in range(run.count)]
         return tuple(uses)
 
+    def strength(self, index: int, run: Run) -> float:
+        """gamma of all combining links together: for what a network guides by itself. 1 = the conditional prediction."""
+        links = self.combining(index, run)
+        return sum(link.gamma(index, run) or 0.0 for link in links) if links else 1.0
+
     def mixes(self, run: Run) -> tuple[dict[int, float], ...]:
         """Per step: block -> gamma where links mix the branches inside the network."""
         return tuple(
@@ -82,4 +87,14 @@ class ChainRun:
         for link, state in zip(self.chain.links, self.states, strict=True):
             if link in combining or (not link.combines and link.active(index, self.run)):
                 signal = link.apply(step, signal, self.run, state)
+        self._record(index, cond, uncond if combining else None, signal.result)
         return signal.result
+
+    def _record(self, index: int, cond: Tensor, uncond: Tensor | None, guided: Tensor) -> None:
+        """Per-token maps of the step, computed only if the recorder wants them."""
+        add, base = self.recorder.add, cond if uncond is None else uncond
+        if uncond is not None:
+            add("nudge", index, lambda: (cond - uncond).norm(dim=-1))
+        add("added", index, lambda: (guided - base).norm(dim=-1))
+        add("confidence", index, lambda: confidence(cond))
+        add("entropy", index, lambda: entropy(guided))

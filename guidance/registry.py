@@ -2,5 +2,8 @@
 
 from .base import Guidance
 from .cfg import CFG
+from .igg import IGG
+from .mixed import Mixed
+from .ssg import SSG
 
-METHODS: dict[str, type[Guidance]] = {method.name: method for method in (CFG,)}
+METHODS: dict[str, type[Guidance]] = {method.name: method for method in (CFG, IGG, Mixed, SSG)}

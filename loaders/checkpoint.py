@@ -1,7 +1,7 @@
 """Files -> a model ready to sample: transformer and image tokenizer, checked against each other."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ class ARModel:
     config: Any
     patcher: Any
     tokenizer_patcher: Any
+    defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
-    defaults: Defaults = field(default_factory=lambda: Defaults(4.0, "constant", 0, 1.0))
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -108,4 +108,5 @@ def _defaults(part: Part) -> Defaults:
     """The family's published settings, or those a file's metadata gives."""
     if "defaults" in part.metadata:
         return Defaults(**json.loads(part.metadata["defaults"]))
-    return part.family.defaults_for(part.config) or ARModel.defaults
+    given = part.family.defaults_for(part.config)
+    return given or Defaults(scale=4.0, schedule="constant", top_k=0, top_p=1.0)

@@ -64,6 +64,7 @@ class Attention(nn.Module):
         )
         self.q_bias = nn.Parameter(torch.empty(width, **place))
         self.v_bias = nn.Parameter(torch.empty(width, **place))
+        self.zero_k_bias: Tensor
         self.register_buffer("zero_k_bias", torch.zeros(width, **place))
         self.mat_qkv = ops.Linear(width, 3 * width, bias=False, **place)
         self.proj = ops.Linear(width, width, **place)
@@ -192,6 +193,7 @@ class VAR(nn.Module):
         width = config.width
         self.pos_start = nn.Parameter(torch.empty(1, config.sides[0] ** 2, width, **place))
         self.pos_1LC = nn.Parameter(torch.empty(1, config.length, width, **place))
+        self.lvl_1L: Tensor
         self.register_buffer("lvl_1L", level_index(config.sides), persistent=True)
         self.word_embed = operations.Linear(config.dim, width, **place)
         self.build_condition(operations, **place)
@@ -290,7 +292,8 @@ class VAR(nn.Module):
         shared = None
         if self.config.shared_adaln:
             shared = self.shared_ada_lin(c).float().unflatten(-1, (1, 6, -1))
-        return [block.modulation(c, shared) for block in self.blocks], self.head_nm(c)
+        blocks = [block.modulation(c, shared) for block in self.blocks]  # type: ignore[operator]
+        return blocks, self.head_nm(c)
 
     def _logits(self, x: Tensor, head: Tensor) -> Tensor:
         scale, shift = head.unbind(2)

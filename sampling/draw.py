@@ -117,6 +117,10 @@ class Streams:
         draws = [torch.empty(shape).exponential_(generator=g) for g in self.generators]
         return self._stack(draws, device)
 
+    def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """(B, *shape) standard normal numbers."""
+        return self._stack([torch.randn(shape, generator=g) for g in self.generators], device)
+
     @staticmethod
     def _stack(draws: list[Tensor], device: torch.device) -> Tensor:
         return torch.stack(draws).to(device, non_blocking=True)

@@ -73,6 +73,7 @@ class ScalewiseRun:
         kept: tokens to hold on to, or None.
         smooth: (logits, k) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth), or None to
             leave this scale's as they are.
+        noise: (shape, device) -> normal numbers (B, *shape), for networks that draw a continuous residual.
     """
 
     conditions: tuple[Any, Any]
@@ -82,6 +83,7 @@ class ScalewiseRun:
     draw: Drawer
     kept: KeptTokens | None = None
     smooth: Callable[[Tensor, int], Tensor | None] | None = None
+    noise: Callable[[tuple[int, ...], torch.device], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ def generate(
         finite &= guided.isfinite().all()
         tokens = job.draw(guided.unflatten(-1, head), k)
         features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
+        if k + 1 == len(grids) and hasattr(network, "residual"):
+            features = features + _residual(network, codec, job, state, tokens)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(tokens)
         on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features))
@@ -143,6 +147,20 @@ def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: t
     return state
 
 
+def _residual(
+    network: Any, codec: ScaleCodec, job: ScalewiseRun, state: Any, tokens: Tensor
+) -> Tensor:
+    """What the codes of the last scale leave out, (B, Z, H, W), drawn by the network itself (HART).
+
+    `network.residual` is given the codes the tokens stand for, the strength of guidance, and where noise comes from.
+    """
+    if job.noise is None:
+        raise ValueError("this model draws a continuous residual and needs a source of noise")
+    last = job.run.count - 1
+    codes = _kept(codec, job, last, codec.lookup(tokens, job.run.grids[last]))
+    return network.residual(state, codes, job.chain.strength(last, job.run), job.noise)
+
+
 def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
     """Code vectors (B, Z, h, w) of this scale: drawn, smoothed, or kept."""
     grid = job.run.grids[k]
@@ -151,7 +169,13 @@ def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided:
         codes = codec.lookup(tokens, grid)
     else:
         codes = smooth.transpose(1, 2).unflatten(2, grid)
+    return _kept(codec, job, k, codes)
+
+
+def _kept(codec: ScaleCodec, job: ScalewiseRun, k: int, codes: Tensor) -> Tensor:
+    """The codes with those of kept tokens put in place."""
+    grid = job.run.grids[k]
     if job.kept is None:
         return codes
-    given = codec.lookup(job.kept.tokens[k].to(tokens.device), grid)
+    given = codec.lookup(job.kept.tokens[k].to(codes.device), grid)
     return job.kept.blend(codes, given, grid)

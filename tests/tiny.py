@@ -11,7 +11,7 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from ar_guidance.models.var import VAR, VARConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import generate, ScalewiseResult, ScalewiseRun
+from ar_guidance.sampling.scalewise import ScalewiseResult, ScalewiseRun, generate
 
 CPU = torch.device("cpu")
 SIDES = (1, 2, 3, 4)

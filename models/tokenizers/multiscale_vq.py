@@ -21,7 +21,12 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class MultiScaleVQConfig:
-    """Sizes of a tokenizer; every field except `norm_groups` can be read off the weights."""
+    """Sizes of a tokenizer; all but `norm_groups` and `hybrid` can be read off the weights.
+
+    Attributes:
+        hybrid: codes of the last scale are not refined: a transformer that adds a continuous residual to them (HART) was
+            trained so.
+    """
 
     vocab: int
     dim: int
@@ -30,6 +35,7 @@ class MultiScaleVQConfig:
     res_blocks: int = 2
     norm_groups: int = 32
     phi_count: int = 4
+    hybrid: bool = False
 
     @property
     def attention(self) -> bool:
@@ -134,6 +140,8 @@ class MultiScaleVQ(nn.Module):
 
     def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor:
         """What scale `scale` adds to the feature map: phi(bicubic(codes)), (B, Z, h, w) -> (B, Z, H, W)."""
+        if scale == len(grids) - 1 and self.config.hybrid:
+            return codes
         if scale < len(grids) - 1:
             codes = F.interpolate(codes, size=grids[-1], mode="bicubic")
         return self.quantize.quant_resi(codes, scale, len(grids))
@@ -225,5 +233,6 @@ FAMILY = Family(
     ),
     config=config_from_file,
     build=MultiScaleVQ,
-    ignored=r"quantize\.ema_vocab_hit_SV",
+    # A statistic of training, and the second decoder some of HART's training used.
+    ignored=r"quantize\.ema_vocab_hit_SV|(decoder2|post_quant_conv2)\..*",
 )

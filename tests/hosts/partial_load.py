@@ -55,7 +55,7 @@ def stranded(patcher: object) -> list[str]:
 
 model = load_model(transformer, tokenizer)
 for patcher in (model.patcher, *model.get_models()):
-    behind = [p for p in patcher.model.parameters()]
+    behind = list(patcher.model.parameters())
     bad = stranded(patcher)
     on_cpu = sum(p.device.type != "meta" for p in patcher.model.parameters())
     print(f"{patcher.model.__class__.__name__}: {on_cpu} of {len(behind)} stayed behind")

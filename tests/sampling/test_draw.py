@@ -6,11 +6,11 @@ import pytest
 import torch
 from ar_guidance.sampling.draw import (
     Filters,
+    StreamDrawer,
+    Streams,
     inverse_cdf,
     keep_top_k,
     keep_top_p,
-    StreamDrawer,
-    Streams,
 )
 from hypothesis import given
 from hypothesis import strategies as st

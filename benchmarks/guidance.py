@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""What each guidance costs over plain CFG, as a share of a whole run, and the memory it takes beside the logits.
+
+    python benchmarks/guidance.py [--model bundled d16] [--repeats 5]
+
+One run of the network under CFG gives its time T and the logits of every step. Every chain is then timed on those
+logits, interleaved, and its cost is (t_chain - t_CFG) / T: the network's own jitter cannot hide in the difference.
+Memory is the rise of the peak while a chain handles the largest step, in a process of its own. The first lines of
+the table are the bars to keep under: 2 % for every link and for recording.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from pack import load_pack  # noqa: E402
+
+load_pack()
+
+import torch  # noqa: E402
+from ar_guidance.guidance.base import Run  # noqa: E402
+from ar_guidance.guidance.cfg import CFG  # noqa: E402
+from ar_guidance.guidance.chain import Chain  # noqa: E402
+from ar_guidance.guidance.igg import IGG  # noqa: E402
+from ar_guidance.guidance.mixed import Mixed  # noqa: E402
+from ar_guidance.guidance.record import TraceRecorder  # noqa: E402
+from ar_guidance.guidance.schedule import Schedule  # noqa: E402
+from ar_guidance.guidance.ssg import SSG  # noqa: E402
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
+from generation import MODELS  # noqa: E402  (the script beside this one)
+
+CPU = torch.device("cpu")
+# Constant schedules: the most expensive case, every link acts at every step.
+CHAINS = {
+    "CFG": (CFG(3.0, "constant"),),
+    "IGG": (IGG(3.0, "constant"),),
+    "IGG window": (IGG(3.0, "constant", window="auto"),),
+    "mixed": (Mixed(3.0, "constant"),),
+    "SSG": (CFG(3.0, "constant"), SSG()),
+    "CFG recorded": (CFG(3.0, "constant"),),
+}
+
+Steps = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def record_run(name: str) -> tuple[float, Run, Steps]:
+    """Seconds of a run under CFG, and the branch logits of its steps."""
+    network, codec = MODELS[name](torch.float32)
+    grids = network.config.grids
+    run = Run("scale", grids, published=Schedule("linear ramp"))
+    steps: Steps = []
+    seconds = []
+    for kept in (False, True):  # the first run warms up
+        job = ScalewiseRun(
+            conditions=(torch.zeros(1, dtype=torch.long), network.null_condition(1)),
+            batch=1,
+            run=run,
+            chain=Chain(CHAINS["CFG"]),
+            draw=StreamDrawer(Filters(top_k=900, top_p=0.95), Streams(0, 1)),
+        )
+        keep = (lambda p: steps.append((p.cond, p.uncond))) if kept else (lambda p: None)
+        started = time.perf_counter()
+        result = generate(network, codec, job, CPU, on_step=keep)
+        codec.decode(result.features)
+        seconds.append(time.perf_counter() - started)
+    return seconds[-1], run, steps
+
+
+def guide(name: str, run: Run, steps: Steps) -> float:
+    """Seconds one chain takes over all steps."""
+    started = time.perf_counter()
+    recorder = TraceRecorder(run.grids) if name == "CFG recorded" else None
+    chain = Chain(CHAINS[name])
+    going = chain.begin(run, recorder) if recorder else chain.begin(run)
+    for k, (cond, uncond) in enumerate(steps):
+        going.apply(k, cond, uncond)
+    if recorder:
+        recorder.finish()
+    return time.perf_counter() - started
+
+
+def extra_memory(name: str, height: int, width: int, vocab: int) -> float:
+    """MB by which one chain raises the peak of a fresh process on its largest step (and the one before, for SSG)."""
+    before = (max(height - 1, 1), max(width - 1, 1))
+    run = Run("scale", (before, (height, width)), published=Schedule())
+    steps = [(torch.randn(1, h * w, vocab), torch.randn(1, h * w, vocab)) for h, w in run.grids]
+    guide(name, run, [(c[:, :, :8], u[:, :, :8]) for c, u in steps])
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    guide(name, run, steps)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
+
+
+def table(model: str, repeats: int) -> None:
+    """Print one model's rows."""
+    seconds, run, steps = record_run(model)
+    times: dict[str, list[float]] = {name: [] for name in CHAINS}
+    for _ in range(repeats + 1):
+        for name in CHAINS:
+            times[name].append(guide(name, run, steps))
+    base = statistics.median(times["CFG"][1:])
+    (height, width), vocab = run.grids[-1], steps[0][0].shape[-1]
+    for name in CHAINS:
+        own = statistics.median(times[name][1:])
+        command = [sys.executable, __file__, "--memory", name, str(height), str(width), str(vocab)]
+        memory = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        print(
+            f"| {model} | {name} | {1000 * own:.1f} | {(own - base) / seconds:+.2%} | {memory} |",
+            flush=True,
+        )
+    print(f"| {model} | *whole run* | {1000 * seconds:.0f} | | |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory", nargs=4, help=argparse.SUPPRESS)
+    options: Any = parser.parse_args()
+    with torch.inference_mode():
+        if options.memory:
+            name, *sizes = options.memory
+            print(f"{extra_memory(name, *map(int, sizes)):.0f}")
+            return
+        print("| model | chain | ms in the chain | over CFG, of the run | MB beside the logits |")
+        print("|---|---|---|---|---|")
+        for model in options.model:
+            table(model, options.repeats)
+        print("\n64 x 64 grid, 4096 tokens in the vocabulary, MB beside the logits:")
+        for name in CHAINS:
+            command = [sys.executable, __file__, "--memory", name, "64", "64", "4096"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            print(f"- {name}: {done.stdout.strip()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

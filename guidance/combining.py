@@ -1,0 +1,108 @@
+"""What every combining link has: a scale, a schedule, and a direction D.
+
+guided = u + sum_i gamma_i,k D_i,    gamma_k = 1 + (scale - 1) r_k
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from .base import Guidance, Run, Signal, Step, parameter
+from .schedule import KINDS, Schedule
+
+FAMILY_DEFAULT = "family default"
+NUMBERS = "Only for 'list': the scale of every step, separated by commas."
+
+
+def scale_parameter(tooltip: str, default: float = 4.0) -> float:
+    """A combining scale, ComfyUI's convention: 1 = no guidance for CFG."""
+    return parameter(default, tooltip, minimum=-20.0, maximum=50.0, step=0.05)
+
+
+@dataclass(frozen=True)
+class Combining(Guidance):
+    """A link that adds gamma_k D on top of u.
+
+    Attributes:
+        scale: gamma at full strength; ComfyUI's convention, 1 = no guidance for CFG.
+        schedule: see `Schedule`; "family default" takes what the model's authors published.
+        start, end: share of the run outside which the guidance is off.
+        power: exponent of the cosine schedule.
+        values: gamma of every step, for schedule "list".
+    """
+
+    combines: ClassVar[bool] = True
+
+    scale: float = scale_parameter(
+        "How strongly the picture follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."
+        " Too much: harsh colours, less variety."
+    )
+    schedule: str = parameter(
+        FAMILY_DEFAULT,
+        "How the scale grows over the steps. 'family default' is what the model's authors published"
+        " (VAR: linear ramp, so the first scale is unguided).",
+        options=(FAMILY_DEFAULT, *KINDS),
+    )
+    start: float = parameter(
+        0.0,
+        "Share of the run before which guidance is off. Above 0, the coarse layout is left unguided.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+        advanced=True,
+    )
+    end: float = parameter(
+        1.0,
+        "Share of the run after which guidance is off (and costs nothing). Too low: details drift off the class.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+        advanced=True,
+    )
+    power: float = parameter(
+        1.0,
+        "Only for 'cosine power': larger keeps guidance low for longer.",
+        minimum=0.05,
+        maximum=10.0,
+        step=0.05,
+        advanced=True,
+    )
+    values: tuple[float, ...] = parameter((), NUMBERS, advanced=True)
+
+    def __post_init__(self) -> None:
+        self.shape(Schedule())  # refuses bad settings when the link is made, not when it runs
+
+    def shape(self, published: Schedule) -> Schedule:
+        """The schedule in force for a model with this published one."""
+        if self.schedule == FAMILY_DEFAULT:
+            # The narrower of the two: some models' authors switch guidance off before the end.
+            start, end = max(self.start, published.start), min(self.end, published.end)
+            return replace(published, start=start, end=max(start, end))
+        return Schedule(self.schedule, self.start, self.end, self.power, self.values)
+
+    def gamma(self, index: int, run: Run) -> float | None:
+        """gamma_k, or None where the guidance is off."""
+        return self.shape(run.published).strength(index, run.count, self.scale, rest=1.0)
+
+    def direction(self, step: Step, signal: Signal) -> Tensor:
+        """D (B, T, V)."""
+        raise NotImplementedError
+
+    def refuse(self, run: Run) -> str | None:
+        try:
+            self.shape(run.published).check(run.count)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def active(self, index: int, run: Run) -> bool:
+        return self.gamma(index, run) is not None
+
+    def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
+        gamma = self.gamma(step.index, run)
+        assert gamma is not None
+        direction = self.direction(step, signal)
+        step.recorder.note(f"{self.name} scale", step.index, gamma)
+        step.recorder.add(f"{self.name} direction", step.index, lambda: direction.norm(dim=-1))
+        return signal.combine(direction, gamma)

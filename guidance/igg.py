@@ -1,0 +1,172 @@
+"""IGG: information-grounding guidance for visual autoregression (arXiv 2509.23876, Eq. 5-6).
+
+    guided = u + gamma_k A G,    G = c - u,    A = softmax_rows(G G^T / sqrt(V))
+
+The nudges of one image attend to each other, so that a token is pushed in the direction that its look-alikes agree on.
+G is (B, T, V) with T = H W positions of this step; A is (B, T, T), never held whole.
+
+Options: a sliding window (positions with |dy| <= s//2 and |dx| <= s//2 attend), the reading of Eq. 6 as a weight per
+token (G_j scaled by the attention it receives, sum_i A_ij, mean 1), and centring G over the vocabulary.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .base import Grid, Run, Signal, Step, parameter
+from .combining import Combining
+
+SCORES = 1 << 22  # attention scores held at once: 16 MB in fp32
+
+SELF_ATTENTION, TOKEN_WEIGHT = "self-attention", "token weight"
+GLOBAL, AUTO, FIXED = "global", "auto", "fixed side"
+
+
+def attend(nudge: Tensor) -> tuple[Tensor, Tensor]:
+    """A G (B, T, V) and the attention every token receives, sum_i A_ij (B, T), over whole images."""
+    batch, tokens, vocab = nudge.shape
+    rows = max(1, SCORES // (batch * tokens))
+    mixed, received = torch.empty_like(nudge), nudge.new_zeros(batch, tokens)
+    keys = nudge.transpose(1, 2)
+    for start in range(0, tokens, rows):
+        weights = (nudge[:, start : start + rows] @ keys).div_(math.sqrt(vocab)).softmax(-1)
+        mixed[:, start : start + rows] = weights @ nudge
+        received += weights.sum(1)
+    return mixed, received
+
+
+def attend_window(nudge: Tensor, grid: Grid, radius: int) -> tuple[Tensor, Tensor]:
+    """`attend` where only positions within `radius` rows and columns see each other; memory O(T s^2), s = 2 radius + 1.
+
+    Tiles of queries attend to the tile grown by the radius, as dense products under a mask.
+    """
+    (height, width), (batch, _, vocab) = grid, nudge.shape
+    if radius >= max(height, width) - 1:
+        return attend(nudge)
+    maps = nudge.unflatten(1, grid)
+    mixed, received = torch.empty_like(maps), maps.new_zeros(batch, height, width)
+    side = tile_side(batch, radius)
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            tile = slice(top, min(top + side, height)), slice(left, min(left + side, width))
+            near = tuple(
+                slice(max(part.start - radius, 0), min(part.stop + radius, size))
+                for part, size in zip(tile, grid, strict=True)
+            )
+            here, around = (slice(None), *tile), (slice(None), *near)
+            queries, keys = maps[here].flatten(1, 2), maps[around].flatten(1, 2)
+            scores = queries @ keys.transpose(1, 2) / math.sqrt(vocab)
+            weights = scores.masked_fill(~visible(tile, near, radius, nudge.device), -math.inf)
+            weights = weights.softmax(-1)
+            mixed[here] = (weights @ keys).view_as(maps[here])
+            received[around] += weights.sum(1).view_as(received[around])
+    return mixed.flatten(1, 2), received.flatten(1, 2)
+
+
+def tile_side(batch: int, radius: int) -> int:
+    """Side of a query tile: about the window's, smaller where the scores would take too much memory."""
+    side = max(2 * radius, 4)
+    while side > 1 and batch * (side * (side + 2 * radius)) ** 2 > SCORES:
+        side //= 2
+    return side
+
+
+def visible(tile: tuple, near: tuple, radius: int, device: torch.device) -> Tensor:
+    """Which keys (second axis) each query (first axis) may see."""
+    rows, columns = (
+        (
+            torch.arange(q.start, q.stop, device=device)[:, None]
+            - torch.arange(k.start, k.stop, device=device)
+        ).abs()
+        <= radius
+        for q, k in zip(tile, near, strict=True)
+    )
+    return (rows[:, None, :, None] & columns[None, :, None, :]).flatten(2, 3).flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class IGG(Combining):
+    """Information-grounding guidance with a schedule.
+
+    Attributes:
+        scale: gamma at full strength.
+        attention: "self-attention" (A G) or "token weight" (G scaled by the attention received).
+        window: "global", "auto" (side floor(sqrt(h w))) or "fixed side".
+        window_side: side of the fixed window, in tokens.
+        centre: take the mean over the vocabulary out of the nudge first.
+    """
+
+    name: ClassVar[str] = "igg"
+    node_id: ClassVar[str] = "ARGuidanceIGG"
+    title: ClassVar[str] = "AR Guidance: IGG"
+    summary: ClassVar[str] = (
+        "Information-grounding guidance: like CFG, but the push on every token is an attention average over the pushes"
+        " on all tokens of the step, so it spreads evenly over what belongs together."
+    )
+    aliases: ClassVar[tuple[str, ...]] = ("information grounding", "attention guidance")
+    paper: ClassVar[str] = "arXiv 2509.23876"
+    formula: ClassVar[str] = "guided = u + γ · softmax(G Gᵀ / √V) G,  G = c − u"
+
+    attention: str = parameter(
+        SELF_ATTENTION,
+        "How attention acts. 'self-attention' averages the pushes; 'token weight' keeps each token's own direction and"
+        " only makes agreed-on tokens stronger.",
+        options=(SELF_ATTENTION, TOKEN_WEIGHT),
+        advanced=True,
+    )
+    window: str = parameter(
+        GLOBAL,
+        "Which tokens look at each other. 'global': all. 'auto': neighbours only. Too small a window acts like CFG.",
+        options=(GLOBAL, AUTO, FIXED),
+    )
+    window_side: int = parameter(
+        5,
+        "Only for 'fixed side': width of the neighbourhood in tokens. 1 = the token alone (plain CFG).",
+        minimum=1,
+        maximum=128,
+        step=1,
+        advanced=True,
+    )
+    centre: bool = parameter(
+        False,
+        "Subtract the nudge's mean over all tokens of the vocabulary first: an offset common to all tokens no longer"
+        " counts as agreement.",
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention not in (SELF_ATTENTION, TOKEN_WEIGHT):
+            raise ValueError(f"unknown attention '{self.attention}'")
+        if self.window not in (GLOBAL, AUTO, FIXED) or self.window_side < 1:
+            raise ValueError(f"unknown window '{self.window}' of side {self.window_side}")
+
+    def refuse(self, run: Run) -> str | None:
+        if run.kind == "token":
+            return (
+                "a next-token model has one nudge per step, so there is nothing for attention to average:"
+                " use CFG or SoftCFG"
+            )
+        return super().refuse(run)
+
+    def active(self, index: int, run: Run) -> bool:
+        return bool(self.gamma(index, run))  # a scale of 0 is exactly absent
+
+    def direction(self, step: Step, signal: Signal) -> Tensor:
+        nudge = signal.nudge
+        if self.centre:
+            nudge = nudge - nudge.mean(-1, keepdim=True)
+        mixed, received = self._attend(nudge, step.grid)
+        step.recorder.add("attention", step.index, lambda: received)
+        if self.attention == TOKEN_WEIGHT:
+            return nudge * received[..., None]  # rows of A sum to 1, so the mean over tokens is 1
+        return mixed
+
+    def _attend(self, nudge: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        if self.window == GLOBAL:
+            return attend(nudge)
+        side = math.isqrt(grid[0] * grid[1]) if self.window == AUTO else self.window_side
+        return attend_window(nudge, grid, side // 2)

@@ -1,0 +1,78 @@
+"""The CFG-IGG mix (arXiv 2509.23876, Eq. 7): two terms with weights of their own, negative ones allowed.
+
+    guided = u + gamma_k G + gamma'_k A G
+
+Equal to a chain of CFG and IGG with the same schedule.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Run, Signal, Step, parameter
+from .combining import scale_parameter
+from .igg import IGG
+
+
+@dataclass(frozen=True)
+class Mixed(IGG):
+    """CFG and IGG in one link.
+
+    Attributes:
+        scale: gamma of the CFG term.
+        igg_scale: gamma' of the IGG term.
+    """
+
+    name: ClassVar[str] = "mixed"
+    node_id: ClassVar[str] = "ARGuidanceMixed"
+    title: ClassVar[str] = "AR Guidance: CFG-IGG mix"
+    summary: ClassVar[str] = (
+        "CFG and IGG together, each with its own weight: a negative IGG weight sharpens what tokens disagree on."
+    )
+    aliases: ClassVar[tuple[str, ...]] = ("CFG-IGG", "mix")
+    formula: ClassVar[str] = "guided = u + γ G + γ′ A G"
+
+    schedule: str = parameter(
+        "constant",
+        "How both scales grow over the steps; both start from 1.",
+        options=tuple(
+            kind
+            for kind in IGG.__dataclass_fields__["schedule"].metadata["parameter"].options
+            if kind != "list"
+        ),
+    )
+    igg_scale: float = scale_parameter(
+        "Weight of the IGG term. 0 = CFG alone. Negative: crisper, then noisy. Large: flat, over-even pictures.",
+        default=-0.4,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.schedule == "list":
+            raise ValueError(
+                "the mix has two scales, so one list cannot give them: chain CFG and IGG instead"
+            )
+
+    def active(self, index: int, run: Run) -> bool:
+        return any(self._strengths(index, run))
+
+    def is_conditional(self, index: int, run: Run) -> bool:
+        return self._strengths(index, run) == (1.0, 0.0)
+
+    def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
+        plain, attended = self._strengths(step.index, run)
+        step.recorder.note(f"{self.name} scale", step.index, plain)
+        signal = signal.combine(signal.nudge, plain)
+        if attended == 0:
+            return signal
+        direction = self.direction(step, signal)
+        step.recorder.add(f"{self.name} direction", step.index, lambda: direction.norm(dim=-1))
+        return signal.combine(direction, attended)
+
+    def _strengths(self, index: int, run: Run) -> tuple[float, float]:
+        """gamma and gamma' of a step; zeros where the guidance is off."""
+        shape = self.shape(run.published)
+        plain, attended = (
+            shape.strength(index, run.count, scale, rest=1.0) or 0.0
+            for scale in (self.scale, self.igg_scale)
+        )
+        return plain, attended

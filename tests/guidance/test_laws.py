@@ -1,0 +1,282 @@
+"""Laws that every registered guidance must keep, on logits and through every family's loop."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+import torch
+from ar_guidance.guidance.base import Guidance, Parameter, Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.igg import IGG
+from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.guidance.registry import METHODS
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.ssg import SSG
+from ar_guidance.tests.tiny import FAMILIES, TinyModel
+from hypothesis import given
+from hypothesis import strategies as st
+
+GRIDS = ((1, 1), (2, 2), (3, 2), (4, 5))
+RUN = Run("scale", GRIDS, published=Schedule("linear ramp"))
+
+# How each method is switched off by its own strength; CFG's neutral scale is 1, a term that is added has 0.
+ABSENT: dict[str, Guidance] = {
+    "cfg": CFG(1.0, "constant"),
+    "igg": IGG(0.0, "constant"),
+    "mixed": Mixed(1.0, "constant", igg_scale=0.0),
+    "ssg": SSG(0.0),
+}
+VARIANTS: list[Guidance] = [
+    *(method() for method in METHODS.values()),
+    IGG(3.0, "constant", window="auto"),
+    IGG(3.0, "constant", window="fixed side", window_side=3),
+    IGG(3.0, attention="token weight", centre=True),
+    SSG(0.7, "constant", prior="DSE zero", interpolation="bicubic"),
+    SSG(0.7, amplitude="preserve amplitude"),
+    SSG(0.7, prior="nearest"),
+]
+
+
+def names(link: Guidance) -> str:
+    return repr(link)[:60]
+
+
+def branches(seed: int, batch: int = 2) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        (
+            torch.randn(batch, h * w, 7, generator=generator),
+            torch.randn(batch, h * w, 7, generator=generator),
+        )
+        for h, w in GRIDS
+    ]
+
+
+def apply(links: tuple[Guidance, ...], steps, recorder=None) -> list[torch.Tensor]:
+    """Guided logits of every step; the unconditional branch is given only where the chain asks for it."""
+    chain = Chain(links)
+    going = chain.begin(RUN, recorder) if recorder else chain.begin(RUN)
+    wanted = chain.needs_uncond(RUN)
+    return [going.apply(k, c, u if wanted[k] else None) for k, (c, u) in enumerate(steps)]
+
+
+def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def close(a: list[torch.Tensor], b: list[torch.Tensor], tolerance: float = 1e-4) -> bool:
+    return all(torch.allclose(x, y, atol=tolerance) for x, y in zip(a, b, strict=True))
+
+
+def test_every_method_has_an_absent_setting() -> None:
+    assert set(ABSENT) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_switched_off_is_bit_identical_to_absent_and_costs_no_branch(name) -> None:
+    steps = branches(1)
+    assert equal(apply((ABSENT[name],), steps), [c for c, _ in steps])
+    assert not any(Chain((ABSENT[name],)).needs_uncond(RUN))
+    if name != "cfg":  # beside CFG, a neutral CFG still adds its own G: their scales add up
+        beside = (CFG(3.0, "constant"),)
+        if name != "mixed":
+            assert equal(apply((*beside, ABSENT[name]), steps), apply(beside, steps))
+
+
+@pytest.mark.parametrize("link", VARIANTS, ids=names)
+def test_it_does_something(link) -> None:
+    steps = branches(2)
+    assert not close(apply((link,), steps)[-1:], [steps[-1][0]], 1e-3)
+
+
+@pytest.mark.parametrize("link", VARIANTS, ids=names)
+def test_inputs_are_read_only_and_runs_do_not_leak(link) -> None:
+    steps = branches(3)
+    copies = [(c.clone(), u.clone()) for c, u in steps]
+    first = apply((link, CFG(2.0)), steps)
+    assert all(
+        torch.equal(a, b)
+        for s, t in zip(steps, copies, strict=True)
+        for a, b in zip(s, t, strict=True)
+    )
+    assert equal(first, apply((link, CFG(2.0)), steps))
+
+
+@pytest.mark.parametrize("link", VARIANTS, ids=names)
+def test_recording_changes_nothing(link) -> None:
+    steps, recorder = branches(4), TraceRecorder(GRIDS)
+    assert equal(apply((link,), steps), apply((link,), steps, recorder))
+    trace = recorder.finish()
+    for rows in trace.maps.values():
+        for row, grid in zip(rows, GRIDS, strict=True):
+            assert row is None or tuple(row.shape) == (2, *grid)
+
+
+@pytest.mark.parametrize("link", VARIANTS, ids=names)
+def test_images_of_a_batch_do_not_mix(link) -> None:
+    steps = branches(5, batch=3)
+    together = apply((link, CFG(2.0)), steps)
+    for i in range(3):
+        alone = apply((link, CFG(2.0)), [(c[i : i + 1], u[i : i + 1]) for c, u in steps])
+        assert close([t[i : i + 1] for t in together], alone, 1e-5)
+
+
+# Without centring, IGG's attention sees a constant added to all logits of a token: it does not claim this law.
+SHIFT_INVARIANT = [link for link in VARIANTS if getattr(link, "centre", True)]
+
+
+@pytest.mark.parametrize("link", SHIFT_INVARIANT, ids=names)
+def test_a_constant_added_to_all_logits_of_a_token_changes_no_probability(link) -> None:
+    steps = branches(6)
+    offsets = [
+        torch.randn(2, c.shape[1], 1, generator=torch.Generator().manual_seed(9)) for c, _ in steps
+    ]
+    moved = [(c + o, u + o) for (c, u), o in zip(steps, offsets, strict=True)]
+    for plain, shifted in zip(apply((link,), steps), apply((link,), moved), strict=True):
+        assert torch.allclose(plain.softmax(-1), shifted.softmax(-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("link", [v for v in VARIANTS if v.combines], ids=names)
+def test_equal_branches_leave_nothing_to_combine(link) -> None:
+    steps = [(c, c) for c, _ in branches(7)]
+    assert close(apply((link,), steps), [c for c, _ in steps], 1e-5)
+
+
+@given(st.permutations([CFG(2.0), IGG(1.5, "constant"), Mixed(0.5)]))
+def test_combining_links_commute(links) -> None:
+    steps = branches(8)
+    reference = apply((CFG(2.0), IGG(1.5, "constant"), Mixed(0.5)), steps)
+    assert close(apply(tuple(links), steps), reference)
+
+
+def test_order_matters_where_the_term_depends_on_the_running_value() -> None:
+    steps, cfg, ssg = branches(9), CFG(3.0, "constant"), SSG(0.8)
+    assert not close(apply((cfg, IGG(2.0), ssg), steps), apply((ssg, cfg, IGG(2.0)), steps), 1e-2)
+
+
+def test_the_mix_is_the_chain_of_both() -> None:
+    steps = branches(10)
+    mixed = apply((Mixed(1.4, "constant", igg_scale=-0.4),), steps)
+    assert close(mixed, apply((CFG(1.4, "constant"), IGG(-0.4, "constant")), steps))
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 4), st.integers(0, 99))
+def test_window_is_the_masked_matrix(height, width, radius, seed) -> None:
+    from ar_guidance.guidance.igg import attend, attend_window
+
+    nudge = torch.randn(2, height * width, 5, generator=torch.Generator().manual_seed(seed))
+    y, x = torch.arange(height * width) // width, torch.arange(height * width) % width
+    hidden = ((y[:, None] - y).abs() > radius) | ((x[:, None] - x).abs() > radius)
+    scores = (nudge @ nudge.transpose(1, 2) / 5**0.5).masked_fill(hidden, -torch.inf)
+    weights = scores.softmax(-1)
+    mixed, received = attend_window(nudge, (height, width), radius)
+    assert torch.allclose(mixed, weights @ nudge, atol=1e-5)
+    assert torch.allclose(received, weights.sum(1), atol=1e-5)
+    everything = attend_window(nudge, (height, width), 99)
+    assert torch.equal(everything[0], attend(nudge)[0])
+
+
+def test_tiles_and_chunks_give_the_same(monkeypatch) -> None:
+    from ar_guidance.guidance import igg
+
+    nudge = torch.randn(2, 12 * 10, 6, generator=torch.Generator().manual_seed(0))
+    whole = igg.attend(nudge), igg.attend_window(nudge, (12, 10), 2)
+    monkeypatch.setattr(igg, "SCORES", 64)
+    pieces = igg.attend(nudge), igg.attend_window(nudge, (12, 10), 2)
+    for a, b in zip(whole, pieces, strict=True):
+        assert torch.allclose(a[0], b[0], atol=1e-5) and torch.allclose(a[1], b[1], atol=1e-5)
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 9), st.integers(1, 9))
+def test_priors_keep_a_constant(h, w, height, width) -> None:
+    from ar_guidance.guidance import ssg
+
+    if height < h or width < w:
+        return
+    flat = torch.full((1, h, w, 3), 2.5)
+    for prior in ("DSE", "DSE zero"):
+        made = ssg.upsample(flat, (height, width), prior, "bilinear", ssg.PRESERVE)
+        assert torch.allclose(made, torch.full_like(made, 2.5), atol=1e-5)
+        verbatim = ssg.upsample(flat, (height, width), prior, "bilinear", ssg.VERBATIM)
+        assert torch.allclose(verbatim, made * (h * w / (height * width)) ** 0.5, atol=1e-5)
+    for prior in ("linear", "nearest"):
+        made = ssg.upsample(flat, (height, width), prior, "bilinear", ssg.VERBATIM)
+        assert torch.allclose(made, torch.full_like(made, 2.5), atol=1e-5)
+
+
+def test_separable_dse_is_the_published_algorithm() -> None:
+    """Interpolate, transform, overwrite the low block, transform back: with scipy's DCT."""
+    import torch.nn.functional as F
+    from ar_guidance.guidance import ssg
+    from scipy.fft import dctn, idctn
+
+    x = torch.randn(1, 3, 4, 2, generator=torch.Generator().manual_seed(1))
+    large = F.interpolate(x.movedim(-1, 1), size=(5, 7), mode="bilinear").double().numpy()
+    spectrum = dctn(large, axes=(2, 3), norm="ortho")
+    spectrum[:, :, :3, :4] = dctn(x.movedim(-1, 1).double().numpy(), axes=(2, 3), norm="ortho")
+    expected = torch.from_numpy(idctn(spectrum, axes=(2, 3), norm="ortho")).movedim(1, -1).float()
+    made = ssg.upsample(x, (5, 7), "DSE", "bilinear", ssg.VERBATIM)
+    assert torch.allclose(made, expected, atol=1e-5)
+
+
+# --- refusals and settings --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", [IGG(), Mixed(), SSG()], ids=names)
+def test_scale_wise_methods_refuse_single_tokens(link) -> None:
+    tokens = Run("token", ((1, 1),) * 5)
+    with pytest.raises(ValueError, match="CFG or SoftCFG"):
+        Chain((link,)).begin(tokens)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_are_frozen_described_and_ranged(name) -> None:
+    link = METHODS[name]()
+    assert link == METHODS[name]() and hash(link) == hash(METHODS[name]())
+    with pytest.raises(FrozenInstanceError):
+        setattr(link, fields(link)[0].name, 1)  # type: ignore[arg-type]
+    for field in fields(link):  # type: ignore[arg-type]
+        shown = field.metadata["parameter"]
+        assert isinstance(shown, Parameter) and len(shown.tooltip) > 20
+        if isinstance(field.default, float):
+            assert shown.minimum <= field.default <= shown.maximum
+        if shown.options:
+            assert field.default in shown.options
+    assert link.summary.endswith(".") and link.formula and link.paper.startswith("arXiv")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SSG(-1.0),
+        lambda: SSG(prior="cubic"),
+        lambda: IGG(window="round"),
+        lambda: IGG(attention="none"),
+        lambda: Mixed(schedule="list", values=(1.0,)),
+        lambda: CFG(schedule="sideways"),
+    ],
+)
+def test_bad_settings(make) -> None:
+    with pytest.raises(ValueError):
+        make()
+
+
+# --- through the loop -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def model(request) -> TinyModel:
+    return FAMILIES[request.param]()
+
+
+@pytest.mark.parametrize("link", VARIANTS, ids=names)
+def test_batch_recorder_and_requeue_through_the_loop(model, link) -> None:
+    links = (link, CFG(2.0))
+    plain = model.sample([1, 2], links)
+    recorder = TraceRecorder(model.run.grids)
+    recorded = model.sample([1, 2], links, recorder=recorder)
+    assert equal(plain.tokens, recorded.tokens)
+    assert equal(plain.tokens, model.sample([1, 2], (replace(link), CFG(2.0))).tokens)
+    second = model.sample([2], links, first=1)
+    assert equal([t[1:] for t in plain.tokens], second.tokens)

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Write the help pages of the guidance nodes from their dataclasses: python tools/help_pages.py [--check]."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from pack import ROOT, load_pack  # noqa: E402
+
+load_pack()
+
+from ar_guidance.guidance.base import Guidance  # noqa: E402
+from ar_guidance.guidance.registry import METHODS  # noqa: E402
+
+PAGES = ROOT / "web" / "docs"
+
+
+def page(method: type[Guidance]) -> str:
+    """Markdown of one method's help page."""
+    lines = [f"# {method.title}", "", method.summary, "", f"`{method.formula}`", ""]
+    lines += [
+        "c and u are the model's predictions with and without the class or prompt, γ the scale at this step"
+        f" ([{method.paper}](https://arxiv.org/abs/{method.paper.split()[-1]})).",
+        "",
+    ]
+    if (PAGES / "images" / f"{method.name}.png").is_file():
+        lines += [
+            f"![Without and with]({'images/' + method.name}.png)",
+            "",
+            "Left: no guidance. Right: this guidance. Bundled model, same seeds.",
+            "",
+        ]
+    lines += ["| input | default | range | |", "|---|---|---|---|"]
+    for field in fields(method):  # type: ignore[arg-type]
+        shown = field.metadata["parameter"]
+        if shown.options:
+            limits = ", ".join(shown.options)
+        elif shown.minimum is None:
+            limits = ""
+        else:
+            limits = f"{shown.minimum:g} to {shown.maximum:g}"
+        default = "" if field.default == () else field.default
+        lines.append(f"| {field.name} | {default} | {limits} | {shown.tooltip} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if a page is not up to date")
+    check = parser.parse_args().check
+    stale = 0
+    for method in METHODS.values():
+        path, text = PAGES / f"{method.node_id}.md", page(method)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if not check:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
+    return stale if check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
