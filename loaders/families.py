@@ -1,10 +1,11 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
-from ..models import infinity, switti, var, var_clip
+from ..models import hart, infinity, switti, var, var_clip
 from ..models.family import Family
 from ..models.tokenizers import bsq, multiscale_vq
 
 TRANSFORMERS: tuple[Family, ...] = (
+    hart.FAMILY,
     infinity.FAMILY,
     switti.FAMILY,
     var.FAMILY,
