@@ -3,7 +3,7 @@
 Letters: B images, T tokens of the step, V vocabulary; logits are raw, fp32, (B, T, V), and read-only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -26,6 +26,7 @@ class Run:
         causal: whether a cache carries a branch's past, so that it must be computed at every step up to its last use.
         published: the family's own schedule, for guidances that leave the choice to the model.
         temperature: the sampler's, for guidances that look at how likely a drawn token was.
+        mixable: number of blocks at whose output the network lets branches be mixed; 0 = none.
     """
 
     kind: Literal["scale", "token"]
@@ -33,6 +34,7 @@ class Run:
     causal: bool = True
     published: Schedule = Schedule()
     temperature: float = 1.0
+    mixable: int = 0
 
     @property
     def count(self) -> int:
@@ -151,6 +153,14 @@ class Guidance:
     def is_conditional(self, index: int, run: Run) -> bool:
         """Whether the link alone would give the conditional logits unchanged at this step."""
         return False
+
+    def gamma(self, index: int, run: Run) -> float | None:
+        """Weight of a combining link's term, or None where it is off."""
+        return None
+
+    def mixes(self, index: int, run: Run) -> Mapping[int, float]:
+        """Block -> gamma for methods that mix the branches inside the network, at the output of that block."""
+        return {}
 
     def begin(self, run: Run) -> Any:
         """State of one run."""

@@ -45,13 +45,30 @@ class Chain:
 
     def needs_uncond(self, run: Run) -> tuple[bool, ...]:
         """Per step: whether the unconditional branch must be computed (its last use closes a causal cache)."""
-        uses = [bool(self.combining(k, run)) for k in range(run.count)]
+        uses = [bool(self.combining(k, run)) or bool(mix) for k, mix in enumerate(self.mixes(run))]
         if any(link.remembers for link in self.links):
             uses = [use or (k + 1 < run.count and uses[k + 1]) for k, use in enumerate(uses)]
         if run.causal and any(uses):
             last = max(k for k, use in enumerate(uses) if use)
             uses = [k <= last for k in range(run.count)]
         return tuple(uses)
+
+    def strength(self, index: int, run: Run) -> float:
+        """gamma of all combining links together: for what a network guides by itself. 1 = the conditional prediction."""
+        links = self.combining(index, run)
+        return sum(link.gamma(index, run) or 0.0 for link in links) if links else 1.0
+
+    def mixes(self, run: Run) -> tuple[dict[int, float], ...]:
+        """Per step: block -> gamma where links mix the branches inside the network."""
+        return tuple(
+            {
+                block: gamma
+                for link in self.links
+                if link.active(k, run)
+                for block, gamma in link.mixes(k, run).items()
+            }
+            for k in range(run.count)
+        )
 
     def begin(self, run: Run, recorder: Recorder = NULL_RECORDER) -> "ChainRun":
         """Check the chain against the run and start it."""

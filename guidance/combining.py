@@ -76,7 +76,9 @@ class Combining(Guidance):
     def shape(self, published: Schedule) -> Schedule:
         """The schedule in force for a model with this published one."""
         if self.schedule == FAMILY_DEFAULT:
-            return replace(published, start=self.start, end=self.end)
+            # The narrower of the two: some models' authors switch guidance off before the end.
+            start, end = max(self.start, published.start), min(self.end, published.end)
+            return replace(published, start=start, end=max(start, end))
         return Schedule(self.schedule, self.start, self.end, self.power, self.values)
 
     def gamma(self, index: int, run: Run) -> float | None:

@@ -8,7 +8,7 @@ For classifier-free guidance rest = 1 and full = scale; for a term that is simpl
 import math
 from dataclasses import dataclass
 
-KINDS = ("constant", "linear ramp", "cosine power", "linear decay", "list")
+KINDS = ("constant", "linear ramp", "held ramp", "cosine power", "linear decay", "list")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Schedule:
     """Strength over the steps of a run.
 
     Attributes:
-        kind: constant (r = 1); linear ramp k/(K-1) (VAR); cosine power (1 - cos((k/K)^power pi))/2 (AliTok, RAR,
+        kind: constant (r = 1); linear ramp k/(K-1) (VAR); held ramp, the same but for the last
+            step, which is as the one before (HART); cosine power (1 - cos((k/K)^power pi))/2 (AliTok, RAR,
             SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step).
         start, end: share of the run (0-1, both ends included) outside which the guidance is off.
         power: exponent of cosine power, > 0.
@@ -58,6 +59,8 @@ class Schedule:
         """r_k of the named shapes, 0-1."""
         if self.kind == "linear ramp":
             return index / (count - 1) if count > 1 else 1.0
+        if self.kind == "held ramp":
+            return min(index, max(count - 2, 0)) / (count - 1) if count > 1 else 1.0
         if self.kind == "cosine power":
             return 0.5 * (1 - math.cos((index / count) ** self.power * math.pi))
         if self.kind == "linear decay":

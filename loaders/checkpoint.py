@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.family import Defaults
-from .detect import Part, find_part, has_part
+from .detect import Part, find_part, fitted, has_part
 from .place import place_part
 from .read import CheckpointError, Weights, read_weights
 
@@ -64,8 +64,7 @@ def load_model(
     """
     weights = read_weights(transformer)
     main = find_part(weights, "transformer")
-    codec = _tokenizer_part(main, tokenizer)
-    check_pair(main, codec)
+    codec = fitted(main, _tokenizer_part(main, tokenizer))
     main = _sized(main, codec, picture_size)
     labels, label_set = _labels(main)
     return ARModel(
@@ -111,28 +110,6 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
     return replace(main, config=replace(main.config, grid=(side, side)))
 
 
-def check_pair(transformer: Part, tokenizer: Part) -> None:
-    """Raise CheckpointError when the tokenizer's tokens are not those the transformer predicts."""
-    names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
-    if transformer.family.tokenizer != tokenizer.family.name:
-        raise CheckpointError(
-            f"{names} do not belong together: a {transformer.family.title} transformer does not work with a"
-            f" {tokenizer.family.title}. Choose the tokenizer released with the transformer"
-        )
-    for what, attribute in (
-        ("tokens in the codebook", "vocab"),
-        ("channels per code", "dim"),
-        ("tokens per picture", "length"),
-    ):
-        ours = getattr(transformer.config, attribute, None)
-        theirs = getattr(tokenizer.config, attribute, None)
-        if None not in (ours, theirs) and ours != theirs:
-            raise CheckpointError(
-                f"{names} do not belong together: the transformer expects {ours} {what}, the tokenizer has"
-                f" {theirs}. Choose the tokenizer released with the transformer"
-            )
-
-
 def _labels(part: Part) -> tuple[tuple[str, ...], str]:
     """Class names: from the file's metadata, or ImageNet's when it has 1000 classes."""
     classes = getattr(part.config, "classes", 0)
@@ -155,5 +132,4 @@ def _defaults(part: Part) -> Defaults:
     """The family's published settings, or those a file's metadata gives."""
     if "defaults" in part.metadata:
         return Defaults(**json.loads(part.metadata["defaults"]))
-    defaults = part.family.defaults or Defaults(4.0, "constant", 0, 1.0)
-    return defaults(part.config) if callable(defaults) else defaults
+    return part.family.defaults_for(part.config) or Defaults(4.0, "constant", 0, 1.0)

@@ -1,7 +1,7 @@
 """Which networks a file holds, by key names and shapes; a file name is never evidence."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,8 @@ def find_part(weights: Weights, part: str) -> Part:
         {key: tuple(value.shape) for key, value in tensors.items()},
         {k: v for k, v in tensors.items() if not v.is_floating_point() and v.numel() <= SMALL},
         weights.metadata,
+        weights.settings,
+        {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
     )
     try:
         config = family.config(facts)
@@ -59,6 +61,27 @@ def find_part(weights: Weights, part: str) -> Part:
             " The file may be incomplete or changed by a conversion"
         ) from error
     return Part(family, config, _checked(weights, family, config, tensors), weights)
+
+
+def fitted(transformer: Part, tokenizer: Part) -> Part:
+    """The tokenizer as this transformer uses it.
+
+    Raises:
+        CheckpointError: the tokenizer's tokens are not those the transformer predicts.
+    """
+    names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
+    if transformer.family.tokenizer != tokenizer.family.name:
+        raise CheckpointError(
+            f"{names} do not belong together: a {transformer.family.title} transformer does not work with a"
+            f" {tokenizer.family.title}. Choose the tokenizer released with the transformer"
+        )
+    try:
+        config = transformer.family.fit(transformer.config, tokenizer.config)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{names} do not belong together: {error}. Choose the tokenizer released with the transformer"
+        ) from error
+    return replace(tokenizer, config=config)
 
 
 def has_part(weights: Weights, part: str) -> bool:
@@ -76,11 +99,15 @@ def _find(
         for prefix in (key[: -len(first)] for key in keys if key.endswith(first)):
             if prefix and not prefix.endswith("."):
                 continue
-            own = {key[len(prefix) :]: key for key in keys if key.startswith(prefix)}
+            own = dict(
+                family.convert(key[len(prefix) :], weights.tensors[key])
+                for key in keys
+                if key.startswith(prefix)
+            )
             if all(key in own for key in family.required) and not any(
                 key.startswith(banned) for banned in family.banned for key in own
             ):
-                return family, {key: weights.tensors[full] for key, full in own.items()}
+                return family, own
     return None
 
 
@@ -103,9 +130,9 @@ def _nothing_found(weights: Weights, part: str) -> str:
 
 def _nearest(weights: Weights, families: tuple[Family, ...]) -> tuple[Family, list[str]]:
     """The family with the most required keys present anywhere, and those that are missing ([] if none is there)."""
-    keys = list(weights.tensors)
     best = (-1, families[0], [])
     for family in families:
+        keys = [family.convert(key, tensor)[0] for key, tensor in weights.tensors.items()]
         missing = [r for r in family.required if not any(key.endswith(r) for key in keys)]
         present = len(family.required) - len(missing)
         if present > best[0]:

@@ -1,16 +1,21 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
-from ..models import alitok, llamagen, var
+from ..models import alitok, hart, infinity, llamagen, switti, var, var_clip
 from ..models.family import Family
-from ..models.tokenizers import alitok_1d, multiscale_vq, vq16
+from ..models.tokenizers import alitok_1d, bsq, multiscale_vq, vq16
 
 TRANSFORMERS: tuple[Family, ...] = (
+    hart.FAMILY,
+    infinity.FAMILY,
+    switti.FAMILY,
     var.FAMILY,
+    var_clip.FAMILY,
     llamagen.FAMILY_CLASS,
     llamagen.FAMILY_TEXT,
     alitok.FAMILY,
 )
 TOKENIZERS: tuple[Family, ...] = (
+    bsq.FAMILY,
     multiscale_vq.FAMILY,
     vq16.FAMILY,
     alitok_1d.FAMILY,

@@ -31,7 +31,9 @@ def place_part(part: Part) -> Any:
         comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher
     )
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-    state = {k: v.to(storage) if v.is_floating_point() else v for k, v in part.tensors.items()}
+    # In the network's own types: a few tensors must stay wider than the rest.
+    own = network.state_dict()
+    state = {k: v.to(own[k].dtype) for k, v in part.tensors.items()}
     network.load_state_dict(
         state, strict=False, assign=getattr(patcher, "is_dynamic", lambda: False)()
     )

@@ -1,8 +1,10 @@
 """Reading weight files without ever running code from them: the only place that opens one."""
 
+import json
 import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt"}
+
+INDEX = "model.safetensors.index.json"
 
 # What torch raises on bytes that are not what they claim to be.
 _UNREADABLE = (
@@ -31,15 +35,28 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors of a file under dotted keys (nested dictionaries flattened), and a safetensors header's text entries."""
+    """Tensors of a file under dotted keys (nested dictionaries flattened), and what is said about them.
+
+    Attributes:
+        metadata: text entries of a safetensors header.
+        settings: entries of `<name of the file>.json`, or else `config.json`, in the same folder.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        folder = self.path if self.path.is_dir() else self.path.parent
+        for beside in (self.path.with_suffix(".json"), folder / "config.json"):
+            if beside.is_file():
+                return _read_json(beside)
+        return {}
+
 
 def read_weights(path: str | Path) -> Weights:
-    """Open a `.safetensors` file or a torch pickle restricted to tensors and plain containers.
+    """Open a `.safetensors` file, a folder or index of several, or a torch pickle restricted to tensors and containers.
 
     Tensors are memory-mapped where the format allows it: nothing is read until it is used.
 
@@ -47,11 +64,50 @@ def read_weights(path: str | Path) -> Weights:
         CheckpointError: not a weight file, cut short, or one that would need to run code.
     """
     path = Path(path)
+    if path.is_dir():
+        path = path / INDEX
+    if path.name.endswith(".safetensors.index.json") and path.is_file():
+        return _read_shards(path)
     if not path.is_file():
         raise CheckpointError(f"{path.name}: there is no such file in {path.parent}")
     if path.suffix in (".safetensors", ".sft"):
         return _read_safetensors(path)
     return Weights(path, dict(_flatten(_load_pickle(path))))
+
+
+def _read_shards(index: Path) -> Weights:
+    """All tensors of a sharded checkpoint, from the shards its index names."""
+    places = _read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(
+            f"{index.name}: this is not the index of a sharded checkpoint (no weight_map)"
+        )
+    shards = sorted(set(map(str, places.values())))
+    missing = [name for name in shards if not (index.parent / Path(name).name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{index.parent.name}: {len(missing)} of its {len(shards)} files are missing ({', '.join(missing[:3])})."
+            " Download all of them into the folder of the index"
+        )
+    tensors: dict[str, Tensor] = {}
+    for name in shards:
+        tensors |= _read_safetensors(index.parent / Path(name).name).tensors
+    lost = [key for key in places if key not in tensors]
+    if lost:
+        raise CheckpointError(
+            f"{index.parent.name}: its files lack {', '.join(lost[:3])}, which the index promises."
+            " One of them may belong to another checkpoint: get them again"
+        )
+    return Weights(index.parent, tensors)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where the file is not one (Infinity's config.json is not valid JSON)."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
 
 
 def _read_safetensors(path: Path) -> Weights:

@@ -15,22 +15,57 @@ class FileFacts:
         shapes: key -> shape.
         buffers: the small integer tensors of the file (level index and the like).
         metadata: text entries of a safetensors header.
+        settings: entries of the config.json beside the file, for what leaves no trace in the weights.
+        samples: single elements of large buffers, by key (see `Family.samples`).
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """Published sampling settings of a family; `scale` in ComfyUI's convention (1 = no guidance)."""
+    """Published sampling settings of a family.
+
+    Attributes:
+        scale: of classifier-free guidance in ComfyUI's convention (1 = no guidance).
+        schedule: name of its schedule.
+        top_k, top_p: filters; 0 = off.
+        temperature: logits are divided by it.
+        end: share of the run after which guidance is off.
+        late_top_k: (step, top_k) from which on another top-k holds, or None.
+        smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
+    """
 
     scale: float
     schedule: str
     top_k: int
     top_p: float
-    power: float = 1.0  # of a cosine schedule
+    power: float = 1.0
+    temperature: float = 1.0
+    end: float = 1.0
+    late_top_k: tuple[int, int] | None = None
+    smooth: bool = False
+
+
+def same_codes(transformer: Any, tokenizer: Any) -> Any:
+    """The tokenizer's config as it is, if its tokens are those the transformer predicts.
+
+    Raises:
+        ValueError: what differs.
+    """
+    for what, attribute in (
+        ("tokens in the codebook", "vocab"),
+        ("channels per code", "dim"),
+        ("tokens per picture", "length"),
+    ):
+        ours, theirs = getattr(transformer, attribute, None), getattr(tokenizer, attribute, None)
+        if None not in (ours, theirs) and ours != theirs:
+            raise ValueError(f"the transformer expects {ours} {what}, the tokenizer has {theirs}")
+    return tokenizer
 
 
 @dataclass(frozen=True)
@@ -49,10 +84,16 @@ class Family:
         absent: keys (regular expression) the network computes itself and a file may lack.
         kind: "scale" or "token" (transformers).
         conditioning: "class" or "text" (transformers).
+        null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
+            (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         tokenizer_file: what the tokenizer's released file is called (transformers).
         free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
-        defaults: published sampling settings, or a function of the config when sizes differ (transformers).
+        defaults: published sampling settings, or a function of the config that gives them (transformers).
+        convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
+        fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
+            ValueError saying what does not fit (transformers).
+        samples: (key, index) of single elements the config needs of buffers too large to hand over.
     """
 
     name: str
@@ -66,7 +107,15 @@ class Family:
     absent: str = r"(?!)"
     kind: str = ""
     conditioning: str = ""
+    null: str = "model"
     tokenizer: str = ""
     tokenizer_file: str = ""
     free_size: bool = False
     defaults: Defaults | Callable[[Any], Defaults] | None = None
+    convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
+    fit: Callable[[Any, Any], Any] = same_codes
+    samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def defaults_for(self, config: Any) -> Defaults | None:
+        """The published settings for a network of these sizes."""
+        return self.defaults(config) if callable(self.defaults) else self.defaults

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts
 from .parts.cache import KVCache
 from .parts.cast import cast_like
-
-Grid = tuple[int, int]
+from .parts.levels import Grid, level_index, sides_from_file
 
 
 @dataclass(frozen=True)
 class VARConfig:
-    """Sizes of a network, all recovered from the file's keys and shapes."""
+    """Sizes of a network, all recovered from the file's keys and shapes; `classes` is 0 where text is the condition."""
 
     depth: int
     width: int
@@ -62,6 +61,8 @@ class VARConfig:
 
 class Attention(nn.Module):
     """Self-attention over everything cached; with qk-norm the softmax scale is learnt per head."""
+
+    zero_k_bias: Tensor
 
     def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
         super().__init__()
@@ -158,7 +159,7 @@ class LayerCache:
 class Head(nn.Module):
     """The condition's scale and shift for the last norm, in that order."""
 
-    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
         super().__init__()
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
 
@@ -186,6 +187,8 @@ class VAR(nn.Module):
         dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
     """
 
+    lvl_1L: Tensor
+
     def __init__(
         self,
         config: VARConfig,
@@ -203,15 +206,27 @@ class VAR(nn.Module):
         self.lvl_1L: Tensor
         self.register_buffer("lvl_1L", level_index(config.sides), persistent=True)
         self.word_embed = operations.Linear(config.dim, width, **place)
-        self.class_emb = operations.Embedding(config.classes + 1, width, **place)
+        self.build_condition(operations, **place)
         self.lvl_embed = operations.Embedding(len(config.sides), width, **place)
         if config.shared_adaln:
             self.shared_ada_lin = nn.Sequential(
                 nn.SiLU(), operations.Linear(width, 6 * width, **place)
             )
-        self.blocks = nn.ModuleList(Block(config, operations, **place) for _ in range(config.depth))
+        blocks = [Block(config, operations, **place) for _ in range(config.depth)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # pyright: ignore[reportAttributeAccessIssue]
         self.head_nm = Head(config, operations, **place)
         self.head = operations.Linear(width, config.vocab, **place)
+
+    # --- the condition: what a sibling with another kind of condition replaces --------------------------------------
+
+    def build_condition(self, operations: Any, **place: Any) -> None:
+        """Make the layers of `condition`."""
+        rows = self.config.classes + 1
+        self.class_emb = operations.Embedding(rows, self.config.width, **place)
+
+    def condition(self, given: Tensor) -> Tensor:
+        """What the caller gives per image, class labels (rows,), as a vector (rows, C)."""
+        return self.class_emb(given)
 
     # --- the scale-wise protocol -----------------------------------------------------------------------------------
 
@@ -225,20 +240,15 @@ class VAR(nn.Module):
         itemsize = self.compute_dtype.itemsize
         return KVCache.bytes(c.depth, rows, c.heads, c.length, c.width // c.heads, itemsize)
 
-    def begin(self, branches: Sequence[Tensor], device: torch.device) -> VARState:
-        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute."""
+    def begin(
+        self, branches: Sequence[Tensor], device: torch.device, grids: Sequence[Grid] | None = None
+    ) -> VARState:
+        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute; `grids`: the model's."""
         c = self.config
-        condition, positions = self._embed(torch.cat(list(branches)).to(device))
+        condition, positions = self._embed(torch.cat([branch.to(device) for branch in branches]))
         first = condition[:, None] + self.pos_start.to(device).float()
-        cache = KVCache(
-            c.depth,
-            condition.shape[0],
-            c.heads,
-            c.length,
-            c.width // c.heads,
-            self.compute_dtype,
-            device,
-        )
+        size = condition.shape[0], c.heads, c.length, c.width // c.heads
+        cache = KVCache(c.depth, *size, self.compute_dtype, device)
         modulations, head = self._modulate(condition)
         return VARState(first + positions[:, : first.shape[1]], positions, modulations, head, cache)
 
@@ -277,7 +287,7 @@ class VAR(nn.Module):
 
     def _embed(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Condition (rows, C) and position + level embeddings (1, L, C), fp32."""
-        condition = self.class_emb(labels).float()
+        condition = self.condition(labels).float()
         levels = self.lvl_embed(self.lvl_1L.to(labels.device)).float()
         return condition, levels + self.pos_1LC.to(labels.device).float()
 
@@ -300,53 +310,28 @@ class VAR(nn.Module):
         return self.head((_norm(x) * (1 + scale) + shift).to(self.compute_dtype)).float()
 
 
-def level_index(sides: Sequence[int]) -> Tensor:
-    """Scale of every token, (1, L)."""
-    return torch.tensor([[k for k, side in enumerate(sides) for _ in range(side * side)]])
-
-
-# Releases whose conversions may have lost the `lvl_1L` buffer: (L, K) -> sides.
-KNOWN_SIDES = {
-    (680, 10): (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
-    (2240, 10): (1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
-    (9451, 14): (1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64),
-}
-
-
-def _sides(facts: FileFacts) -> tuple[int, ...]:
-    length, scales = facts.shapes["pos_1LC"][1], facts.shapes["lvl_embed.weight"][0]
-    if "lvl_1L" not in facts.buffers:
-        if (length, scales) not in KNOWN_SIDES:
-            raise ValueError(
-                f"the scale list is not in the file (no lvl_1L) and {length} tokens over {scales} scales"
-                " is not a released size"
-            )
-        return KNOWN_SIDES[length, scales]
-    counts = torch.bincount(facts.buffers["lvl_1L"].flatten(), minlength=scales).tolist()
-    sides = tuple(math.isqrt(count) for count in counts)
-    if [side * side for side in sides] != counts or sum(counts) != length:
-        raise ValueError(f"lvl_1L does not describe {scales} square scales: {counts} tokens")
-    return sides
-
-
-def config_from_file(facts: FileFacts) -> VARConfig:
-    """Everything the network needs to know, from key names, shapes and the level buffer."""
+def sizes_from_file(facts: FileFacts) -> dict[str, Any]:
+    """Every size but that of the condition, from key names, shapes and the level buffer."""
     shapes = facts.shapes
     width, dim = shapes["word_embed.weight"]
     depth = len({key.split(".")[1] for key in shapes if key.startswith("blocks.")})
     scale_mul = shapes.get("blocks.0.attn.scale_mul_1H11")
-    return VARConfig(
-        depth=depth,
-        width=width,
-        heads=scale_mul[1] if scale_mul else depth,  # released rule where the file does not say
-        vocab=shapes["head.weight"][0],
-        dim=dim,
-        classes=shapes["class_emb.weight"][0] - 1,
-        sides=_sides(facts),
-        ffn=shapes["blocks.0.ffn.fc1.weight"][0],
-        shared_adaln="shared_ada_lin.1.weight" in shapes,
-        qk_norm=scale_mul is not None,
-    )
+    return {
+        "depth": depth,
+        "width": width,
+        "heads": scale_mul[1] if scale_mul else depth,  # released rule where the file does not say
+        "vocab": shapes["head.weight"][0],
+        "dim": dim,
+        "sides": sides_from_file(facts, shapes["pos_1LC"][1]),
+        "ffn": shapes["blocks.0.ffn.fc1.weight"][0],
+        "shared_adaln": "shared_ada_lin.1.weight" in shapes,
+        "qk_norm": scale_mul is not None,
+    }
+
+
+def config_from_file(facts: FileFacts) -> VARConfig:
+    """Everything the network needs to know."""
+    return VARConfig(classes=facts.shapes["class_emb.weight"][0] - 1, **sizes_from_file(facts))
 
 
 FAMILY = Family(

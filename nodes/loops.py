@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..guidance.record import Recorder
 from ..loaders.checkpoint import ARModel
 from ..sampling import scalewise, tokenwise
 
 Grid = tuple[int, int]
+OnStep = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -22,29 +24,30 @@ class Loop:
         job: what describes a run.
         grids: config -> (h, w) of every step.
         report_every: config -> steps between two reports of progress.
-        features: (model, job, device, on_step) -> what the tokenizer decodes, (B, Z, H, W).
+        features: (model, job, device, on_step, recorder) -> what the tokenizer decodes, (B, Z, H, W).
         so_far: (model, progress) -> the same for the first picture as it stands.
     """
 
     job: type
     grids: Callable[[Any], tuple[Grid, ...]]
     report_every: Callable[[Any], int]
-    features: Callable[[ARModel, Any, torch.device, Callable[[Any], None]], Tensor]
+    features: Callable[[ARModel, Any, torch.device, OnStep, Recorder], Tensor]
     so_far: Callable[[ARModel, Any], Tensor]
 
 
 def scale_features(
-    model: ARModel, job: Any, device: torch.device, on_step: Callable[[Any], None]
+    model: ARModel, job: Any, device: torch.device, on_step: OnStep, recorder: Recorder
 ) -> Tensor:
     """Run the scale-wise loop."""
-    return scalewise.generate(model.network, model.tokenizer, job, device, on_step).features
+    network, codec = model.network, model.tokenizer
+    return scalewise.generate(network, codec, job, device, on_step, recorder).features
 
 
 def token_features(
-    model: ARModel, job: Any, device: torch.device, on_step: Callable[[Any], None]
+    model: ARModel, job: Any, device: torch.device, on_step: OnStep, recorder: Recorder
 ) -> Tensor:
     """Run the token-wise loop and look the codes up."""
-    tokens = tokenwise.generate(model.network, job, device, on_step).tokens
+    tokens = tokenwise.generate(model.network, job, device, on_step, recorder).tokens
     return model.tokenizer.lookup(tokens, model.config.grid)
 
 

@@ -13,32 +13,40 @@ from torch import Tensor
 
 from ..guidance.base import Run
 from ..guidance.chain import Chain
+from ..guidance.record import Trace, TraceRecorder
 from ..guidance.schedule import Schedule
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import StreamDrawer, Streams
 from .loops import LOOPS
-from .types import Sampling
+from .types import PictureTrace, Sampling
 
 PREVIEW_SECONDS = 0.2
 
 
-def run_sampling(sampling: Sampling) -> Tensor:
-    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32.
+def run_sampling(sampling: Sampling) -> tuple[Tensor, PictureTrace]:
+    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32, and what was recorded on the way.
 
     Raises:
         ValueError: a guidance that cannot act on this model, before anything is computed.
     """
     job = describe(sampling)
+    features, trace = sample(sampling, job, Reporter(sampling))
+    image = to_image(decode(sampling, features))
+    names = tuple(link.name for link in sampling.links)
+    return image, PictureTrace(trace, image.shape[1], image.shape[2], names)
+
+
+def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Trace]:
+    """Run the loop with the models on the device: what the tokenizer decodes, and what was recorded."""
     model = sampling.model
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch),
     )
-    device = model.patcher.load_device
-    loop = LOOPS[model.family.kind]
-    features = loop.features(model, job, device, Reporter(sampling))
-    return to_image(decode(sampling, features))
+    device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
+    features = LOOPS[model.family.kind].features(model, job, device, report, recorder)
+    return features, recorder.finish()
 
 
 def describe(sampling: Sampling) -> Any:
@@ -79,22 +87,28 @@ def to_image(pictures: Tensor) -> Tensor:
 
 
 class Reporter:
-    """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture."""
+    """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
 
-    def __init__(self, sampling: Sampling) -> None:
+    `runs`: how many runs of the sampling the one bar covers.
+    """
+
+    def __init__(self, sampling: Sampling, runs: int = 1) -> None:
         self.sampling = sampling
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
-        self.bar = comfy.utils.ProgressBar(len(self.loop.grids(sampling.model.config)))
+        self.total = runs * len(self.loop.grids(sampling.model.config))
+        self.bar = comfy.utils.ProgressBar(self.total)
+        self.done = 0
         self.shown = 0.0
 
     def __call__(self, progress: Any) -> None:
         mm.throw_exception_if_processing_interrupted()
+        self.done += 1
         done = progress.index + 1
         if done % self.every and done < progress.count:
             return
         preview = ("JPEG", self.picture(progress), args.preview_size) if self.due() else None
-        self.bar.update_absolute(done, progress.count, preview)
+        self.bar.update_absolute(self.done, self.total, preview)
 
     def due(self) -> bool:
         """Whether the user wants previews and the last one is old enough."""

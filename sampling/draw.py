@@ -4,6 +4,7 @@ Order: temperature, top-k, top-p, min-p, then one draw per position by inverse C
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,8 +84,13 @@ def smooth_codes(logits: Tensor, exponentials: Tensor, codebook: Tensor, positio
     softmax((logits (1 + r) + g) / tau) @ codebook, g = -log(Exp(1) draws), tau = max(0.27 (1 - 0.95 r), 0.005).
     `logits` (B, T, V) already filtered, `position` r = k/(K-1).
     """
-    tau = max(0.27 * (1 - position * 0.95), 0.005)
+    tau = smooth_temperature(position)
     return gumbel_softmax(logits, exponentials, 1 + position, tau) @ codebook
+
+
+def smooth_temperature(position: float) -> float:
+    """tau of `smooth_codes`."""
+    return max(0.27 * (1 - position * 0.95), 0.005)
 
 
 def gumbel_softmax(logits: Tensor, exponentials: Tensor, sharpness: float, tau: float) -> Tensor:
@@ -111,6 +117,10 @@ class Streams:
         draws = [torch.empty(shape).exponential_(generator=g) for g in self.generators]
         return self._stack(draws, device)
 
+    def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """(B, *shape) standard normal numbers."""
+        return self._stack([torch.randn(shape, generator=g) for g in self.generators], device)
+
     @staticmethod
     def _stack(draws: list[Tensor], device: torch.device) -> Tensor:
         return torch.stack(draws).to(device, non_blocking=True)
@@ -125,20 +135,24 @@ def _mix(seed: int, image: int) -> int:
 
 
 class Drawer(Protocol):
-    """Turns guided logits (B, T, V) into tokens (B, T)."""
+    """Turns guided logits (B, T, V) of step `step` into tokens (B, T); (B, T, D, 2) into bits (B, T, D)."""
 
-    def __call__(self, logits: Tensor) -> Tensor: ...
+    def __call__(self, logits: Tensor, step: int = 0) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class StreamDrawer:
-    """The ordinary drawer: filters, then one uniform number of the image's own stream per position."""
+    """The ordinary drawer: filters, then one uniform number of the image's own stream per position.
 
-    filters: Filters
+    `filters`: one for the whole run, or a sequence with one per step (Infinity's tau list, HART's top-k).
+    """
+
+    filters: Filters | Sequence[Filters]
     streams: Streams
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        if self.filters.temperature == 0:
+    def __call__(self, logits: Tensor, step: int = 0) -> Tensor:
+        filters = self.filters if isinstance(self.filters, Filters) else self.filters[step]
+        if filters.temperature == 0:
             return logits.argmax(-1)
         uniforms = self.streams.uniforms(tuple(logits.shape[1:-1]), logits.device)
-        return inverse_cdf(self.filters.apply(logits), uniforms)
+        return inverse_cdf(filters.apply(logits), uniforms)

@@ -32,6 +32,8 @@ class KeptTokens:
     def blend(self, codes: Tensor, given: Tensor, grid: Grid) -> Tensor:
         """Code vectors (B, Z, h, w) with those of the kept tokens put in place."""
         keep = scale_mask(self.mask.to(codes.device), grid)
+        if keep.shape[-2:] != codes.shape[-2:]:  # a token of several code vectors keeps them all
+            keep = F.interpolate(keep, size=codes.shape[-2:], mode="nearest")
         return keep * given + (1 - keep) * codes
 
 

@@ -20,9 +20,16 @@ Grid = tuple[int, int]
 
 
 class ScaleTransformer(Protocol):
-    """What the loop needs of a network."""
+    """What the loop needs of a network.
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
+    `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. Two further methods are called only
+    where a run asks for them: `mix_branches(state, mixes)` before the first step, when a guidance mixes the branches
+    inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
+    """
+
+    def begin(
+        self, branches: Sequence[Any], device: torch.device, grids: Sequence[Grid] | None = None
+    ) -> Any: ...
 
     def step(self, state: Any, scale: int, maps: Tensor | None, rows: int) -> Tensor: ...
 
@@ -46,10 +53,10 @@ class Progress:
     index: int
     count: int
     grid: Grid
-    cond: Tensor  # raw logits (B, T, V)
+    cond: Tensor  # raw logits (B, T, V); bitwise heads flattened, V = 2 D
     uncond: Tensor | None
     guided: Tensor
-    tokens: Tensor  # (B, T)
+    tokens: Tensor  # (B, T), or bits (B, T, D)
     features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
 
 
@@ -62,9 +69,11 @@ class ScalewiseRun:
         batch: images B.
         run: grids, family facts for the guidances.
         chain: the guidances.
-        draw: guided logits -> tokens.
+        draw: (guided logits, k) -> tokens.
         kept: tokens to hold on to, or None.
-        smooth: (logits, r = k/(K-1)) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth).
+        smooth: (logits, k) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth), or None to
+            leave this scale's as they are.
+        noise: (shape, device) -> normal numbers (B, *shape), for networks that draw a continuous residual.
     """
 
     conditions: tuple[Any, Any]
@@ -73,7 +82,8 @@ class ScalewiseRun:
     chain: Chain
     draw: Drawer
     kept: KeptTokens | None = None
-    smooth: Callable[[Tensor, float], Tensor] | None = None
+    smooth: Callable[[Tensor, int], Tensor | None] | None = None
+    noise: Callable[[tuple[int, ...], torch.device], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,17 +110,23 @@ def generate(
     grids, batch = job.run.grids, job.batch
     chain = job.chain.begin(job.run, recorder)
     uncond_at = job.chain.needs_uncond(job.run)
-    state = network.begin(job.conditions[: 1 + any(uncond_at)], device)
+    state = _begin(network, job, any(uncond_at), device)
     features = codec.empty_features(batch, grids, device)
     result = ScalewiseResult(features)
     maps, finite = None, torch.ones((), dtype=torch.bool, device=device)
     for k, grid in enumerate(grids):
         logits = network.step(state, k, maps, batch * (1 + uncond_at[k]))
-        cond, uncond = logits[:batch], logits[batch:] if uncond_at[k] else None
+        flat, head = (
+            logits.flatten(2),
+            logits.shape[2:],
+        )  # guidance acts on channels, whatever the head
+        cond, uncond = flat[:batch], flat[batch:] if uncond_at[k] else None
         guided = chain.apply(k, cond, uncond)
         finite &= guided.isfinite().all()
-        tokens = job.draw(guided)
+        tokens = job.draw(guided.unflatten(-1, head), k)
         features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
+        if k + 1 == len(grids) and hasattr(network, "residual"):
+            features = features + _residual(network, codec, job, state, tokens)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(tokens)
         on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features))
@@ -122,15 +138,44 @@ def generate(
     return ScalewiseResult(features, result.tokens)
 
 
+def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: torch.device) -> Any:
+    """The network's state for this run."""
+    state = network.begin(job.conditions[: 1 + uncond], device, job.run.grids)
+    mixes = job.chain.mixes(job.run)
+    if any(mixes):
+        network.mix_branches(state, mixes)  # pyright: ignore[reportAttributeAccessIssue]
+    return state
+
+
+def _residual(
+    network: Any, codec: ScaleCodec, job: ScalewiseRun, state: Any, tokens: Tensor
+) -> Tensor:
+    """What the codes of the last scale leave out, (B, Z, H, W), drawn by the network itself (HART).
+
+    `network.residual` is given the codes the tokens stand for, the strength of guidance, and where noise comes from.
+    """
+    if job.noise is None:
+        raise ValueError("this model draws a continuous residual and needs a source of noise")
+    last = job.run.count - 1
+    codes = _kept(codec, job, last, codec.lookup(tokens, job.run.grids[last]))
+    return network.residual(state, codes, job.chain.strength(last, job.run), job.noise)
+
+
 def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
     """Code vectors (B, Z, h, w) of this scale: drawn, smoothed, or kept."""
     grid = job.run.grids[k]
-    if job.smooth is None:
+    smooth = None if job.smooth is None else job.smooth(guided, k)
+    if smooth is None:
         codes = codec.lookup(tokens, grid)
     else:
-        position = k / max(job.run.count - 1, 1)
-        codes = job.smooth(guided, position).transpose(1, 2).unflatten(2, grid)
+        codes = smooth.transpose(1, 2).unflatten(2, grid)
+    return _kept(codec, job, k, codes)
+
+
+def _kept(codec: ScaleCodec, job: ScalewiseRun, k: int, codes: Tensor) -> Tensor:
+    """The codes with those of kept tokens put in place."""
+    grid = job.run.grids[k]
     if job.kept is None:
         return codes
-    given = codec.lookup(job.kept.tokens[k].to(tokens.device), grid)
+    given = codec.lookup(job.kept.tokens[k].to(codes.device), grid)
     return job.kept.blend(codes, given, grid)

@@ -74,7 +74,7 @@ class Level(nn.Module):
     ) -> None:
         super().__init__()
         self.res = nn.ModuleList(
-            ResidualBlock(width if j else width_in, width, groups, ops, **place)
+            ResidualBlock(width if j else width_in, width, lambda _: groups, ops, **place)
             for j in range(blocks)
         )
         self.attn = nn.ModuleList(
@@ -98,9 +98,9 @@ def middle(width: int, groups: int, ops: Any, **place: Any) -> nn.ModuleList:
     """Residual block, attention, residual block at the lowest resolution."""
     return nn.ModuleList(
         (
-            ResidualBlock(width, width, groups, ops, **place),
+            ResidualBlock(width, width, lambda _: groups, ops, **place),
             AttentionBlock(width, groups, ops, **place),
-            ResidualBlock(width, width, groups, ops, **place),
+            ResidualBlock(width, width, lambda _: groups, ops, **place),
         )
     )
 

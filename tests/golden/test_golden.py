@@ -22,6 +22,7 @@ def _load(path: Path, name: str):
 
 
 Case = _load(HERE / "case.py", "golden_case").Case
+_load(HERE / "shared.py", "golden_shared")  # what the runners import
 
 
 def _cases() -> list[Path]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from ar_guidance.loaders.detect import find_part, has_part
 from ar_guidance.loaders.read import CheckpointError, read_weights
-from ar_guidance.models.var import KNOWN_SIDES, FileFacts, config_from_file
+from ar_guidance.models.parts.levels import KNOWN_SIDES
+from ar_guidance.models.var import FileFacts, config_from_file
 from ar_guidance.tests.tiny import SIDES, tiny_var
 from safetensors.torch import save_file
 

@@ -1,0 +1,71 @@
+"""CFG inside the network: branches mixed at the output of a block (Infinity, arXiv 2412.04431, released code).
+
+    x = u + gamma_k (c - u),    gamma_k = 1 + (scale - 1) r_k
+
+c, u: hidden states (B, T, C) of the conditional and unconditional branch behind block N - depth of N, counted from 0.
+Both branches go on from x, each with its own text and modulation; the logits are the conditional branch's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Guidance, Run, Signal, Step, parameter
+from .schedule import KINDS, Schedule
+
+
+@dataclass(frozen=True)
+class HiddenCFG(Guidance):
+    """Classifier-free guidance on hidden states. scale 1 = no guidance."""
+
+    name: ClassVar[str] = "hidden_cfg"
+    node_id: ClassVar[str] = "ARGuidanceHiddenCFG"
+    title: ClassVar[str] = "AR Guidance: Hidden CFG"
+    summary: ClassVar[str] = (
+        "Classifier-free guidance inside the network: mixes the branches after a late block instead of at the end."
+    )
+    paper: ClassVar[str] = "arXiv 2412.04431"
+    formula: ClassVar[str] = "x = u + γ (c − u) after block N − depth"
+    combines: ClassVar[bool] = False
+
+    scale: float = parameter(
+        3.0,
+        "How strongly the picture follows the prompt. 1 = no guidance. Too little: vague. Too much: harsh colours.",
+        minimum=-20.0,
+        maximum=50.0,
+        step=0.1,
+    )
+    depth: int = parameter(
+        5,
+        "How many blocks before the end the branches are mixed. 1 = behind the last block.",
+        minimum=1,
+        maximum=64,
+        step=1,
+    )
+    schedule: str = parameter("constant", "How the scale grows over the steps.", options=KINDS)
+    values: tuple[float, ...] = parameter(
+        (), "Only for 'list': the scale of every step, separated by commas.", advanced=True
+    )
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self.schedule, values=self.values)
+
+    def refuse(self, run: Run) -> str | None:
+        if not run.mixable:
+            return "this model cannot mix branches inside; use AR Guidance: CFG"
+        if self.depth >= run.mixable:
+            return f"depth {self.depth} must be less than the model's {run.mixable} blocks"
+        try:
+            self._schedule().check(run.count)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def mixes(self, index: int, run: Run) -> Mapping[int, float]:
+        gamma = self._schedule().strength(index, run.count, self.scale, rest=1.0)
+        if gamma is None or gamma == 1.0:
+            return {}
+        return {run.mixable - self.depth: gamma}
+
+    def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
+        return signal  # the network has done it

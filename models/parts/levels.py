@@ -1,0 +1,54 @@
+"""The list of scales: which the level of every token tells, and a file may have lost."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..family import FileFacts
+
+Grid = tuple[int, int]
+
+# Releases whose conversions may have lost the `lvl_1L` buffer: (L, K) -> sides.
+KNOWN_SIDES = {
+    (680, 10): (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
+    (2240, 10): (1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
+    (9451, 14): (1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64),
+}
+
+
+def level_index(sides: Sequence[int]) -> Tensor:
+    """Scale of every token, (1, L)."""
+    return torch.tensor([[k for k, side in enumerate(sides) for _ in range(side * side)]])
+
+
+def sides_from_file(facts: FileFacts, length: int = 0) -> tuple[int, ...]:
+    """Side of every scale: from `lvl_1L`, or, where a conversion dropped it, the release of that size.
+
+    Args:
+        length: tokens of all scales, 0 where the file does not say; then the largest of VAR's and Switti's lists that
+            has as many scales (the 256 list was never released for Switti).
+    """
+    scales = facts.shapes["lvl_embed.weight"][0]
+    if "lvl_1L" in facts.buffers:
+        sides = sides_of_levels(facts.buffers["lvl_1L"], scales)
+        if length and sum(side * side for side in sides) != length:
+            raise ValueError(f"lvl_1L describes scales {sides}, which are not {length} tokens")
+        return sides
+    for known in sorted(KNOWN_SIDES, reverse=True):
+        if known == (length or known[0], scales):
+            return KNOWN_SIDES[known]
+    raise ValueError(
+        f"the scale list is not in the file (no lvl_1L) and {length or 'an unknown number of'} tokens over {scales}"
+        " scales is not a released size"
+    )
+
+
+def sides_of_levels(levels: Tensor, scales: int) -> tuple[int, ...]:
+    """Sides from the level of every token."""
+    counts = torch.bincount(levels.flatten(), minlength=scales).tolist()
+    sides = tuple(math.isqrt(count) for count in counts)
+    if [side * side for side in sides] != counts or len(counts) != scales:
+        raise ValueError(f"lvl_1L does not describe {scales} square scales: {counts} tokens")
+    return sides

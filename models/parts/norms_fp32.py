@@ -1,0 +1,28 @@
+"""Norms in fp32, whatever type the weights are stored in."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .cast import cast_like
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension; fp32 out."""
+
+    def __init__(self, width: int, eps: float = 1e-6, **place: Any) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.empty(width, **place))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return x * cast_like(self.weight, x)
+
+
+def plain_norm(x: Tensor) -> Tensor:
+    """LayerNorm without parameters over all channels, eps 1e-6, fp32."""
+    return F.layer_norm(x.float(), x.shape[-1:], eps=1e-6)

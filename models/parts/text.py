@@ -1,0 +1,45 @@
+"""What a text-conditional network is given of a prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """One branch's text.
+
+    Attributes:
+        features: (B, n, E) states of the text encoder, row by row of the prompt.
+        live: (B, n) which rows belong to the prompt, not to its padding; None = as many as the image's own prompt
+            has (a learned "no prompt" that adapts to it).
+        pooled: (B, P) one vector per prompt, where the family takes one.
+    """
+
+    features: Tensor
+    live: Tensor | None
+    pooled: Tensor | None = None
+
+
+def stack_branches(branches: Sequence[TextCondition], device: torch.device) -> TextCondition:
+    """Every branch's rows in one batch, padded to the longest: features (rows, n, E), fp32."""
+    length = max(branch.features.shape[1] for branch in branches)
+    features, live, pooled = [], [], []
+    for branch in branches:
+        mask = branches[0].live if branch.live is None else branch.live
+        assert mask is not None, "the first branch is a real prompt"
+        text = branch.features[:, : mask.shape[1]] if branch.live is None else branch.features
+        features.append(_pad(text.to(device).float(), length))
+        live.append(_pad(mask.to(device).bool()[..., None], length)[..., 0])
+        if branch.pooled is not None:
+            pooled.append(branch.pooled.to(device).float())
+    return TextCondition(
+        torch.cat(features), torch.cat(live), torch.cat(pooled) if pooled else None
+    )
+
+
+def _pad(x: Tensor, length: int) -> Tensor:
+    return F.pad(x, (0, 0, 0, length - x.shape[1]))

@@ -1,0 +1,195 @@
+"""Switti: text-to-image next-scale prediction (arXiv 2412.01819), layout of the released checkpoints.
+
+Two kinds share every tensor: Switti, where a scale sees itself and the text only (no cache between scales), and
+Switti-AR, where it also sees the scales before it.
+
+Letters: B images, R branches (rows = R*B, branch by branch), N blocks, C width, H heads, d head width, K scales,
+T tokens of a scale, V vocabulary, Z codebook channels, n text tokens, E text width, P width of the pooled text.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .family import Defaults, Family, FileFacts
+from .parts.cache import KVCache
+from .parts.levels import Grid, sides_from_file
+from .parts.norms_fp32 import plain_norm
+from .parts.text import TextCondition, stack_branches
+from .switti_blocks import (
+    Block,
+    Frequencies,
+    SwittiConfig,
+    SwittiState,
+    SwittiStep,
+    scale_angles,
+)
+from .var import Head
+
+MASK = "attn_bias_for_masking"  # training's mask, the only tensor that tells the two kinds apart
+TEXT_TOKENS = 77  # of CLIP: what the memory estimate reckons with
+
+
+class Switti(nn.Module):
+    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
+
+    Args:
+        config: sizes.
+        operations: where layers come from (`torch.nn` or a host's).
+        dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
+    """
+
+    def __init__(
+        self,
+        config: SwittiConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        place = {"dtype": dtype, "device": device}
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        width = config.width
+        self.word_embed = operations.Linear(config.dim, width, **place)
+        self.text_pooler = operations.Linear(config.pooled_dim, width, **place)
+        self.pos_start = nn.Parameter(torch.empty(1, 1, width, **place))
+        self.lvl_embed = operations.Embedding(len(config.sides), width, **place)
+        self.crop_embed = Frequencies(width // 8, device)
+        self.crop_proj = operations.Linear(width, width, **place)
+        blocks = [Block(config, operations, **place) for _ in range(config.depth)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # pyright: ignore[reportAttributeAccessIssue]
+        self.head_nm = Head(config, operations, **place)
+        self.head = operations.Linear(width, config.vocab, **place)
+
+    def cache_bytes(self, rows: int) -> int:
+        """Memory of what is kept between scales: the text's keys and values, and the causal kind's own."""
+        c = self.config
+        length = TEXT_TOKENS + c.causal * sum(side * side for side in c.sides)
+        itemsize = self.compute_dtype.itemsize
+        return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
+
+    def begin(
+        self,
+        branches: Sequence[TextCondition],
+        device: torch.device,
+        grids: Sequence[Grid] | None = None,
+    ) -> SwittiState:
+        """Start a run; `device`: where to compute; `grids`: the model's own."""
+        text = stack_branches(branches, device)
+        assert text.pooled is not None and text.live is not None
+        condition, crop = self.condition(text.pooled), self.crop(device)
+        c = condition.to(self.compute_dtype)
+        return SwittiState(
+            first=condition[:, None] + self.pos_start.to(device).float() + self._level(0, device),
+            texts=[
+                block.cross_attn.text(block.attention_y_norm(text.features).to(c.dtype))
+                for block in self.blocks
+            ],
+            live=text.live[:, None, None],
+            modulations=[block.modulation(condition, crop, c.dtype) for block in self.blocks],
+            head=self.head_nm(c),
+            cache=self._cache(len(c), device) if self.config.causal else None,
+        )
+
+    def step(self, state: SwittiState, scale: int, maps: Tensor | None, rows: int) -> Tensor:
+        """Raw logits (rows, T, V), fp32, of the first `rows` rows.
+
+        `maps` (B, Z, h, w): the accumulated feature map at this grid; None at scale 0.
+        """
+        device = state.first.device
+        if maps is None:
+            x = state.first[:rows]
+        else:
+            words = self.word_embed(maps.flatten(2).transpose(1, 2).to(self.compute_dtype))
+            x = words.float() + self._level(scale, device)  # (B, T, C)
+            x = x.repeat(rows // x.shape[0], 1, 1)
+        angles = scale_angles(self.config, self.config.sides[scale], device)
+        step = SwittiStep(state, angles, self.compute_dtype)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, layer, step)
+        if state.cache is not None:
+            state.cache.advance(x.shape[1])
+        gain, shift = state.head[:rows].unbind(2)
+        return self.head((plain_norm(x) * (1 + gain) + shift).to(self.compute_dtype)).float()
+
+    def condition(self, pooled: Tensor) -> Tensor:
+        """Pooled text (rows, P) -> condition (rows, C), fp32."""
+        return self.text_pooler(pooled.to(self.compute_dtype)).float()
+
+    def crop(self, device: torch.device) -> Tensor:
+        """The crop condition (1, C), fp32."""
+        return self.crop_proj(
+            self.crop_embed(self.config.crop, device).to(self.compute_dtype)
+        ).float()
+
+    def _level(self, scale: int, device: torch.device) -> Tensor:
+        return self.lvl_embed(torch.tensor([scale], device=device)).float()
+
+    def _cache(self, rows: int, device: torch.device) -> KVCache:
+        c = self.config
+        length, width = sum(side * side for side in c.sides), c.width // c.heads
+        return KVCache(c.depth, rows, c.heads, length, width, self.compute_dtype, device)
+
+
+def config_from_file(facts: FileFacts) -> SwittiConfig:
+    """Sizes from shapes; the kind from training's mask, or from a config.json beside the file."""
+    shapes = facts.shapes
+    width, dim = shapes["word_embed.weight"]
+    if MASK in facts.samples:
+        causal = facts.samples[MASK] == 0
+    elif "use_ar" in facts.settings:
+        causal = bool(facts.settings["use_ar"])
+    else:
+        raise ValueError(
+            "whether this is Switti or Switti-AR cannot be told from the weights: put the release's config.json"
+            " beside the file"
+        )
+    return SwittiConfig(
+        depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+        width=width,
+        heads=int(facts.settings.get("num_heads", max(width // 64, 1))),
+        vocab=shapes["head.weight"][0],
+        dim=dim,
+        sides=sides_from_file(facts),
+        ffn=shapes["blocks.0.ffn.up_proj.weight"][0],
+        text_dim=shapes["blocks.0.cross_attn.to_kv.weight"][1],
+        pooled_dim=shapes["text_pooler.weight"][1],
+        causal=causal,
+        rope_theta=float(facts.settings.get("rope_theta", 10000)),
+        rope_size=float(facts.settings.get("rope_size", 128)),
+    )
+
+
+def published(config: SwittiConfig) -> Defaults:
+    """The pipeline's settings: cfg 6, and guidance switched off from scale 10 on, which only longer runs reach."""
+    last = len(config.sides) - 1
+    end = 1.0 if last < 10 else 9.5 / last  # between scales 9 and 10
+    return Defaults(scale=7.0, schedule="linear ramp", top_k=400, top_p=0.95, end=end)
+
+
+FAMILY = Family(
+    name="switti",
+    title="Switti",
+    part="transformer",
+    required=(
+        "text_pooler.weight",
+        "blocks.0.cross_attn.to_kv.weight",
+        "blocks.0.attention_y_norm.weight",
+        "lvl_embed.weight",
+        "word_embed.weight",
+        "head.weight",
+        "blocks.0.ffn.up_proj.weight",
+    ),
+    config=config_from_file,
+    build=Switti,
+    ignored=rf"{MASK}|lvl_1L",
+    samples=((MASK, (0, 0, -1, 0)),),
+    conditioning="text",
+    null="prompt",
+    kind="scale",
+    tokenizer="multiscale_vq",
+    defaults=published,
+)

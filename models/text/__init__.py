@@ -1,0 +1,1 @@
+"""Text towers the hosts cannot build from the files their releases name."""

@@ -1,0 +1,226 @@
+"""Multi-scale binary spherical quantisation (Infinity, arXiv 2412.04431): images <-> bits of K scales.
+
+Letters: B images, d bits per code, p side of the patch of codes one token stands for (1 or 2), D = d p^2 bits per token,
+T tokens of a scale, (h, w) its grid, (H, W) the last grid. The *feature map* (B, d, pH, pW) is the sum over scales of
+upsample(codes_k), a code being d entries of +-1/sqrt(d).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..family import Family, FileFacts
+from .convnet import Decoder, Encoder
+from .multiscale_vq import resize_area
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class BitwiseConfig:
+    """Sizes of a tokenizer, read off the weights; only `patch` is the transformer's choice.
+
+    Attributes:
+        dim: bits d per code.
+        decoder_mult, decoder_blocks: like `channel_mult` and `res_blocks`, of the decoder.
+        patch: p, codes per side of a token.
+    """
+
+    dim: int
+    channels: int
+    channel_mult: tuple[int, ...]
+    res_blocks: int
+    decoder_mult: tuple[int, ...]
+    decoder_blocks: int
+    patch: int = 1
+
+    @property
+    def attention(self) -> bool:
+        """There is none."""
+        return False
+
+    def groups(self, width: int) -> int:
+        """Norm groups of a layer of `width` channels."""
+        return 24 if width % 32 else 32
+
+    @property
+    def factor(self) -> int:
+        """Image pixels per side of one token of the last grid."""
+        return self.patch * 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def decoder(self) -> "BitwiseConfig":
+        """Sizes of the decoder; it has one block more per level, which `Decoder` adds."""
+        return replace(self, channel_mult=self.decoder_mult, res_blocks=self.decoder_blocks - 1)
+
+
+def resize_linear(features: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, d, H, W) -> (B, d, h, w), bilinear without antialiasing, also when shrinking: what generation was trained with."""
+    if tuple(features.shape[-2:]) == tuple(size):
+        return features
+    return F.interpolate(features, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class BitwiseVQ(nn.Module):
+    """The released layout: `encoder` and `decoder`; the quantiser has no weights.
+
+    Args:
+        config: sizes.
+        operations: where layers come from (`torch.nn` or a host's).
+        dtype, device: of the weights. Features and codes are fp32 whatever the weights' type.
+    """
+
+    def __init__(
+        self,
+        config: BitwiseConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        self.encoder = Encoder(config, operations, dtype=dtype, device=device)
+        self.decoder = Decoder(config.decoder, operations, dtype=dtype, device=device)
+
+    # --- bits -> image ---------------------------------------------------------------------------------------------
+
+    def empty_features(self, batch: int, grids: Sequence[Grid], device: torch.device) -> Tensor:
+        """The feature map before any scale: zeros (B, d, pH, pW), fp32."""
+        return torch.zeros(batch, self.config.dim, *self._codes_grid(grids[-1]), device=device)
+
+    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Codes (B, d, ph, pw) of bits (B, h*w, D), row-major, fp32."""
+        signs = tokens.to(torch.float32) * 2 - 1
+        maps = signs.transpose(1, 2).unflatten(2, grid)
+        # Bit c of the code at (dy, dx) of a token's patch is the token's bit c p^2 + dy p + dx.
+        return F.pixel_shuffle(maps, self.config.patch) / self.config.dim**0.5
+
+    def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor:
+        """What scale `scale` adds to the feature map: its codes, linearly upsampled."""
+        return resize_linear(codes, self._codes_grid(grids[-1]))
+
+    def next_input(self, features: Tensor, grid: Grid) -> Tensor:
+        """The accumulated feature map at the next grid, a token's patch in its channels, (B, D, h, w)."""
+        return F.pixel_unshuffle(resize_linear(features, self._codes_grid(grid)), self.config.patch)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Feature map (B, d, pH, pW) -> image (B, 3, fH, fW) in [-1, 1], fp32."""
+        return self.decode_raw(features).clamp(-1, 1)
+
+    def decode_raw(self, features: Tensor) -> Tensor:
+        """`decode` without the clamp, for training."""
+        return self.decoder(features.to(self.compute_dtype)).float()
+
+    # --- image -> bits ---------------------------------------------------------------------------------------------
+
+    def encode_features(self, image: Tensor) -> Tensor:
+        """Image (B, 3, fH, fW) in [-1, 1] -> unquantised features (B, d, pH, pW), fp32."""
+        return self.encoder(image.to(self.compute_dtype)).float()
+
+    def quantise(
+        self, features: Tensor, grids: Sequence[Grid], flipped: Mapping[int, Tensor] | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Residual quantisation, coarse to fine: bits (B, h*w, D) per scale, and the feature map they sum to.
+
+        `flipped`: scale -> bits that are accumulated in place of the scale's own (the self-correction of training);
+        the returned bits are those the residual asks for.
+        """
+        rest, total, tokens = features, torch.zeros_like(features), []
+        size = tuple(features.shape[-2:])
+        for scale, grid in enumerate(grids):
+            bits = resize_area(rest, self._codes_grid(grid)) > 0
+            tokens.append(self._tokens(bits.long()))
+            used = flipped[scale] if flipped and scale in flipped else tokens[-1]
+            step = resize_linear(self.lookup(used, grid), size)
+            total, rest = total + step, rest - step
+        return tokens, total
+
+    def encode(self, image: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
+        """Image (B, 3, fH, fW) in [-1, 1] -> bits (B, h*w, D) of every scale."""
+        return self.quantise(self.encode_features(image), grids)[0]
+
+    def teacher_inputs(self, tokens: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
+        """What a transformer is fed for steps 1..K-1 when the bits are known: (B, L - T_0, D)."""
+        features = self.empty_features(tokens[0].shape[0], grids, tokens[0].device)
+        inputs = []
+        for scale, following in enumerate(grids[1:]):
+            codes = self.lookup(tokens[scale], grids[scale])
+            features = features + self.refine(codes, scale, grids)
+            inputs.append(self.next_input(features, following).flatten(2).transpose(1, 2))
+        return torch.cat(inputs, dim=1)
+
+    # --- pieces ----------------------------------------------------------------------------------------------------
+
+    def _codes_grid(self, grid: Grid) -> Grid:
+        return grid[0] * self.config.patch, grid[1] * self.config.patch
+
+    def _tokens(self, bits: Tensor) -> Tensor:
+        """Bits of codes (B, d, ph, pw) -> of tokens (B, h*w, D)."""
+        return F.pixel_unshuffle(bits, self.config.patch).flatten(2).transpose(1, 2)
+
+
+_CONV = re.compile(r"(conv_in|conv_out|conv1|conv2|nin_shortcut|sample\.conv)\.conv\.")
+_NORM = re.compile(r"(norm1|norm2|norm_out)\.norm\.")
+
+
+def plain_names(key: str, tensor: Tensor) -> tuple[str, Tensor]:
+    """The release wraps every convolution and norm once more; its older files do not."""
+    return _NORM.sub(r"\1.", _CONV.sub(r"\1.", key)), tensor
+
+
+def _levels(shapes: Mapping[str, tuple[int, ...]], start: str) -> tuple[tuple[int, ...], int]:
+    """Widths of the levels under `start` ("encoder.down.") and the residual blocks of one level."""
+    keys = [key.split(".") for key in shapes if key.startswith(start)]
+    levels = 1 + max(int(key[2]) for key in keys)
+    widths = tuple(shapes[f"{start}{level}.block.0.conv2.weight"][0] for level in range(levels))
+    return widths, len({key[4] for key in keys if key[2:4] == ["0", "block"]})
+
+
+def config_from_file(facts: FileFacts) -> BitwiseConfig:
+    """Sizes from shapes."""
+    shapes = facts.shapes
+    channels, dim = shapes["encoder.conv_in.weight"][0], shapes["decoder.conv_in.weight"][1]
+    widths, blocks = _levels(shapes, "encoder.down.")
+    up_widths, up_blocks = _levels(shapes, "decoder.up.")
+    up_channels = shapes["decoder.conv_out.weight"][1]
+    if up_channels != up_widths[0]:
+        raise ValueError(
+            f"the decoder ends with {up_channels} channels after a level of {up_widths[0]}"
+        )
+    if any(width % channels for width in widths + up_widths):
+        raise ValueError(
+            f"levels of {widths} and {up_widths} channels are no multiples of {channels}"
+        )
+    return BitwiseConfig(
+        dim=dim,
+        channels=channels,
+        channel_mult=tuple(width // channels for width in widths),
+        res_blocks=blocks,
+        decoder_mult=tuple(width // channels for width in up_widths),
+        decoder_blocks=up_blocks,
+    )
+
+
+FAMILY = Family(
+    name="bsq",
+    title="Infinity image tokenizer",
+    part="tokenizer",
+    required=(
+        "quantizer.lfq.mask",
+        "encoder.conv_in.weight",
+        "encoder.down.0.block.0.conv2.weight",
+        "decoder.conv_in.weight",
+        "decoder.up.0.block.0.conv2.weight",
+        "decoder.conv_out.weight",
+    ),
+    config=config_from_file,
+    build=BitwiseVQ,
+    convert=plain_names,
+    ignored=r".*",  # discriminator, optimiser and masks: the release keeps all of its training state
+)

@@ -1,0 +1,148 @@
+"""Convolutional encoder and decoder shared by the multi-scale tokenizers (the layout of VAR's release).
+
+Letters: B images, Z code channels, f downsampling factor, (H, W) the feature grid.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample
+
+
+class ConvNetConfig(Protocol):
+    """Sizes an encoder or decoder is built from."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def channel_mult(self) -> tuple[int, ...]: ...
+
+    @property
+    def res_blocks(self) -> int: ...
+
+    @property
+    def attention(self) -> bool:
+        """Whether the lowest resolution has attention."""
+        ...
+
+    def groups(self, width: int) -> int:
+        """Norm groups of a layer of `width` channels."""
+        ...
+
+
+class AttentionBlock(nn.Module):
+    """Single-head self-attention over all positions of the map."""
+
+    def __init__(self, width: int, groups: Groups, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.norm = ops.GroupNorm(groups(width), width, eps=1e-6, affine=True, **place)
+        self.qkv = ops.Conv2d(width, 3 * width, 1, **place)
+        self.proj_out = ops.Conv2d(width, width, 1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, 1, c, h * w).transpose(-1, -2).unbind(1)
+        out = F.scaled_dot_product_attention(q, k, v)  # (B, 1, HW, C), softmax over q.k / sqrt(C)
+        return x + self.proj_out(out.transpose(-1, -2).reshape(b, c, h, w))
+
+
+class Middle(nn.Module):
+    """Residual block, attention where there is any, residual block at the lowest resolution."""
+
+    def __init__(self, width: int, groups: Groups, attention: bool, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.block_1 = ResidualBlock(width, width, groups, ops, **place)
+        self.attn_1 = AttentionBlock(width, groups, ops, **place) if attention else nn.Identity()
+        self.block_2 = ResidualBlock(width, width, groups, ops, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Level(nn.Module):
+    """Residual blocks of one resolution, with attention after each where `attention`, then a resize."""
+
+    def __init__(
+        self, widths: Sequence[int], groups: Groups, attention: bool, ops: Any, **place: Any
+    ) -> None:
+        super().__init__()
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.block = nn.ModuleList(ResidualBlock(a, b, groups, ops, **place) for a, b in pairs)
+        self.attn = nn.ModuleList(
+            AttentionBlock(b, groups, ops, **place) for _, b in pairs if attention
+        )
+        self.downsample: nn.Module | None = None
+        self.upsample: nn.Module | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, block in enumerate(self.block):
+            x = block(x)
+            if len(self.attn):
+                x = self.attn[i](x)
+        for resize in (self.downsample, self.upsample):
+            if resize is not None:
+                x = resize(x)
+        return x
+
+
+class Encoder(nn.Module):
+    """(B, 3, fH, fW) in [-1, 1] -> (B, Z, H, W), f the downsampling factor."""
+
+    def __init__(self, config: ConvNetConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths = [config.channels * m for m in config.channel_mult]
+        groups, last = config.groups, len(widths) - 1
+        self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
+        self.down = nn.ModuleList()
+        for i, width in enumerate(widths):
+            before = config.channels if i == 0 else widths[i - 1]
+            steps = [before] + [width] * config.res_blocks
+            level = Level(steps, groups, config.attention and i == last, ops, **place)
+            if i < last:
+                level.downsample = Downsample(width, ops, **place)
+            self.down.append(level)
+        self.mid = Middle(widths[-1], groups, config.attention, ops, **place)
+        self.norm_out = ops.GroupNorm(
+            groups(widths[-1]), widths[-1], eps=1e-6, affine=True, **place
+        )
+        self.conv_out = ops.Conv2d(widths[-1], config.dim, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    """(B, Z, H, W) -> (B, 3, fH, fW), about [-1, 1], not clamped."""
+
+    def __init__(self, config: ConvNetConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths = [config.channels * m for m in config.channel_mult]
+        groups, last = config.groups, len(widths) - 1
+        self.conv_in = ops.Conv2d(config.dim, widths[-1], 3, padding=1, **place)
+        self.mid = Middle(widths[-1], groups, config.attention, ops, **place)
+        self.up = nn.ModuleList()
+        for i, width in enumerate(widths):
+            before = widths[min(i + 1, last)]
+            steps = [before] + [width] * (config.res_blocks + 1)
+            level = Level(steps, groups, config.attention and i == last, ops, **place)
+            if i > 0:
+                level.upsample = Upsample(width, ops, **place)
+            self.up.append(level)
+        self.norm_out = ops.GroupNorm(groups(widths[0]), widths[0], eps=1e-6, affine=True, **place)
+        self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x)))

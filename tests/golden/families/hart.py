@@ -1,0 +1,154 @@
+"""Golden cases of HART: runs with codes and with mixed codes, the residual head, its schedule."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.models.parts.diffusion import respaced
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.sampling.draw import Filters, gumbel_softmax, smooth_temperature
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from golden_shared import CPU, greedy, load, load_pair
+from torch import Tensor
+
+
+def run(case: Any) -> None:
+    with torch.inference_mode():
+        facts = case.facts["config"]["llm"]
+        network, codec = load_pair(case, "transformer", "image_tokenizer")
+        assert list(network.config.sides) == facts["patch_nums"]
+        assert network.config.heads == facts["num_heads"]
+        assert network.config.head_steps == int(facts["num_sampling_steps"])
+        check_tokenizer(case, network.config.grids)
+        check_schedule(case, network.config.head_steps)
+        job = job_of(case, network)
+        check_run(case, network, codec, job)
+        check_smooth(case, network, codec, job)
+        kept = Filters(**case.facts["sampling"]["filter"]).apply(case.input("filter.logits"))
+        case.equal("filter.kept", kept.isfinite().long())
+
+
+def check_tokenizer(case: Any, grids: Any) -> None:
+    """As it is alone: codes refined at every scale, and the continuous target of the last."""
+    codec, tolerance = load(case, "tokenizer", "image_tokenizer"), case.tolerance("float32_abs")
+    features = codec.encode_features(case.input("enc.image"))
+    case.close("enc.f", features, tolerance)
+    tokens, f_hat = codec.quantise(features, grids)
+    before = codec.empty_features(len(features), grids, CPU)
+    for k, expected in enumerate(tokens):
+        case.equal(f"enc.tokens{k}", expected)
+        if k + 1 < len(grids):
+            before = before + codec.refine(codec.lookup(expected, grids[k]), k, grids)
+    case.close("enc.f_hat_before_last", before, tolerance)
+    target = (features - before).flatten(2).transpose(1, 2)
+    case.close("enc.residual_target", target, tolerance)
+    case.close("enc.teacher_input", codec.teacher_inputs(tokens, grids), tolerance)
+    case.close("enc.reconstruction_discrete", codec.decode(f_hat), tolerance)
+    case.close("enc.reconstruction", codec.decode_raw(features), tolerance)
+
+
+def check_schedule(case: Any, steps: int) -> None:
+    schedule = respaced(steps)
+    case.equal("diff.timestep_map", torch.tensor(schedule.timesteps))
+    for name in (
+        "betas",
+        "alphas_cumprod",
+        "posterior_mean_coef1",
+        "posterior_mean_coef2",
+        "posterior_log_variance_clipped",
+        "sqrt_recip_alphas_cumprod",
+        "sqrt_recipm1_alphas_cumprod",
+    ):
+        ours = getattr(schedule, name).float()
+        scale = max(1.0, ours.abs().max().item())
+        case.close(f"diff.{name}", ours, case.tolerance("float32_abs") * scale)
+
+
+def job_of(case: Any, network: Any) -> ScalewiseRun:
+    features, live = case.input("text.context"), case.input("text.mask").bool()
+    case.equal("text.position_ids", live.long().cumsum(1) - 1)
+    return ScalewiseRun(
+        conditions=(TextCondition(features, live), network.null_condition(len(features))),
+        batch=len(features),
+        run=Run("scale", network.config.grids),
+        chain=Chain((CFG(scale=1 + case.facts["guidance"]["cfg"], schedule="held ramp"),)),
+        draw=greedy,
+        noise=given_noise(case, len(features)),
+    )
+
+
+def given_noise(case: Any, batch: int) -> Any:
+    """The case's noise in the order it is asked for: start, then every executed step; afresh for every run."""
+    first, steps = case.input("diff.noise_init"), case.input("diff.noise_steps")
+
+    def sequence() -> Iterator[Tensor]:
+        while True:
+            yield first
+            yield from steps[:-1]  # the last one is multiplied by 0
+
+    source = sequence()
+    return lambda shape, device: next(source).view(batch, *shape)
+
+
+def check_run(case: Any, network: Any, codec: Any, job: ScalewiseRun) -> None:
+    tolerance, guided = case.tolerance("float32_abs"), case.tolerance("guided_abs")
+    blocks, last, conditions, entering = [], [], [], []
+    hooks = [
+        network.blocks[0].register_forward_hook(lambda _, args, out: blocks.append((args[0], out))),
+        network.blocks[-1].register_forward_hook(lambda _, args, out: last.append(out)),
+        network.diffloss.net.register_forward_hook(lambda _, args, out: entering.append(args)),
+        network.decoder_norm.register_forward_hook(lambda _, args, out: conditions.append(out)),
+    ]
+
+    def compare(progress: Any) -> None:
+        name, (given, out) = f"step{progress.index}", blocks[-1]
+        rows = len(given) if progress.index == 0 else job.batch
+        case.close(f"{name}.input", given[:rows], tolerance)
+        if case.has(f"{name}.block0_out"):
+            case.close(f"{name}.block0_out", out, tolerance)
+        case.close(f"{name}.logits_cond", progress.cond, tolerance)
+        case.close(f"{name}.logits_uncond", progress.uncond, tolerance)
+        case.close(f"{name}.guided", progress.guided, guided)
+        case.equal(f"{name}.tokens", progress.tokens)
+
+    result = generate(network, codec, job, CPU, on_step=compare)
+    for hook in hooks:
+        hook.remove()
+    head = network.begin(job.conditions, CPU).head
+    case.close("step0.logits_all_positions", network.logits(last[0], head), tolerance)
+    case.close("diff.z", conditions[0].flatten(0, 1), tolerance)
+    rows = case.expected["diff.x_trajectory"].shape[1]
+    case.close("diff.x_trajectory", torch.stack([x[:rows] for x, _, _ in entering]), tolerance)
+    case.close("f_hat", result.features, tolerance)
+    case.close("image", codec.decode(result.features) / 2 + 0.5, tolerance)
+    strength = job.chain.strength(job.run.count - 1, job.run) - 1
+    for name, guidance in (("diff.sample", strength), ("diff.sample_cfg1", 1.0)):
+        drawn = network.diffloss.sample(
+            conditions[0], job.batch, guidance, given_noise(case, job.batch)
+        )
+        case.close(name, drawn.flatten(0, 1), tolerance)
+
+
+def check_smooth(case: Any, network: Any, codec: Any, job: ScalewiseRun) -> None:
+    """The authors' scripts mix code vectors; the residual is conditioned on the tokens all the same."""
+    tolerance, count = case.tolerance("smooth_abs"), job.run.count
+    filters = Filters(top_k=case.facts["sampling"]["smooth_top_k"])
+    codebook = codec.quantize.codebook(CPU)
+
+    def smooth(guided: Tensor, k: int) -> Tensor:
+        ratio = min(k, count - 2) / (count - 1)
+        noise = case.input(f"smooth{k}.exponential")
+        tau = smooth_temperature(ratio)
+        weights = gumbel_softmax(filters.apply(guided), noise, 1 + ratio, tau)
+        case.close(f"smooth{k}.weights", weights, tolerance)
+        return weights @ codebook
+
+    fresh = replace(job, smooth=smooth, noise=given_noise(case, job.batch))
+    result = generate(network, codec, fresh, CPU)
+    case.equal("smooth.last_tokens", result.tokens[-1])
+    case.close("smooth.f_hat", result.features, tolerance)
+    case.close("smooth.image", codec.decode(result.features) / 2 + 0.5, tolerance)

@@ -1,0 +1,180 @@
+"""Golden cases of Infinity: bitwise tokenizer, and runs through the loaders and the loop."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import torch
+from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.hidden_cfg import HiddenCFG
+from ar_guidance.models.infinity_grids import template_for
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.models.tokenizers.multiscale_vq import resize_area
+from ar_guidance.sampling.draw import Filters
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from golden_shared import CPU, greedy, load, load_pair
+from torch import Tensor
+
+
+def run(case: Any) -> None:
+    with torch.inference_mode():
+        codec = load(case, "tokenizer", "vae")
+        assert codec.config.dim == case.facts["derived"]["d_vae"]
+        check_tokenizer(case, codec)
+        check_training(case, codec)
+        if case.file("transformer") is not None:
+            check_main(case)
+            for extra in case.facts["extra_runs"]:
+                check_extra(case, extra)
+        check_filters(case)
+
+
+# --- tokenizer -----------------------------------------------------------------------------------------------------
+
+
+def tokenizer_grids(case: Any) -> list[tuple[int, int]]:
+    return [(h, w) for _, h, w in case.facts["enc_scale_schedule"]]
+
+
+def check_tokenizer(case: Any, codec: Any) -> None:
+    tolerance, grids = case.tolerance("enc_float_abs"), tokenizer_grids(case)
+    features = codec.encode_features(case.input("enc.image"))
+    case.close("enc.features", features, tolerance)
+    tokens, f_hat = codec.quantise(features, grids)
+    total = codec.empty_features(len(features), grids, CPU)
+    for k, bits in enumerate(tokens):
+        case.equal(f"enc.tokens{k}", bits)
+        total = total + codec.refine(codec.lookup(bits, grids[k]), k, grids)
+        if k + 1 < len(grids):
+            area = resize_area(total, grids[k + 1])
+            case.close(f"enc.next_input_area{k + 1}", area, tolerance)
+    case.close("enc.f_hat", f_hat, tolerance)
+    case.close("enc.reconstruction", codec.decode(total), tolerance)
+
+
+def check_training(case: Any, codec: Any) -> None:
+    """Inputs and targets of training, with and without the self-correction's flips."""
+    tolerance, fine = case.tolerance("enc_float_abs"), tokenizer_grids(case)
+    for name in ("bsc", "bsc_patch", "bsc_flip", "bsc_patch_flip"):
+        if not case.has(f"{name}.next_inputs"):
+            continue
+        patch = 2 if "patch" in name else 1
+        codec.config = replace(codec.config, patch=patch)
+        grids = [(h // patch, w // patch) for h, w in fine]
+        flipped = flipped_tokens(case, codec) if "flip" in name else {}
+        features = codec.encode_features(case.expected["enc.image"])
+        labels, _ = codec.quantise(features, grids, flipped)
+        for k, bits in enumerate(labels):
+            case.equal(f"{name}.labels{k}", bits)
+        used = [flipped.get(k, bits) for k, bits in enumerate(labels)]
+        case.close(f"{name}.next_inputs", codec.teacher_inputs(used, grids), tolerance)
+    codec.config = replace(codec.config, patch=1)
+
+
+def flipped_tokens(case: Any, codec: Any) -> dict[int, Tensor]:
+    """The given bits (B, h, w, d) of the tokenizer's grid as tokens; those of patches are the same bits."""
+    names = [n for n in case.expected if n.startswith("bsc_flip.flipped_bits")]
+    bits = {int(name.removeprefix("bsc_flip.flipped_bits")): case.input(name) for name in names}
+    return {k: codec._tokens(given.permute(0, 3, 1, 2)) for k, given in bits.items()}
+
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+
+def networks(case: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
+    everywhere = not settings.get("add_lvl_embeding_only_first_block", 1)
+    pair = load_pair(case, "transformer", "vae", level_every_chunk=everywhere)
+    config, derived = case.facts["config"], case.facts["derived"]
+    assert pair[1].config.patch == 1 + config["apply_spatial_patchify"]
+    wanted = [tuple(grid[1:]) for grid in derived["scale_schedule"]]
+    assert list(template_for(derived["h_div_w_template"]).at(config["pn"])) == wanted
+    assert list(pair[0].config.grids_for(*derived["image_hw"])) == wanted
+    return pair
+
+
+def job_of(case: Any, network: Any, settings: dict[str, Any]) -> ScalewiseRun:
+    grids = tuple((h, w) for _, h, w in case.facts["derived"]["scale_schedule"])
+    text = prompts(case, "text")
+    given = case.has("negative.features")
+    null = prompts(case, "negative") if given else network.null_condition(len(text.features))
+    return ScalewiseRun(
+        conditions=(text, null),
+        batch=len(text.features),
+        run=Run("scale", grids, mixable=network.config.depth),
+        chain=Chain(links(settings)),
+        draw=greedy,
+    )
+
+
+def links(settings: dict[str, Any]) -> tuple[Guidance, ...]:
+    values = tuple(settings["cfg_list"])
+    found: list[Guidance] = []
+    for place in settings["cfg_insertion_layer"]:
+        if place == 0:
+            found.append(CFG(schedule="list", values=values))
+        elif place < 0:
+            found.append(HiddenCFG(depth=-place, schedule="list", values=values))
+    return tuple(found)
+
+
+def prompts(case: Any, name: str) -> TextCondition:
+    """Rows of all prompts one behind the other -> padded."""
+    lengths = case.input(f"{name}.lens").tolist()
+    rows = case.input(f"{name}.features").split(lengths)
+    features = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    live = torch.arange(features.shape[1]) < torch.tensor(lengths)[:, None]
+    return TextCondition(features, live)
+
+
+def check_main(case: Any) -> None:
+    settings = case.facts["guidance"]
+    network, codec = networks(case, case.facts["config"])
+    tolerance = case.tolerance("logits_cond_uncond_abs")
+
+    def compare(progress: Any) -> None:
+        name = f"step{progress.index}"
+        case.close(f"{name}.logits_cond", progress.cond, tolerance)
+        if case.has(f"{name}.logits_uncond"):
+            case.close(f"{name}.logits_uncond", progress.uncond, tolerance)
+        guided = progress.guided / settings["tau_list"][progress.index]
+        case.close(f"{name}.guided", guided, case.tolerance("guided_abs"))
+        case.equal(f"{name}.tokens", progress.tokens)
+
+    result = generate(network, codec, job_of(case, network, settings), CPU, on_step=compare)
+    case.close("f_hat", result.features, case.tolerance("f_hat_abs"))
+    case.close("image", codec.decode(result.features), case.tolerance("image_abs"))
+
+
+def check_extra(case: Any, extra: dict[str, Any]) -> None:
+    settings = {**case.facts["config"], **case.facts["guidance"], **extra["changed"]}
+    network, codec = networks(case, settings)
+
+    def compare(progress: Any) -> None:
+        name = f"{extra['name']}.step{progress.index}.guided"
+        if case.has(name):
+            guided = progress.guided / settings["tau_list"][progress.index]
+            case.close(name, guided, case.tolerance("guided_abs"))
+
+    result = generate(network, codec, job_of(case, network, settings), CPU, on_step=compare)
+    if case.has(f"{extra['name']}.f_hat"):
+        case.close(f"{extra['name']}.f_hat", result.features, case.tolerance("f_hat_abs"))
+
+
+def check_filters(case: Any) -> None:
+    """`filter.probs_topk900_topp097`: softmax after the filters of that name; `..._seed1234`: bits drawn from it."""
+    probabilities = None
+    for name in case.expected:
+        found = re.fullmatch(r"filter\.probs_topk(\d+)_topp(\d)(\d+)", name)
+        if found:
+            top_p = float(f"{found[2]}.{found[3]}")
+            filters = Filters(top_k=int(found[1]), top_p=top_p)
+            probabilities = filters.apply(case.input("filter.logits")).softmax(-1)
+            case.close(name, probabilities, case.tolerance("logits_cond_uncond_abs"))
+    for name in case.expected:
+        found = re.fullmatch(r"filter\.sampled_cpu_seed(\d+)", name)
+        if found and probabilities is not None:
+            generator = torch.Generator().manual_seed(int(found[1]))
+            drawn = torch.multinomial(probabilities.flatten(0, 1), 1, generator=generator)
+            case.equal(name, drawn.view(probabilities.shape[:-1]))

@@ -1,0 +1,118 @@
+"""Golden cases of Switti, both kinds, through the loaders and the loop."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.sampling.draw import Filters, gumbel_softmax, smooth_codes, smooth_temperature
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from golden_shared import CPU, check_tokenizer, greedy, load
+
+
+def run(case: Any) -> None:
+    with torch.inference_mode():
+        codec = load(case, "tokenizer", "image_tokenizer")
+        grids = [(side, side) for side in case.facts["config"]["vqvae"]["v_patch_nums"]]
+        check_tokenizer(case, codec, grids)
+        if case.file("transformer") is not None:
+            check_run(case, codec)
+            check_filter(case)
+            check_smooth(case, codec)
+
+
+def check_run(case: Any, codec: Any) -> None:
+    network = network_of(case)
+    job, temperatures = job_of(case)
+    tolerance = case.tolerance("float32_abs")
+    seen = []
+    network.blocks[0].register_forward_hook(lambda _, args, out: seen.append((args[0], out)))
+
+    def compare(progress: Any) -> None:
+        name, (given, out) = f"step{progress.index}", seen[-1]
+        case.close(f"{name}.input", given[: job.batch], tolerance)
+        if case.has(f"{name}.block0_out"):
+            case.close(f"{name}.block0_out", out, tolerance)
+        case.close(f"{name}.logits_cond", progress.cond, tolerance)
+        if progress.uncond is not None:
+            case.close(f"{name}.logits_uncond", progress.uncond, tolerance)
+        guided = progress.guided / temperatures[progress.index]
+        case.close(f"{name}.guided", guided, case.tolerance("guided_abs"))
+        case.equal(f"{name}.tokens", progress.tokens)
+
+    # The reference runs both branches up to the last guided scale, as a causal plan does.
+    result = generate(network, codec, job, CPU, on_step=compare)
+    case.close("f_hat", result.features, tolerance)
+    case.close("image", codec.decode(result.features) / 2 + 0.5, tolerance)
+    check_plan(network, codec, job, result)
+    text = job.conditions
+    pooled = torch.cat([branch.pooled for branch in text])
+    case.close("cond_vector", network.condition(pooled), tolerance)
+    case.close("crop_cond", network.crop(CPU), tolerance)
+
+
+def check_plan(network: Any, codec: Any, job: ScalewiseRun, expected: Any) -> None:
+    """Leaving out the branch where no later scale needs it changes nothing."""
+    lean = replace(job, run=replace(job.run, causal=network.config.causal))
+    result = generate(network, codec, lean, CPU)
+    for ours, theirs in zip(result.tokens, expected.tokens, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def network_of(case: Any) -> Any:
+    facts = case.facts["config"]["switti"]
+    network = load(
+        case,
+        "transformer",
+        heads=facts["num_heads"],
+        rope_theta=facts["rope_theta"],
+        rope_size=facts["rope_size"],
+        crop=tuple(case.facts["config"]["derived"]["crop_condition"]),
+    )
+    assert list(network.config.sides) == facts["patch_nums"]
+    assert network.config.causal == facts["use_ar"]
+    return network
+
+
+def job_of(case: Any) -> tuple[ScalewiseRun, list[float]]:
+    """The run, and what the authors divide each step's logits by."""
+    batch = case.facts["config"]["batch"]
+    grids = tuple((side, side) for side in case.facts["config"]["switti"]["patch_nums"])
+    settings, count = case.facts["guidance"], len(grids)
+    on, off = settings["turn_on_cfg_start_si"], settings["turn_off_cfg_start_si"]
+    start, end = max(on - 0.5, 0) / (count - 1), min((off - 0.5) / (count - 1), 1.0)
+    guidance = CFG(1 + settings["cfg"], "linear ramp", start, end) if off > on else None
+    job = ScalewiseRun(
+        conditions=conditions(case, batch),
+        batch=batch,
+        run=Run("scale", grids, causal=True),
+        chain=Chain((guidance,) if guidance else ()),
+        draw=greedy,
+    )
+    late = settings["last_scale_temp"] or 1.0
+    return job, [late if k >= off else 1.0 for k in range(count)]
+
+
+def conditions(case: Any, batch: int) -> tuple[TextCondition, TextCondition]:
+    features, pooled = case.input("text.prompt_embeds"), case.input("text.pooled")
+    live = case.input("text.attn_bias") == 0
+    text = TextCondition(features[:batch], live[:batch], pooled[:batch])
+    null = TextCondition(*(x[batch:].expand(batch, *x.shape[1:]) for x in (features, live, pooled)))
+    return text, null
+
+
+def check_filter(case: Any) -> None:
+    kept = Filters(**case.facts["config"]["filter"]).apply(case.input("filter.logits"))
+    case.equal("filter.kept", kept.isfinite().long())
+
+
+def check_smooth(case: Any, codec: Any) -> None:
+    ratio, tolerance = case.facts["config"]["smooth"]["ratio"], case.tolerance("float32_abs")
+    logits, noise = case.input("smooth.logits"), case.input("smooth.exponential")
+    weights = gumbel_softmax(logits, noise, 1 + ratio, smooth_temperature(ratio))
+    case.close("smooth.weights", weights, tolerance)
+    codebook = codec.quantize.codebook(CPU)
+    case.close("smooth.h", smooth_codes(logits, noise, codebook, ratio), tolerance)

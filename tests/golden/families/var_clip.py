@@ -1,0 +1,77 @@
+"""Golden cases of VAR-CLIP: text tower, prompt ids, and VAR's runs with a text vector as the condition."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.loaders.read import read_weights
+from ar_guidance.loaders.text import clip_ids, clip_tokenizer
+from ar_guidance.models.text.clip import ClipText, ClipTextConfig
+from ar_guidance.sampling.scalewise import ScalewiseRun
+from golden_shared import check_run, check_tokenizer, greedy, load
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(case: Any) -> None:
+    with torch.inference_mode():
+        codec = load(case, "tokenizer")
+        grids = [(side, side) for side in case.facts["config"]["patch_nums"]]
+        check_tokenizer(case, codec, grids)
+        if case.file("transformer") is None:
+            return
+        vector = check_text(case)
+        network = load(case, "transformer")
+        assert list(network.config.grids) == grids
+        for name, settings in case.facts["runs"].items():
+            job = ScalewiseRun(
+                conditions=(vector, network.null_condition(len(vector))),
+                batch=len(vector),
+                run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
+                chain=Chain((CFG(scale=1 + settings["cfg"]),)),
+                draw=greedy,
+            )
+            check_run(case, "" if name == "main" else f"{name}.", network, codec, job)
+
+
+def check_text(case: Any) -> Tensor:
+    """The text vector the run is conditioned on, made by our own tower where the case has one."""
+    tolerance = 1e-5  # the case's notes: QuickGELU's vectors are hardly further away than this
+    check_prompt_ids(case)
+    if case.file("text_encoder") is None:
+        return case.input("text.embedding")
+    tensors = read_weights(case.file("text_encoder")).tensors
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    config = ClipTextConfig.of(shapes, case.facts["text_config"]["heads"])
+    ids = case.input("text.tokens")
+    tower = tower_of(config, tensors)
+    case.close("text.features", tower(ids), tolerance)
+    case.close("text.embedding", tower.embed(ids), tolerance)
+    if case.has("text.embedding_quickgelu"):
+        quick = tower_of(replace(config, quick=True), tensors)
+        case.close("text.embedding_quickgelu", quick.embed(ids), tolerance)
+    return tower.embed(ids)
+
+
+def tower_of(config: ClipTextConfig, tensors: dict[str, Tensor]) -> ClipText:
+    tower = ClipText(config).eval()
+    tower.load_state_dict({k: v for k, v in tensors.items() if k != "logit_scale"})
+    return tower
+
+
+def check_prompt_ids(case: Any) -> None:
+    """The vocabulary comes with a host; where none is unpacked the ids are taken as given."""
+    folders = sorted(ROOT.glob(".hosts/*/comfy/sd1_tokenizer"))
+    if not case.has("text.prompt_ids"):
+        return
+    if not folders:
+        case.input("text.prompt_ids")
+        return
+    ids = clip_ids(case.facts["inputs"]["prompts"], clip_tokenizer(folders[-1]))
+    case.equal("text.prompt_ids", ids)

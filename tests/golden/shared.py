@@ -1,0 +1,89 @@
+"""What the runners of the scale-wise families have in common."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from ar_guidance.loaders.detect import find_part, fitted
+from ar_guidance.loaders.read import read_weights
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from torch import Tensor
+
+CPU = torch.device("cpu")
+
+
+def load(case: Any, part: str, role: str = "", **changes: Any) -> Any:
+    """A network as the loaders build it, in fp32; `changes`: fields of its config to override."""
+    found = find_part(read_weights(case.file(role or part)), part)
+    return build(found, **changes)
+
+
+def load_pair(case: Any, transformer: str, tokenizer: str, **changes: Any) -> tuple[Any, Any]:
+    """Both networks, the tokenizer as the transformer uses it; `changes`: of the transformer's config."""
+    main = find_part(read_weights(case.file(transformer)), "transformer")
+    codec = fitted(main, find_part(read_weights(case.file(tokenizer)), "tokenizer"))
+    return build(main, **changes), build(codec)
+
+
+def build(found: Any, **changes: Any) -> Any:
+    """The network of a detected part."""
+    network = found.family.build(replace(found.config, **changes)).eval()
+    network.load_state_dict(found.tensors, strict=False)
+    return network
+
+
+def greedy(logits: Tensor, step: int) -> Tensor:
+    return logits.argmax(-1)
+
+
+def check_tokenizer(case: Any, codec: Any, grids: list) -> None:
+    images = case.tolerance("images_abs", "float32_abs")
+    features = case.tolerance("features_abs", "images_abs", "float32_abs")
+    if case.has("enc.image"):
+        f = codec.encode_features(case.input("enc.image"))
+        case.close("enc.f", f, features)
+        tokens, f_hat = codec.quantise(f, grids)
+        for k, expected in enumerate(tokens):
+            case.equal(f"enc.tokens{k}", expected)
+        case.close("enc.f_hat", f_hat, features)
+        case.close("enc.reconstruction", codec.decode(f_hat), images)
+        for name in ("enc.var_input", "enc.teacher_input"):
+            if case.has(name):
+                case.close(name, codec.teacher_inputs(tokens, grids), features)
+        if case.has("enc.reconstruction_unclamped"):
+            case.close("enc.reconstruction_unclamped", codec.decode_raw(f_hat), images)
+    if case.has("flat.image"):
+        case.close("flat.f", codec.encode_features(case.input("flat.image")), features)
+    if case.has("dec.f_hat"):
+        case.close("dec.image", codec.decode(case.input("dec.f_hat")), images)
+    if case.has("ns.image"):
+        oblong = [tuple(grid) for grid in case.facts["nonsquare_patch_nums"]]
+        tokens, f_hat = codec.quantise(codec.encode_features(case.input("ns.image")), oblong)
+        for k, expected in enumerate(tokens):
+            case.equal(f"ns.tokens{k}", expected)
+        case.close("ns.reconstruction", codec.decode(f_hat), images)
+
+
+def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseRun) -> None:
+    grids, tolerance = job.run.grids, case.tolerance("logits_abs")
+
+    def compare(progress: Any) -> None:
+        k = progress.index
+        case.equal(f"{prefix}step{k}.tokens", progress.tokens)
+        if prefix:
+            return
+        case.close(f"step{k}.logits_cond", progress.cond, tolerance)
+        if progress.uncond is not None:
+            case.close(f"step{k}.logits_uncond", progress.uncond, tolerance)
+        case.close(f"step{k}.guided", progress.guided, tolerance)
+        if k + 1 < len(grids):
+            following = codec.next_input(progress.features, grids[k + 1])
+            case.close(f"step{k}.next_map", following, case.tolerance("images_abs"))
+
+    result = generate(network, codec, job, CPU, on_step=compare)
+    # Gumbel-softmax divides the logits by 0.0135 at the last step, which enlarges their rounding: relative there.
+    scale = result.features.abs().max().item() if job.smooth else 1.0
+    case.close(f"{prefix}f_hat", result.features, case.tolerance("images_abs") * scale)
+    if not prefix:
+        picture = codec.decode(result.features) / 2 + 0.5
+        case.close("image", picture, case.tolerance("images_abs"))
