@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,19 @@ def test_picture_size(host: RunningHost, llamagen) -> None:
     prompt = generate()
     prompt["load"]["inputs"]["picture_size"] = 64
     assert "Set picture_size to 0" in refusal(host, prompt)
+
+
+@pytest.mark.parametrize("family", ["llamagen", "alitok"])
+def test_a_model_that_does_not_fit_leaves_nothing_stranded(
+    host: RunningHost, family: str, request: pytest.FixtureRequest
+) -> None:
+    transformer, tokenizer = request.getfixturevalue(family)
+    script = Path(__file__).with_name("partial_load.py")
+    models = host.models / "ar_checkpoints" / transformer, host.models / "ar_tokenizers" / tokenizer
+    command = [sys.executable, str(script), str(host.process.host.folder), *map(str, models)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stayed behind" in done.stdout
 
 
 def test_a_tokenizer_of_another_family(host: RunningHost, llamagen, alitok) -> None:
