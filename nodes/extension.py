@@ -4,6 +4,7 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import folders, guide
 from .condition import ARClassCondition
+from .diffusion import ARDiffusionIGG
 from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
@@ -23,4 +24,5 @@ class ARGuidanceExtension(ComfyExtension):
             ARGuidanceMap,
             ARGuidanceMetrics,
             ARFindScale,
+            ARDiffusionIGG,
         ]

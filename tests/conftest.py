@@ -9,6 +9,9 @@ from hypothesis import settings
 # Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+settings.register_profile("busy machine", deadline=None)  # laws are not about speed
+settings.load_profile("busy machine")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
