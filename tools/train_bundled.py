@@ -23,7 +23,9 @@ from pathlib import Path  # noqa: E402
 from .bundled import data, workers  # noqa: E402
 from .bundled.classifier import (  # noqa: E402
     ClassifierRecipe,
+    load_classifier,
     store_classifier,
+    store_reference,
     train_classifier,
 )
 from .bundled.release import release_tokenizer, release_transformer  # noqa: E402
@@ -87,11 +89,13 @@ def transformer(options: argparse.Namespace, drawings: data.Drawings) -> None:
     workers.launch(train_transformer, count, *job)
 
 
-def release(options: argparse.Namespace) -> None:
+def release(options: argparse.Namespace, drawings: data.Drawings) -> None:
     """Write what has been trained so far, whole files only."""
     release_tokenizer(options.work, options.weights)
     release_transformer(trained_weights(options.work), options.weights)
     store_classifier(options.work, options.classifier)
+    reference = options.classifier.with_name("reference.safetensors")
+    store_reference(load_classifier(options.classifier), drawings, reference)
 
 
 def main() -> None:
@@ -108,7 +112,7 @@ def main() -> None:
     if "transformer" in wanted:
         transformer(options, drawings)
     if "release" in wanted:
-        release(options)
+        release(options, drawings)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .augment import Variation, vary
 from .checkpoint import Log, load_state, save_state, save_weights
 from .data import Drawings
 from .groups import NAMES, STYLES
+from .metrics import Gaussian
 from .optim import Average, Muon, cosine, muon_groups
 from .tokens import may_mirror
 
@@ -144,6 +146,20 @@ def store_classifier(folder: Path, target: Path) -> None:
         raise FileNotFoundError(f"no classifier.pt in {folder}: train the classifier first")
     metadata = {"groups": json.dumps(NAMES), "styles": json.dumps(STYLES), "licence": "MIT"}
     save_weights(target, state["average"]["weights"], metadata)
+
+
+def store_reference(classifier: Classifier, drawings: Drawings, target: Path) -> None:
+    """Write what tests and benchmarks compare with: the training drawings' features as a Gaussian, and their groups."""
+    train, _ = drawings.split()
+    gaussian = Gaussian.of(judge(classifier, train.pictures())[0])
+    save_file(
+        {
+            "mean": torch.from_numpy(gaussian.mean).float(),
+            "covariance": torch.from_numpy(gaussian.covariance).float(),
+            "groups": torch.bincount(train.groups, minlength=len(NAMES)),
+        },
+        target,
+    )
 
 
 def load_classifier(path: Path) -> Classifier:

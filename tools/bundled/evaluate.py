@@ -19,7 +19,7 @@ from ..pack import ROOT
 from .classifier import Classifier, judge, load_classifier
 from .data import Drawings, prepare
 from .groups import row
-from .metrics import coarse, frechet, near_copy_share
+from .metrics import Gaussian, coarse, frechet, near_copy_share
 from .sample import Sampling, draw, load_pair
 from .tokenizer import GRIDS, psnr
 
@@ -51,7 +51,7 @@ class Reference:
             "group": float((group.argmax(1) == groups).float().mean()),
             "top5": float((group.topk(5)[1] == groups[:, None]).any(1).float().mean()),
             "style": float((style.argmax(1) == styles).float().mean()),
-            "frechet": frechet(features, self.train),
+            "frechet": frechet(Gaussian.of(features), Gaussian.of(self.train)),
             "copies": near_copy_share(features, self.held, self.train),
             "coarse": near_copy_share(coarse(pictures), self.held_coarse, self.train_coarse),
         }

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy import linalg
 from torch import Tensor
 
 
-def frechet(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of two sets of features (N, D), each seen as a Gaussian."""
-    x, y = a.double().numpy(), b.double().numpy()
-    cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    root = linalg.sqrtm(cov_x @ cov_y).real
-    between = ((x.mean(0) - y.mean(0)) ** 2).sum()
-    return float(between + np.trace(cov_x + cov_y - 2 * root))
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean (D,) and covariance (D, D) of features."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, features: Tensor) -> Gaussian:
+        """Of a set of features (N, D)."""
+        rows = features.double().numpy()
+        return cls(rows.mean(0), np.cov(rows, rowvar=False))
+
+
+def frechet(a: Gaussian, b: Gaussian) -> float:
+    """Frechet distance of two Gaussians."""
+    root = linalg.sqrtm(a.covariance @ b.covariance).real
+    between = ((a.mean - b.mean) ** 2).sum()
+    return float(between + np.trace(a.covariance + b.covariance - 2 * root))
 
 
 def nearest(a: Tensor, b: Tensor) -> Tensor:
