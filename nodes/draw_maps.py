@@ -83,14 +83,17 @@ def draw_maps(
 
 
 def recorded(trace: Trace, name: str) -> list[Tensor | None]:
-    """The maps of that name, in single precision."""
-    rows = trace.maps.get(name)
-    if rows is None or all(row is None for row in rows):
-        there = [n for n, maps in trace.maps.items() if any(m is not None for m in maps)]
+    """The maps of that name, in single precision; None at steps on which nothing was recorded but zeros."""
+    if not _has(trace, name):
+        there = [other for other in trace.maps if _has(trace, other)]
         raise ValueError(
             f"this run recorded no '{name}': {_source(name)}. Choose one of: {', '.join(there)}"
         )
-    return [None if row is None else row.float() for row in rows]
+    return [None if m is None or not m.any() else m.float() for m in trace.maps[name]]
+
+
+def _has(trace: Trace, name: str) -> bool:
+    return any(m is not None and m.any() for m in trace.maps.get(name, ()))
 
 
 def _source(name: str) -> str:
@@ -144,11 +147,16 @@ def limits_of(maps: Sequence[Tensor | None]) -> Limits:
 
 
 def overlay(picture: Tensor, values: Tensor, limits: Limits, style: MapStyle) -> Tensor:
-    """A picture (H, W, 3) under a map (h, w) coloured from `limits`."""
+    """A picture (H, W, 3) under a map (h, w) coloured from `limits`.
+
+    The picture turns grey as the map grows opaque: two colours on top of each other cannot be read.
+    """
     low, high = limits
     shares = (enlarge(values, (picture.shape[0], picture.shape[1])) - low) / (high - low)
     colours = colourise(shares, style.colours)
-    return picture.float().cpu() * (1 - style.opacity) + colours * style.opacity
+    plain = picture.float().cpu()
+    below = torch.lerp(plain, plain.mean(-1, keepdim=True).expand_as(plain), style.opacity)
+    return torch.lerp(below, colours, style.opacity)
 
 
 def draw(drawing: Drawing, style: MapStyle, limits: Limits | None = None) -> Image.Image:

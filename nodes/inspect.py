@@ -24,6 +24,10 @@ MAPS = [
 ]
 PER_SCALE, COMBINED = "one per scale", "combined"
 SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
+UNSEEN = (
+    "the marked subject is too small or too large to be told from the background on the model's token grids:"
+    " mark more of it, or less"
+)
 
 
 class ARGuidanceMap(io.ComfyNode):
@@ -165,20 +169,12 @@ class ARGuidanceMetrics(io.ComfyNode):
 def metrics(
     picture_trace: PictureTrace, scaled: bool, subject: Tensor | None, seed: int
 ) -> Measured:
-    """All metrics of a run; a subject too small for every grid is refused."""
+    """All metrics of a run; a subject that no grid can tell from the background is refused."""
     measured = measure(picture_trace.trace, scaled, subject, seed)
-    if subject is not None and measured.mean("evenness") is not None:
-        refuse_unseen(measured)
+    guided = measured.mean("evenness") is not None
+    if subject is not None and guided and measured.mean("divergence") is None:
+        raise ValueError(UNSEEN)
     return measured
-
-
-def refuse_unseen(measured: Measured) -> None:
-    """Raise ValueError when a subject was marked but no grid shows both it and background."""
-    if measured.mean("divergence") is None:
-        raise ValueError(
-            "the marked subject is too small or too large to be told from the background on the model's"
-            " token grids: mark more of it, or less"
-        )
 
 
 def subject_of(mask: Tensor, batch: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..guidance.combining import Combining
 from ..guidance.crossing import Crossing, Probe, search
 from ..guidance.measure import measure
-from .inspect import refuse_unseen
+from .inspect import UNSEEN
 from .run import Reporter, decode, describe, sample, to_image
 from .subject import subject_from_border
 from .types import Sampling
@@ -80,9 +80,14 @@ class ScaleSearch:
         if subject is None:
             subject = subject_from_border(to_image(decode(sampling, features)))
         measured = measure(trace, subject=subject)
-        refuse_unseen(measured)
         even, diverging = measured.mean("evenness"), measured.mean("divergence")
-        assert even is not None and diverging is not None
+        if even is None:
+            raise ValueError(
+                "the guidance changes nothing here, so no scale is better than another: with 'no class' both"
+                " predictions are the same. Choose a class"
+            )
+        if diverging is None:
+            raise ValueError(UNSEEN)
         return Probe(scale, even, diverging)
 
     def _subject(self, pictures: int) -> Tensor | None:

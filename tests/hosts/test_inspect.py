@@ -140,7 +140,9 @@ def test_metrics_without_a_mask_stop_only_what_needs_the_divergence(host: Runnin
     prompt = measured(mask_size=None)
     assert json.loads(texts(host, prompt)["json"])["divergence"] is None
     prompt["divergence"] = node("PreviewAny", source=["metrics", 1])
-    assert "needs a mask of the subject" in refusal(host, prompt)
+    result = host.run(prompt)
+    assert "needs a mask of the subject" in result.error
+    assert "json" in result.outputs and "divergence" not in result.outputs
 
 
 def test_a_mask_of_another_size_is_resized(host: RunningHost) -> None:
@@ -183,12 +185,13 @@ def test_a_search_with_a_mask_of_its_own(host: RunningHost) -> None:
     assert len(pictures(host, again)) == 1
 
 
-def test_no_class_has_flat_curves(host: RunningHost) -> None:
+def test_no_class_leaves_nothing_to_search_or_to_draw(host: RunningHost) -> None:
     prompt = searched()
-    prompt["find"]["inputs"]["mask"] = subject(prompt)
     prompt["condition"]["inputs"]["classes"] = "none"
-    message = texts(host, prompt)["message"]
-    assert "do not cross" in message and "Nearest to each other" in message
+    assert "Choose a class" in refusal(host, prompt)
+    prompt = mapped()
+    prompt["condition"]["inputs"]["classes"] = "none"
+    assert "recorded no 'added'" in refusal(host, prompt)
 
 
 def test_a_search_that_cannot_be(host: RunningHost) -> None:
@@ -205,7 +208,7 @@ def test_a_search_that_cannot_be(host: RunningHost) -> None:
 
 def test_cancel_a_search_then_run_again(host: RunningHost) -> None:
     def stop(kind: str, data: dict) -> None:
-        if kind == "progress" and data.get("node") == "find" and data["value"] == 2:
+        if kind == "progress" and data.get("node") == "find" and data["value"] == 1:
             host.interrupt()
 
     result = host.run(searched(pictures=40, probes=12), on_event=stop)

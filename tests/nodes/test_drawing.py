@@ -126,6 +126,9 @@ def test_a_map_that_was_not_recorded() -> None:
         draw_maps(trace(), torch.zeros(2, 8, 8, 3), "attention", MapStyle())
     with pytest.raises(ValueError, match="no 'nudge'"):
         draw_maps(trace(nudge=[0, 1, 2]), torch.zeros(2, 8, 8, 3), "nudge", MapStyle())
+    zeros = Trace(GRIDS, {"added": [torch.zeros(1, *grid) for grid in GRIDS]}, {}, 1)
+    with pytest.raises(ValueError, match="a scale that is not 1"):
+        draw_maps(zeros, torch.zeros(1, 8, 8, 3), "added", MapStyle())
 
 
 def test_limits() -> None:

@@ -23,10 +23,7 @@ VENV = ROOT / ".venv"
 PINS = Path(__file__).parent / "pins"
 CONSTRAINTS = ("-c", PINS / "constraints.txt")
 STAMP = VENV / "dev-stamp"
-OLDEST_PYTHON = (
-    3,
-    11,
-)  # numpy, scipy and others of the pinned versions; the pack itself runs on 3.10
+OLDEST_PYTHON = (3, 10)
 TORCH = "2.13.0"
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 

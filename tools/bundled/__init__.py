@@ -1,0 +1,1 @@
+"""Training of the bundled emoji model: data, tokenizer, transformer, classifier, evaluation."""

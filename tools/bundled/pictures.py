@@ -1,0 +1,157 @@
+"""Pictures for the model card: reconstructions, contact sheet, loss curves.
+
+python -m tools.bundled.pictures --work .bundled-work
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ..pack import ROOT
+from .data import prepare
+from .evaluate import reconstruct
+from .groups import NAMES, STYLES, row
+from .sample import Sampling, as_uint8, draw, load_pair
+
+SHOWN = (
+    "face", "creature", "animal face", "heart", "hand", "person", "fruit", "flower", "sky",
+    "shape", "sign", "clock", "animal", "bird", "sea animal", "drink", "land vehicle", "building",
+)  # fmt: skip
+SWEPT = ("face", "animal face", "heart", "fruit", "sign", "clock")
+SWEEP = (1.0, 2.0, 4.0, 6.0)
+LABEL = 84  # pixels left of each row for its name
+
+
+def tile(pictures: Tensor, columns: int) -> Image.Image:
+    """Pictures in rows, one white pixel between them."""
+    cells = as_uint8(pictures)
+    rows = -(-len(cells) // columns)
+    sheet = Image.new("RGB", (columns * 66, rows * 66), "#d0d0d0")
+    for i, cell in enumerate(cells):
+        place = (i % columns * 66 + 1, i // columns * 66 + 1)
+        sheet.paste(Image.fromarray(cell.numpy()), place)
+    return sheet
+
+
+def captioned(sheet: Image.Image, names: list[str], title: str) -> Image.Image:
+    """A title above, a name left of every row."""
+    page = Image.new("RGB", (sheet.width + LABEL, sheet.height + 18), "white")
+    page.paste(sheet, (LABEL, 18))
+    pen = ImageDraw.Draw(page)
+    pen.text((4, 3), title, fill="black")
+    for i, name in enumerate(names):
+        pen.text((4, 18 + i * 66 + 26), name, fill="black")
+    return page
+
+
+def stack(pages: list[Image.Image]) -> Image.Image:
+    """Pages one below the other."""
+    sheet = Image.new("RGB", (max(p.width for p in pages), sum(p.height for p in pages)), "white")
+    top = 0
+    for page in pages:
+        sheet.paste(page, (0, top))
+        top += page.height
+    return sheet
+
+
+def save(sheet: Image.Image, path: Path) -> None:
+    """Palette-reduced PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def reconstructions(pair, work: Path, path: Path, columns: int = 14, rows: int = 4) -> None:
+    """Held-out drawings, and below each what the tokenizer makes of it."""
+    _, held = prepare(Path(), work / "drawings.npz").split()
+    chosen = torch.randperm(len(held.codes), generator=torch.Generator().manual_seed(1))
+    real = held.pictures()[chosen[: columns * rows]]
+    coded, _ = reconstruct(pair[0], real)
+    both = torch.stack([real.unflatten(0, (rows, columns)), coded.unflatten(0, (rows, columns))], 1)
+    names = ["drawing", "after tokenizer"] * rows
+    save(captioned(tile(both.flatten(0, 2), columns), names, "Held-out drawings"), path)
+
+
+def contact_sheet(pair, how: Sampling, path: Path) -> None:
+    """Rows of groups at the default settings, then the same seeds at rising scales."""
+    labels = [row(NAMES.index(g), s) for g in SHOWN for s in range(len(STYLES)) for _ in range(3)]
+    made = draw(pair, torch.tensor(labels), how, seed=0, batch=len(STYLES) * 3)
+    title = f"Scale {how.scale:g}, top-k {how.top_k}, top-p {how.top_p:g}; unselected; 3 each of "
+    title += ", ".join(STYLES)
+    pages = [captioned(tile(made, len(STYLES) * 3), list(SHOWN), title)]
+    for scale in SWEEP:
+        sweep = Sampling(scale, how.top_k, how.top_p)
+        labels = [row(NAMES.index(g), s) for g in SWEPT for s in (0, 3)]
+        made = draw(pair, torch.tensor(labels), sweep, seed=1)
+        pages.append(captioned(tile(made, 12), [f"scale {scale:g}"], ""))
+    save(stack(pages), path)
+
+
+def read_log(path: Path) -> list[dict]:
+    """Lines of a training log; of repeated steps (after a resume) the last."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [*{line["step"]: line for line in lines}.values()]
+
+
+def plot(lines: list[dict], keys: dict[str, str], title: str) -> Image.Image:
+    """Curves of some columns of a log over its steps; `keys` maps column to colour."""
+    page = Image.new("RGB", (420, 260), "white")
+    pen = ImageDraw.Draw(page)
+    values = [line[k] for line in lines for k in keys if k in line]
+    low, high, last = min(values), max(values), max(line["step"] for line in lines)
+    pen.rectangle((50, 30, 405, 225), outline="#888888")
+    pen.text((50, 8), title, fill="black")
+    for share in (0, 0.5, 1):
+        pen.text((6, 219 - 195 * share), f"{low + share * (high - low):.3g}", fill="black")
+        pen.text((44 + 330 * share, 230), f"{share * last:.0f}", fill="black")
+    for i, (key, colour) in enumerate(keys.items()):
+        points = [
+            (50 + 355 * n["step"] / last, 225 - 195 * (n[key] - low) / (high - low or 1))
+            for n in lines
+            if key in n
+        ]
+        pen.line(points, fill=colour, width=2)
+        pen.text((60 + 115 * i, 244), key, fill=colour)
+    return page
+
+
+def curves(work: Path, path: Path) -> None:
+    """Tokenizer, transformer and classifier over their training steps."""
+    tokenizer, transformer, classifier = (
+        read_log(work / f"{name}.jsonl") for name in ("tokenizer", "transformer", "classifier")
+    )
+    panels = [
+        plot(tokenizer, {"psnr_plain": "#999999", "psnr": "#c03020"}, "tokenizer: held-out PSNR"),
+        plot(transformer, {"loss": "#999999", "held_loss": "#c03020"}, "transformer, nats a token"),
+        plot(classifier, {"group": "#c03020", "style": "#2060c0"}, "classifier, held-out accuracy"),
+    ]
+    sheet = Image.new("RGB", (420 * 3, 260), "white")
+    for i, panel in enumerate(panels):
+        sheet.paste(panel, (420 * i, 0))
+    save(sheet, path)
+
+
+def main() -> None:
+    """Write the three pictures."""
+    parser = argparse.ArgumentParser(description="Pictures of the bundled model's card")
+    parser.add_argument("--work", type=Path, default=ROOT / ".bundled-work")
+    parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
+    parser.add_argument("--target", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--scale", type=float, default=4.0)
+    parser.add_argument("--top-k", type=int, default=0)
+    parser.add_argument("--top-p", type=float, default=0.95)
+    options = parser.parse_args()
+    pair = load_pair(options.weights)
+    how = Sampling(options.scale, options.top_k, options.top_p)
+    reconstructions(pair, options.work, options.target / "bundled-reconstructions.png")
+    contact_sheet(pair, how, options.target / "bundled-contact-sheet.png")
+    curves(options.work, options.target / "bundled-curves.png")
+
+
+if __name__ == "__main__":
+    main()

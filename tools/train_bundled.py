@@ -1,0 +1,115 @@
+"""Train the bundled emoji model: one command, resumable, CPU or CUDA.
+
+    python -m tools.train_bundled                      # everything, in .bundled-work/
+    python -m tools.train_bundled --only tokenizer     # one part
+    python -m tools.train_bundled --modules DIR        # icon packages already downloaded
+
+Parts, in order: data, tokenizer, decoder (more training of the tokenizer's decoder, tokens fixed),
+classifier, transformer, release (writes the files of `bundled/` and the tests' classifier).
+Running the command again goes on from the last checkpoint. Then `python -m tools.bundled.evaluate`
+prints the table and `python -m tools.bundled.pictures` draws the pictures of the model card.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads must not spin: 10x slower
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from .bundled import data, workers  # noqa: E402
+from .bundled.classifier import (  # noqa: E402
+    ClassifierRecipe,
+    store_classifier,
+    train_classifier,
+)
+from .bundled.release import release_tokenizer, release_transformer  # noqa: E402
+from .bundled.tokenizer import (  # noqa: E402
+    TokenizerRecipe,
+    train_tokenizer,
+    trained_tokenizer,
+)
+from .bundled.tokens import load_or_make  # noqa: E402
+from .bundled.transformer import (  # noqa: E402
+    TransformerRecipe,
+    train_transformer,
+    trained_weights,
+)
+from .pack import ROOT  # noqa: E402
+
+PARTS = ("data", "tokenizer", "decoder", "classifier", "transformer", "release")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", type=Path, default=ROOT / ".bundled-work")
+    parser.add_argument("--modules", type=Path, help="a node_modules folder with the packages")
+    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--workers", type=int, default=2, help="processes on a CPU")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--variants", type=int, default=8, help="token variants a drawing")
+    parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
+    parser.add_argument(
+        "--classifier", type=Path, default=ROOT / "tests" / "bundled" / "classifier.safetensors"
+    )
+    return parser.parse_args()
+
+
+def prepare_data(options: argparse.Namespace) -> data.Drawings:
+    """The drawings, downloaded and rasterised on the first call."""
+    target = options.work / "drawings.npz"
+    if not target.exists():
+        modules = options.modules or data.fetch_packages(options.work / "packages")
+        print(data.summary(data.prepare(modules, target)), flush=True)
+    return data.prepare(options.modules, target)
+
+
+def tokenizer(options: argparse.Namespace, drawings: data.Drawings, *, decoder: bool) -> None:
+    """Stages 1 to 3, or the decoder stage."""
+    recipe = TokenizerRecipe()
+    last = recipe.token_steps + (recipe.decoder_steps if decoder else 0)
+    count = options.workers if options.device == "cpu" else 1
+    job = (drawings, options.work, recipe, options.device, last)
+    workers.launch(train_tokenizer, count, *job)
+
+
+def transformer(options: argparse.Namespace, drawings: data.Drawings) -> None:
+    """Tokens of all drawings, then the transformer."""
+    codec = trained_tokenizer(options.work).to(options.device)
+    path = options.work / "tokens.pt"
+    count = options.workers if options.device == "cpu" else 1
+    tokens = load_or_make(codec, drawings, path, options.variants, count)
+    job = (drawings, codec, tokens, options.work, TransformerRecipe(), options.device)
+    workers.launch(train_transformer, count, *job)
+
+
+def release(options: argparse.Namespace) -> None:
+    """Write what has been trained so far, whole files only."""
+    release_tokenizer(options.work, options.weights)
+    release_transformer(trained_weights(options.work), options.weights)
+    store_classifier(options.work, options.classifier)
+
+
+def main() -> None:
+    """Run the parts asked for."""
+    options = arguments()
+    wanted = PARTS if options.only is None else (options.only,)
+    drawings = prepare_data(options)
+    if "tokenizer" in wanted:
+        tokenizer(options, drawings, decoder=False)
+    if "decoder" in wanted:
+        tokenizer(options, drawings, decoder=True)
+    if "classifier" in wanted:
+        train_classifier(drawings, options.work, ClassifierRecipe(), options.device)
+    if "transformer" in wanted:
+        transformer(options, drawings)
+    if "release" in wanted:
+        release(options)
+
+
+if __name__ == "__main__":
+    main()
