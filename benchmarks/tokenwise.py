@@ -135,7 +135,7 @@ def growth(model: LlamaGen, device: torch.device) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--official", help="checkout of FoundationVision/LlamaGen")
     parser.add_argument("--tokens", type=int, default=CONFIG.length)
     parser.add_argument("--device", default="cpu")
