@@ -173,8 +173,9 @@ class HART(nn.Module):
             place = state.cache, layer
             x = block(x, modulation, state.angles[scale][:rows], place, self.compute_dtype)
         state.cache.advance(x.shape[1])
-        state.out = x if maps is not None else x[:, -1:]
-        return self.logits(state.out, state.head[:rows])
+        x = x if maps is not None else x[:, -1:]
+        state.out = x
+        return self.logits(x, state.head[:rows])
 
     def residual(
         self, state: HARTState, codes: Tensor, strength: float, noise: Callable[..., Tensor]
