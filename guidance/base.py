@@ -25,6 +25,7 @@ class Run:
         grids: (h, w) of every step.
         causal: whether a cache carries a branch's past, so that it must be computed at every step up to its last use.
         published: the family's own schedule, for guidances that leave the choice to the model.
+        temperature: the sampler's, for guidances that look at how likely a drawn token was.
         mixable: number of blocks at whose output the network lets branches be mixed; 0 = none.
     """
 
@@ -32,6 +33,7 @@ class Run:
     grids: tuple[Grid, ...]
     causal: bool = True
     published: Schedule = Schedule()
+    temperature: float = 1.0
     mixable: int = 0
 
     @property
@@ -89,6 +91,25 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What a step has decided, for links that look back: raw logits (B, T, V) and tokens (B, T)."""
+
+    index: int
+    cond: Tensor
+    uncond: Tensor | None
+    guided: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
+class TokenWeights:
+    """Factors (B, n) on the cached values and keys of tokens 0..n-1, unconditional branch only; None = 1."""
+
+    values: Tensor | None = None
+    keys: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Parameter:
     """How a field of a guidance is shown: limits, step and a tooltip that says what too little and too much do."""
 
@@ -117,6 +138,9 @@ class Guidance:
     formula: ClassVar[str]  # one line, for the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
+    needs_weights: ClassVar[bool] = (
+        False  # True: weights cached tokens; see `weights` and `observe`.
+    )
 
     def refuse(self, run: Run) -> str | None:
         """Why this method cannot act on such a run, or None."""
@@ -145,3 +169,10 @@ class Guidance:
     def apply(self, step: Step, signal: Signal, run: Run, state: Any) -> Signal:
         """The signal after this link; inputs are never written to."""
         raise NotImplementedError
+
+    def weights(self, index: int, run: Run, state: Any) -> TokenWeights | None:
+        """Weights for the forward pass of step `index`, asked for before it; tokens 0..index-1 have been drawn."""
+        return None
+
+    def observe(self, drawn: Drawn, run: Run, state: Any) -> None:
+        """Called after every step whose unconditional branch was computed, if the link needs weights."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .base import Guidance, Run, Signal, Step
+from .base import Drawn, Guidance, Run, Signal, Step, TokenWeights
 from .record import NULL_RECORDER, Recorder, confidence, entropy
 
 
@@ -25,6 +25,12 @@ class Chain:
             reason = link.refuse(run)
             if reason:
                 raise ValueError(f"guidance {place} of {len(self.links)} ({link.name}): {reason}")
+        weighing = [link.name for link in self.links if link.needs_weights]
+        if len(weighing) > 1:
+            raise ValueError(
+                f"{' and '.join(weighing)} both change how the unconditional branch sees earlier tokens:"
+                " keep one of them"
+            )
 
     def combining(self, index: int, run: Run) -> tuple[Guidance, ...]:
         """The combining links that change something at this step.
@@ -89,6 +95,19 @@ class ChainRun:
                 signal = link.apply(step, signal, self.run, state)
         self._record(index, cond, uncond if combining else None, signal.result)
         return signal.result
+
+    def weights(self, index: int) -> TokenWeights | None:
+        """How the unconditional branch sees earlier tokens in the forward pass of step `index`; None = as they are."""
+        for link, state in zip(self.chain.links, self.states, strict=True):
+            if link.needs_weights and link.active(index, self.run):
+                return link.weights(index, self.run, state)
+        return None
+
+    def observe(self, drawn: Drawn) -> None:
+        """Tell the links that look back what a step has decided."""
+        for link, state in zip(self.chain.links, self.states, strict=True):
+            if link.needs_weights:
+                link.observe(drawn, self.run, state)
 
     def _record(self, index: int, cond: Tensor, uncond: Tensor | None, guided: Tensor) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""

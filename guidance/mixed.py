@@ -8,7 +8,10 @@ Equal to a chain of CFG and IGG with the same schedule.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from .base import Run, Signal, Step, parameter
+from .cfg import CFG
 from .combining import scale_parameter
 from .igg import IGG
 
@@ -60,13 +63,18 @@ class Mixed(IGG):
 
     def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
         plain, attended = self._strengths(step.index, run)
-        step.recorder.note(f"{self.name} scale", step.index, plain)
-        signal = signal.combine(signal.nudge, plain)
+        signal = self._add(CFG.name, step, signal, plain, signal.nudge)
         if attended == 0:
             return signal
-        direction = self.direction(step, signal)
-        step.recorder.add(f"{self.name} direction", step.index, lambda: direction.norm(dim=-1))
-        return signal.combine(direction, attended)
+        return self._add(IGG.name, step, signal, attended, self.direction(step, signal))
+
+    def _add(
+        self, name: str, step: Step, signal: Signal, gamma: float, direction: Tensor
+    ) -> Signal:
+        """One of the two terms, recorded under the name of the method it comes from."""
+        step.recorder.note(f"{name} scale", step.index, gamma)
+        step.recorder.add(f"{name} direction", step.index, lambda: direction.norm(dim=-1))
+        return signal.combine(direction, gamma)
 
     def _strengths(self, index: int, run: Run) -> tuple[float, float]:
         """gamma and gamma' of a step; zeros where the guidance is off."""

@@ -4,6 +4,9 @@ from .base import Guidance
 from .cfg import CFG
 from .igg import IGG
 from .mixed import Mixed
+from .softcfg import SoftCFG
 from .ssg import SSG
 
-METHODS: dict[str, type[Guidance]] = {method.name: method for method in (CFG, IGG, Mixed, SSG)}
+METHODS: dict[str, type[Guidance]] = {
+    method.name: method for method in (CFG, IGG, Mixed, SSG, SoftCFG)
+}

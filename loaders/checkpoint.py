@@ -1,7 +1,7 @@
 """Files -> a model ready to sample: transformer and image tokenizer, checked against each other."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +49,23 @@ class ARModel:
         return f"AR model {self.name} ({self.family.title})"
 
 
-def load_model(transformer: str | Path, tokenizer: str | Path | None = None) -> ARModel:
+def load_model(
+    transformer: str | Path, tokenizer: str | Path | None = None, picture_size: int = 0
+) -> ARModel:
     """Load a transformer and its image tokenizer.
 
     Args:
         transformer: file of the transformer.
         tokenizer: file of the tokenizer; None when both are in the one file.
+        picture_size: side in pixels, for families whose files do not say; 0 = what the file or its kind suggests.
 
     Raises:
         CheckpointError: unreadable, unknown, incomplete or mismatched files.
     """
     weights = read_weights(transformer)
     main = find_part(weights, "transformer")
-    codec = fitted(main, _tokenizer_part(weights, tokenizer))
+    codec = fitted(main, _tokenizer_part(main, tokenizer))
+    main = _sized(main, codec, picture_size)
     labels, label_set = _labels(main)
     return ARModel(
         name=main.weights.path.name,
@@ -75,15 +79,35 @@ def load_model(transformer: str | Path, tokenizer: str | Path | None = None) -> 
     )
 
 
-def _tokenizer_part(weights: Weights, tokenizer: str | Path | None) -> Part:
+def _tokenizer_part(main: Part, tokenizer: str | Path | None) -> Part:
+    weights: Weights = main.weights
     if tokenizer is not None:
         return find_part(read_weights(tokenizer), "tokenizer")
     if not has_part(weights, "tokenizer"):
         raise CheckpointError(
-            f"{weights.path.name}: the image tokenizer is not in this file."
-            " Choose the tokenizer's own file (for VAR: vae_ch160v4096z32.pth) in the tokenizer input"
+            f"{weights.path.name}: the image tokenizer is not in this file. Choose the tokenizer's own file"
+            f" (for {main.family.title}: {main.family.tokenizer_file}) in the tokenizer input"
         )
     return find_part(weights, "tokenizer")
+
+
+def _sized(main: Part, codec: Part, picture_size: int) -> Part:
+    """The transformer for pictures of this side; 0 leaves it as it is."""
+    if not picture_size:
+        return main
+    name, factor = main.weights.path.name, codec.config.factor
+    if not main.family.free_size:
+        raise CheckpointError(
+            f"{name}: a {main.family.title} file says itself how large its pictures are."
+            " Set picture_size to 0"
+        )
+    side, rest = divmod(picture_size, factor)
+    if rest or side < 1:
+        raise CheckpointError(
+            f"{name}: picture_size {picture_size} does not divide by {factor}, the pixels per token of this tokenizer."
+            f" Take {max(1, side) * factor} or {(side + 1) * factor}"
+        )
+    return replace(main, config=replace(main.config, grid=(side, side)))
 
 
 def _labels(part: Part) -> tuple[tuple[str, ...], str]:
@@ -108,5 +132,4 @@ def _defaults(part: Part) -> Defaults:
     """The family's published settings, or those a file's metadata gives."""
     if "defaults" in part.metadata:
         return Defaults(**json.loads(part.metadata["defaults"]))
-    given = part.family.defaults_for(part.config)
-    return given or Defaults(scale=4.0, schedule="constant", top_k=0, top_p=1.0)
+    return part.family.defaults_for(part.config) or Defaults(4.0, "constant", 0, 1.0)

@@ -1,8 +1,8 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
-from ..models import hart, infinity, switti, var, var_clip
+from ..models import alitok, hart, infinity, llamagen, switti, var, var_clip
 from ..models.family import Family
-from ..models.tokenizers import bsq, multiscale_vq
+from ..models.tokenizers import alitok_1d, bsq, multiscale_vq, vq16
 
 TRANSFORMERS: tuple[Family, ...] = (
     hart.FAMILY,
@@ -10,5 +10,13 @@ TRANSFORMERS: tuple[Family, ...] = (
     switti.FAMILY,
     var.FAMILY,
     var_clip.FAMILY,
+    llamagen.FAMILY_CLASS,
+    llamagen.FAMILY_TEXT,
+    alitok.FAMILY,
 )
-TOKENIZERS: tuple[Family, ...] = (bsq.FAMILY, multiscale_vq.FAMILY)
+TOKENIZERS: tuple[Family, ...] = (
+    bsq.FAMILY,
+    multiscale_vq.FAMILY,
+    vq16.FAMILY,
+    alitok_1d.FAMILY,
+)

@@ -68,8 +68,7 @@ def run_bytes(transformer: Any, tokenizer: Any, rows: int, batch: int) -> int:
         batch: images.
     """
     config = transformer.config
-    height, width = config.grids[-1]
-    tokens = height * width
+    tokens = config.step_tokens
     logits = 4 * tokens * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
     activations = 4 * rows * tokens * (3 * config.width + config.ffn + 3 * config.width)
     return transformer.cache_bytes(rows) + logits + activations + decode_bytes(tokenizer, config)
@@ -88,7 +87,7 @@ def decode_bytes(tokenizer: Any, config: Any) -> int:
 
 def pixels(tokenizer: Any, config: Any) -> int:
     """Pixels of one picture."""
-    height, width = config.grids[-1]
+    height, width = config.grid
     return height * width * tokenizer.config.factor**2
 
 

@@ -44,6 +44,7 @@ class Defaults:
     schedule: str
     top_k: int
     top_p: float
+    power: float = 1.0
     temperature: float = 1.0
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
@@ -51,14 +52,18 @@ class Defaults:
 
 
 def same_codes(transformer: Any, tokenizer: Any) -> Any:
-    """The tokenizer's config as it is, if it has the codebook the transformer predicts.
+    """The tokenizer's config as it is, if its tokens are those the transformer predicts.
 
     Raises:
         ValueError: what differs.
     """
-    for what, attribute in (("tokens in the codebook", "vocab"), ("channels per code", "dim")):
-        ours, theirs = getattr(transformer, attribute), getattr(tokenizer, attribute)
-        if ours != theirs:
+    for what, attribute in (
+        ("tokens in the codebook", "vocab"),
+        ("channels per code", "dim"),
+        ("tokens per picture", "length"),
+    ):
+        ours, theirs = getattr(transformer, attribute, None), getattr(tokenizer, attribute, None)
+        if None not in (ours, theirs) and ours != theirs:
             raise ValueError(f"the transformer expects {ours} {what}, the tokenizer has {theirs}")
     return tokenizer
 
@@ -82,6 +87,8 @@ class Family:
         null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
             (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
+        tokenizer_file: what the tokenizer's released file is called (transformers).
+        free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
         fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
@@ -102,6 +109,8 @@ class Family:
     conditioning: str = ""
     null: str = "model"
     tokenizer: str = ""
+    tokenizer_file: str = ""
+    free_size: bool = False
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
     fit: Callable[[Any, Any], Any] = same_codes

@@ -44,6 +44,16 @@ class VARConfig:
         return tuple((side, side) for side in self.sides)
 
     @property
+    def grid(self) -> Grid:
+        """(h, w) of the picture's codes."""
+        return self.grids[-1]
+
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        return self.sides[-1] ** 2
+
+    @property
     def length(self) -> int:
         """Tokens of all scales."""
         return sum(side * side for side in self.sides)
@@ -346,5 +356,6 @@ FAMILY = Family(
     conditioning="class",
     kind="scale",
     tokenizer="multiscale_vq",
+    tokenizer_file="vae_ch160v4096z32.pth",
     defaults=Defaults(scale=5.0, schedule="linear ramp", top_k=900, top_p=0.95),
 )

@@ -4,6 +4,9 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import folders, guide
 from .condition import ARClassCondition
+from .diffusion import ARDiffusionIGG
+from .find_scale import ARFindScale
+from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .sample import ARDecode, ARSampler
 
@@ -12,4 +15,14 @@ folders.register()
 
 class ARGuidanceExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [ARLoadCheckpoint, ARClassCondition, ARSampler, *guide.NODES, ARDecode]
+        return [
+            ARLoadCheckpoint,
+            ARClassCondition,
+            ARSampler,
+            *guide.NODES,
+            ARDecode,
+            ARGuidanceMap,
+            ARGuidanceMetrics,
+            ARFindScale,
+            ARDiffusionIGG,
+        ]

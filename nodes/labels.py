@@ -19,6 +19,7 @@ def choices() -> list[str]:
     bundled = json.loads(metadata.get("labels", "[]"))
     prefix = metadata.get("label_set", "Labels")
     imagenet = [f"ImageNet: {name} ({index})" for index, name in enumerate(imagenet_labels())]
+    bundled.sort(key=lambda name: name.endswith(")"))  # plain classes before those of one style
     return [f"{prefix}: {name}" for name in bundled] + imagenet + [NO_CLASS]
 
 

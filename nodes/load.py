@@ -19,7 +19,15 @@ class ARLoadCheckpoint(io.ComfyNode):
             category="AR Guidance",
             description="Loads a visual autoregressive model: its transformer and the image tokenizer that turns its"
             " tokens into pictures. The kind and size of the model are read from the file.",
-            search_aliases=["VAR", "autoregressive", "load VAR", "next-scale"],
+            search_aliases=[
+                "VAR",
+                "LlamaGen",
+                "AliTok",
+                "autoregressive",
+                "load VAR",
+                "next-scale",
+                "next-token",
+            ],
             inputs=[
                 widget(
                     io.Combo,
@@ -36,15 +44,28 @@ class ARLoadCheckpoint(io.ComfyNode):
                     tooltip="Image tokenizer file from models/ar_tokenizers. 'automatic' for the bundled model and for"
                     " checkpoints that hold both.",
                 ),
+                widget(
+                    io.Int,
+                    "picture_size",
+                    default=0,
+                    min=0,
+                    max=2048,
+                    step=8,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Side of the picture in pixels, for files that do not hold it (LlamaGen: 256, 384 or 512, as"
+                    " in the file's name). 0 = what the file suggests. A size the model was not trained for gives mush.",
+                ),
             ],
             outputs=[Model.Output("ar_model", display_name="AR_MODEL")],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, tokenizer: str) -> Any:
+    def fingerprint_inputs(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> Any:
         paths = [path for path in folders.resolve(checkpoint, tokenizer) if path is not None]
-        return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+        files = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+        return [*files, picture_size]
 
     @classmethod
-    def execute(cls, checkpoint: str, tokenizer: str) -> io.NodeOutput:
-        return io.NodeOutput(load_model(*folders.resolve(checkpoint, tokenizer)))
+    def execute(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> io.NodeOutput:
+        return io.NodeOutput(load_model(*folders.resolve(checkpoint, tokenizer), picture_size))

@@ -1,6 +1,7 @@
 """Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
 
 import time
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
@@ -12,42 +13,56 @@ from torch import Tensor
 
 from ..guidance.base import Run
 from ..guidance.chain import Chain
+from ..guidance.record import Trace, TraceRecorder
 from ..guidance.schedule import Schedule
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import StreamDrawer, Streams
-from ..sampling.scalewise import Progress, ScalewiseRun, generate
-from .types import Sampling
+from .loops import LOOPS
+from .types import PictureTrace, Sampling
 
 PREVIEW_SECONDS = 0.2
 
 
-def run_sampling(sampling: Sampling) -> Tensor:
-    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32.
+def run_sampling(sampling: Sampling) -> tuple[Tensor, PictureTrace]:
+    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32, and what was recorded on the way.
 
     Raises:
         ValueError: a guidance that cannot act on this model, before anything is computed.
     """
     job = describe(sampling)
+    features, trace = sample(sampling, job, Reporter(sampling))
+    image = to_image(decode(sampling, features))
+    names = tuple(link.name for link in sampling.links)
+    return image, PictureTrace(trace, image.shape[1], image.shape[2], names)
+
+
+def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Trace]:
+    """Run the loop with the models on the device: what the tokenizer decodes, and what was recorded."""
     model = sampling.model
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch),
     )
-    device = model.patcher.load_device
-    report = Reporter(sampling)
-    result = generate(model.network, model.tokenizer, job, device, on_step=report)
-    return to_image(decode(sampling, result.features))
+    device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
+    features = LOOPS[model.family.kind].features(model, job, device, report, recorder)
+    return features, recorder.finish()
 
 
-def describe(sampling: Sampling) -> ScalewiseRun:
+def describe(sampling: Sampling) -> Any:
     """The loop's view of a sampling, checked: every refusal happens here."""
     model = sampling.model
-    run = Run(kind="scale", grids=model.config.grids, published=Schedule(model.defaults.schedule))
+    loop, defaults = LOOPS[model.family.kind], model.defaults
+    run = Run(
+        kind=model.family.kind,
+        grids=loop.grids(model.config),
+        published=Schedule(defaults.schedule, power=defaults.power),
+        temperature=sampling.filters.temperature,
+    )
     chain = Chain(sampling.links)
     chain.check(run)
     labels = torch.tensor(sampling.conditioning.labels).repeat_interleave(sampling.copies)
-    return ScalewiseRun(
+    return loop.job(
         conditions=(labels, model.network.null_condition(sampling.batch)),
         batch=sampling.batch,
         run=run,
@@ -72,17 +87,28 @@ def to_image(pictures: Tensor) -> Tensor:
 
 
 class Reporter:
-    """Progress bar, cancel and live preview, once per step."""
+    """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
 
-    def __init__(self, sampling: Sampling) -> None:
+    `runs`: how many runs of the sampling the one bar covers.
+    """
+
+    def __init__(self, sampling: Sampling, runs: int = 1) -> None:
         self.sampling = sampling
-        self.bar = comfy.utils.ProgressBar(len(sampling.model.config.grids))
+        self.loop = LOOPS[sampling.model.family.kind]
+        self.every = self.loop.report_every(sampling.model.config)
+        self.total = runs * len(self.loop.grids(sampling.model.config))
+        self.bar = comfy.utils.ProgressBar(self.total)
+        self.done = 0
         self.shown = 0.0
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Any) -> None:
         mm.throw_exception_if_processing_interrupted()
+        self.done += 1
+        done = progress.index + 1
+        if done % self.every and done < progress.count:
+            return
         preview = ("JPEG", self.picture(progress), args.preview_size) if self.due() else None
-        self.bar.update_absolute(progress.index + 1, progress.count, preview)
+        self.bar.update_absolute(self.done, self.total, preview)
 
     def due(self) -> bool:
         """Whether the user wants previews and the last one is old enough."""
@@ -93,9 +119,10 @@ class Reporter:
         self.shown = time.monotonic()
         return True
 
-    def picture(self, progress: Progress) -> Image.Image:
-        """The first picture of the batch as it stands after this scale."""
-        image = to_image(self.sampling.model.tokenizer.decode(progress.features[:1]))[0]
+    def picture(self, progress: Any) -> Image.Image:
+        """The first picture of the batch as it stands after this step."""
+        model = self.sampling.model
+        image = to_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
         picture = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
         enlarge = max(1, 256 // picture.width)  # by whole pixels: the host would blur a small one
         return picture.resize(

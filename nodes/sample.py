@@ -6,7 +6,7 @@ from ..loaders.checkpoint import ARModel
 from ..sampling.draw import Filters
 from .compat import schema, widget
 from .run import run_sampling
-from .types import ClassConditioning, Conditioning, Model, Sampling, SamplingLink
+from .types import ClassConditioning, Conditioning, Model, Sampling, SamplingLink, TraceLink
 
 PUBLISHED = -1
 
@@ -127,9 +127,16 @@ class ARDecode(io.ComfyNode):
                     "ar_sampling", tooltip="From AR Sampler or the last guidance node."
                 )
             ],
-            outputs=[io.Image.Output("image", display_name="IMAGE")],
+            outputs=[
+                io.Image.Output("image", display_name="IMAGE"),
+                TraceLink.Output(
+                    "ar_trace",
+                    display_name="AR_TRACE",
+                    tooltip="What the guidance did to every token: for AR Guidance Map and AR Guidance Metrics.",
+                ),
+            ],
         )
 
     @classmethod
     def execute(cls, ar_sampling: Sampling) -> io.NodeOutput:
-        return io.NodeOutput(run_sampling(ar_sampling))
+        return io.NodeOutput(*run_sampling(ar_sampling))

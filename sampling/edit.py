@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,3 +35,16 @@ class KeptTokens:
         if keep.shape[-2:] != codes.shape[-2:]:  # a token of several code vectors keeps them all
             keep = F.interpolate(keep, size=codes.shape[-2:], mode="nearest")
         return keep * given + (1 - keep) * codes
+
+
+@dataclass(frozen=True)
+class KeptSequence:
+    """Tokens (B, T) of a token-wise run to hold on to wherever `mask` (T,) or (B, T) is true; a prefix, or any others."""
+
+    tokens: Tensor
+    mask: Tensor
+
+    def hold(self, drawn: Tensor, index: int) -> Tensor:
+        """Drawn tokens (B, 1) of position `index`, kept ones put in place."""
+        keep = self.mask[..., index, None].to(drawn.device).bool()
+        return torch.where(keep, self.tokens[:, index, None].to(drawn.device), drawn)

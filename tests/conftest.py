@@ -4,8 +4,13 @@ import os
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 # Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+settings.register_profile("busy machine", deadline=None)  # laws are not about speed
+settings.load_profile("busy machine")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,3 +27,7 @@ def _load_pack() -> None:
 
 if "ar_guidance" not in sys.modules:
     _load_pack()
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")

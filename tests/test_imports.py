@@ -28,6 +28,7 @@ HOST_FREE_LOADERS = {
     "read.py",
     "detect.py",
     "families.py",
+    "captions.py",
 }  # golden cases load files without a host
 
 

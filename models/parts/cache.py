@@ -1,7 +1,35 @@
 """Key/value cache of a run: allocated once, branch rows contiguous, so that dropping a branch is a view."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PositionWeights:
+    """Factors on cached values and keys of some rows; they lie beside the cache, which is never rewritten.
+
+    Attributes:
+        first_row: the weighted rows are first_row .. first_row + B - 1 (the unconditional branch's).
+        start: position the first column belongs to (0 = first of the prefix).
+        values, keys: (B, n), or None for weight 1.
+    """
+
+    first_row: int
+    start: int
+    values: Tensor | None = None
+    keys: Tensor | None = None
+
+    def scale(self, maps: Tensor, weights: Tensor | None) -> None:
+        """Multiply columns of attention maps (rows, H, T, L) in place by `weights`.
+
+        softmax(q k) diag(w) V weights the values, and (q k) diag(w) before the softmax weights the keys.
+        """
+        if weights is None or maps.shape[0] <= self.first_row:
+            return
+        columns = maps[self.first_row :, :, :, self.start : self.start + weights.shape[1]]
+        columns.mul_(weights[:, None, None].to(maps.dtype))
 
 
 class KVCache:
@@ -29,6 +57,7 @@ class KVCache:
         self.keys = torch.empty(shape, dtype=dtype, device=device)
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.filled = 0
+        self.weights: PositionWeights | None = None
 
     @staticmethod
     def bytes(layers: int, rows: int, heads: int, length: int, head_dim: int, itemsize: int) -> int:

@@ -3,13 +3,13 @@
 Letters: B images, Z code channels, f downsampling factor, (H, W) the feature grid.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Groups = Callable[[int], int]
+from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample
 
 
 class ConvNetConfig(Protocol):
@@ -37,26 +37,6 @@ class ConvNetConfig(Protocol):
         ...
 
 
-class ResidualBlock(nn.Module):
-    """x' + conv(SiLU(norm(conv(SiLU(norm(x)))))), x' through a 1x1 convolution where the width changes."""
-
-    def __init__(
-        self, width_in: int, width_out: int, groups: Groups, ops: Any, **place: Any
-    ) -> None:
-        super().__init__()
-        self.norm1 = ops.GroupNorm(groups(width_in), width_in, eps=1e-6, affine=True, **place)
-        self.conv1 = ops.Conv2d(width_in, width_out, 3, padding=1, **place)
-        self.norm2 = ops.GroupNorm(groups(width_out), width_out, eps=1e-6, affine=True, **place)
-        self.conv2 = ops.Conv2d(width_out, width_out, 3, padding=1, **place)
-        self.nin_shortcut = (
-            nn.Identity() if width_in == width_out else ops.Conv2d(width_in, width_out, 1, **place)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
-
-
 class AttentionBlock(nn.Module):
     """Single-head self-attention over all positions of the map."""
 
@@ -71,28 +51,6 @@ class AttentionBlock(nn.Module):
         q, k, v = self.qkv(self.norm(x)).reshape(b, 3, 1, c, h * w).transpose(-1, -2).unbind(1)
         out = F.scaled_dot_product_attention(q, k, v)  # (B, 1, HW, C), softmax over q.k / sqrt(C)
         return x + self.proj_out(out.transpose(-1, -2).reshape(b, c, h, w))
-
-
-class Downsample(nn.Module):
-    """Half the size: pad right and bottom by one, then a stride-2 convolution without padding."""
-
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.conv = ops.Conv2d(width, width, 3, stride=2, **place)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Twice the size: nearest neighbour, then a convolution."""
-
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.conv = ops.Conv2d(width, width, 3, padding=1, **place)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class Middle(nn.Module):

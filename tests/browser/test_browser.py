@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
-from ar_guidance.tests.hosts.examples import EXAMPLES, example, flat_colour, flat_colour_graph
+from ar_guidance.tests.hosts.examples import (
+    EXAMPLES,
+    EXAMPLES_WITH_FILES,
+    example,
+    flat_colour,
+    flat_colour_graph,
+)
 from ar_guidance.tests.hosts.running import RunningHost
 
 pytestmark = pytest.mark.browser
@@ -26,7 +32,7 @@ def test_core_nodes_show_a_picture(comfy_page: ComfyPage, host: RunningHost) -> 
     assert comfy_page.screenshot(f"core-{host.version}").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("stem", EXAMPLES)
+@pytest.mark.parametrize("stem", EXAMPLES + EXAMPLES_WITH_FILES)
 def test_example_equals_its_api_twin(comfy_page: ComfyPage, stem: str) -> None:
     prompt, workflow = example(stem)
     comfy_page.load(workflow)

@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-EXAMPLES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+BRING_A_FILE = {"CheckpointLoaderSimple", "UNETLoader", "CLIPLoader", "VAELoader"}
+
+
+def needs_files(path: Path) -> bool:
+    """Whether a workflow loads models that are not part of the pack, so that it cannot run offline."""
+    prompt = json.loads((path.parent / "api" / path.name).read_text("utf-8"))
+    return any(node["class_type"] in BRING_A_FILE for node in prompt.values())
+
+
+ALL_EXAMPLES = sorted(WORKFLOWS.glob("*.json"))
+EXAMPLES = [path.stem for path in ALL_EXAMPLES if not needs_files(path)]
+EXAMPLES_WITH_FILES = [path.stem for path in ALL_EXAMPLES if needs_files(path)]
 
 
 def example(stem: str) -> tuple[dict[str, Any], dict[str, Any]]:

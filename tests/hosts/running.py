@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class RunningHost:
         self.url = process.url
         self.models = process.models  # drop checkpoint files here
         self.input = process.base / "input"
+        self.output = process.output
 
     def run(
         self,
@@ -43,6 +45,7 @@ class RunningHost:
         self.client.interrupt()
 
 
+TEST_NODES = Path(__file__).with_name("tiny_diffusion")
 RUNNING = pytest.StashKey[dict[str, RunningHost]]()
 
 
@@ -58,9 +61,10 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def start(version: str, base: Path) -> RunningHost:
-    """Boot one host, or fail with what to do."""
+    """Boot one host with the pack and the nodes that only tests need, or fail with what to do."""
     if not BY_VERSION[version].folder.is_dir():
         pytest.fail(f"ComfyUI {version} is not installed; `python3 dev.py test` does that")
+    shutil.copytree(TEST_NODES, base / "custom_nodes" / TEST_NODES.name)
     try:
         extra = (
             "--preview-method",

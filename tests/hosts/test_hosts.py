@@ -6,8 +6,16 @@ import io
 import json
 
 import pytest
-from ar_guidance.tests.hosts.examples import EXAMPLES, example, flat_colour, flat_colour_graph
+from ar_guidance.tests.hosts.examples import (
+    BRING_A_FILE,
+    EXAMPLES,
+    EXAMPLES_WITH_FILES,
+    example,
+    flat_colour,
+    flat_colour_graph,
+)
 from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tools.dev.host_process import PACK_FOLDER
 from PIL import Image
 
 
@@ -16,8 +24,8 @@ def test_versions(host: RunningHost) -> None:
 
 
 def test_pack_is_loaded(host: RunningHost) -> None:
-    log = host.process.log.read_text(encoding="utf-8")
-    lines = [line for line in log.splitlines() if "ComfyUI-AR-Guidance" in line]
+    log = host.process.log_text()
+    lines = [line for line in log.splitlines() if PACK_FOLDER in line]
     assert any("seconds" in line for line in lines)
     assert not any("IMPORT FAILED" in line for line in lines)
 
@@ -51,3 +59,19 @@ def test_example_runs(host: RunningHost, stem: str) -> None:
     assert result.images
     for reference in result.images:
         Image.open(io.BytesIO(host.client.image(reference))).verify()
+
+
+@pytest.mark.parametrize("stem", EXAMPLES_WITH_FILES)
+def test_example_lacks_nothing_but_its_files(host: RunningHost, stem: str) -> None:
+    prompt, workflow = example(stem)
+    for node in prompt.values():
+        assert node["class_type"] in host.object_info(node["class_type"])
+    result = host.run(prompt, workflow)
+    assert result.status == "refused"
+    loaders = {key for key, node in prompt.items() if node["class_type"] in BRING_A_FILE}
+    assert set(result.node_errors) <= loaders, result.node_errors
+    for refused in result.node_errors.values():
+        assert {error["type"] for error in refused["errors"]} == {"value_not_in_list"}
+    notes = [n["widgets_values"][0] for n in workflow["nodes"] if n["type"] == "MarkdownNote"]
+    for key in loaders:
+        assert any(file in note for file in prompt[key]["inputs"].values() for note in notes)

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from contextlib import suppress
 from pathlib import Path
 
 from .console import ROOT, Problem, run_quietly, say
@@ -22,6 +23,7 @@ VENV = ROOT / ".venv"
 PINS = Path(__file__).parent / "pins"
 CONSTRAINTS = ("-c", PINS / "constraints.txt")
 STAMP = VENV / "dev-stamp"
+OLDEST_PYTHON = (3, 10)
 TORCH = "2.13.0"
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
@@ -50,8 +52,11 @@ def prepare_environment() -> Path:
     stamp = expected_stamp(cuda)
     if STAMP.is_file() and STAMP.read_text() == stamp and python_path().exists():
         return python_path()
-    if sys.version_info < (3, 10):
-        raise Problem(f"Python 3.10 or newer is needed; this is {platform.python_version()}")
+    if sys.version_info < OLDEST_PYTHON:
+        wanted = ".".join(str(part) for part in OLDEST_PYTHON)
+        raise Problem(
+            f"this is Python {platform.python_version()}; the pinned packages need {wanted} or newer"
+        )
     STAMP.unlink(missing_ok=True)
     make_venv()
     install_torch(cuda)
@@ -115,10 +120,9 @@ def install_torch(cuda: bool) -> None:
     say(f"installing torch {TORCH} ({'CUDA' if cuda else 'CPU'} build)")
     *preferred, last = torch_requirements(cuda)
     for arguments in preferred:
-        try:
-            return pip_install(*arguments, *CONSTRAINTS)
-        except Problem:
-            continue
+        with suppress(Problem):
+            pip_install(*arguments, *CONSTRAINTS)
+            return
     pip_install(*last, *CONSTRAINTS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,8 @@ from .hosts import Host
 
 PACK_FOLDER = "ComfyUI-AR-Guidance"
 LAUNCHER = Path(__file__).with_name("launch_host.py")
-START_SECONDS = 240
+START_SECONDS = 600
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NOT_PART_OF_THE_PACK = (".*", "demo", "__pycache__")
 
 
@@ -46,7 +48,11 @@ class HostProcess:
 
     def log_tail(self, lines: int = 40) -> str:
         """The end of what the server printed."""
-        return tail(self.log.read_text(encoding="utf-8", errors="replace"), lines)
+        return tail(self.log_text(), lines)
+
+    def log_text(self) -> str:
+        """What the server printed, without terminal colours."""
+        return COLOUR.sub("", self.log.read_text(encoding="utf-8", errors="replace"))
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone."""

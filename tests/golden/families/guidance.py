@@ -11,6 +11,7 @@ from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import entropy
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.softcfg import position_weights
 from torch import Tensor
 
 TOLERANCE = 1e-5
@@ -116,8 +117,11 @@ def check_entropy(case: Any) -> None:
 
 def check_softcfg(case: Any) -> None:
     """Weights of value vectors from confidences (convention A)."""
-    (
-        case.input("softcfg.pmax"),
-        case.input("softcfg.weights"),
-        case.input("softcfg.weights_normalised"),
-    )
+    sure = case.input("softcfg.pmax")
+    plain = position_weights(sure[None], normalise=False, strength=1.0, floor=0.0, eps=1e-8)
+    case.close("softcfg.weights", plain[0], TOLERANCE)
+    table = case.input("softcfg.weights_normalised")
+    for i, row in enumerate(table, start=1):
+        made = position_weights(sure[None, :i], True, strength=1.0, floor=0.0, eps=1e-8)[0]
+        assert (made - row[:i]).abs().max() <= TOLERANCE
+        assert row[i:].isnan().all()

@@ -1,0 +1,177 @@
+"""SoftCFG: the unconditional branch looks away from tokens the model is already sure of (arXiv 2510.00996).
+
+    guided = u~ + gamma_k (c - u~),    gamma_k as in CFG;    the paper's (1 + g) c - g u~ with gamma = 1 + g
+
+u~: unconditional logits of a forward pass in which the value vector of generated token i is multiplied by w_i in every
+layer. Prefix, keys, attention probabilities and the conditional branch stay as they are; nothing is renormalised.
+
+paper (Algorithm 1):   w_i = (1 - p_i / (sum_{j<t} p_j + 1e-8))^strength, without step normalisation (1 - p_i)^strength;
+                       p_i = largest conditional probability at the step that drew token i; the token being read is weighted too.
+released code:         w_i = max(0.05, (1 - c_{i+1} / (c_1 + .. + c_{t-1} + 1e-5))^strength), c_i = probability of the token drawn
+                       at step i at the sampling temperature; the token being read has weight 1. Without step normalisation
+                       w_i = 1 - c_{i+1}: no strength, no floor.
+
+Letters: B images, n weighted tokens, V vocabulary. The strength of the paper's form is ours (1 = paper).
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .base import Drawn, Run, TokenWeights, parameter
+from .cfg import CFG
+
+PAPER, RELEASED = "paper", "released code"
+VALUES, KEYS, BOTH = "values", "keys", "keys and values"
+PUBLISHED = -1.0
+
+
+def confidence(logits: Tensor, tokens: Tensor | None, temperature: float) -> Tensor:
+    """Probability (B, T) of `tokens` (B, T), or of the likeliest token, from raw logits (B, T, V)."""
+    logits = logits / (temperature or 1.0)  # a greedy sampler has no temperature
+    chosen = logits.amax(-1) if tokens is None else logits.gather(-1, tokens[..., None])[..., 0]
+    return (chosen - logits.logsumexp(-1)).exp()
+
+
+def position_weights(
+    sure: Tensor, normalise: bool, strength: float, floor: float, eps: float
+) -> Tensor:
+    """Weights (B, n) from confidences (B, n); with `normalise` the removed parts of an image sum to 1 (strength 1)."""
+    if normalise:
+        sure = sure / (sure.sum(-1, keepdim=True) + eps)
+    return (1 - sure).clamp_min(0.0).pow(strength).clamp_min(floor)
+
+
+@dataclass
+class Memory:
+    """One run: confidence (B, T) of every step so far."""
+
+    sure: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+@dataclass(frozen=True)
+class SoftCFG(CFG):
+    """CFG whose unconditional branch sees confident tokens weakly.
+
+    Attributes:
+        strength: exponent of the weights; 0 = plain CFG.
+        convention: the paper's formulas, or those of the authors' released code.
+        normalise: divide the confidences by their sum at every step.
+        perturb: what the weights act on.
+        confidence: which prediction says how sure the model was.
+        floor: smallest weight; -1 = what the convention has (paper none, released code 0.05).
+    """
+
+    name: ClassVar[str] = "softcfg"
+    node_id: ClassVar[str] = "ARGuidanceSoftCFG"
+    title: ClassVar[str] = "AR Guidance: SoftCFG"
+    summary: ClassVar[str] = (
+        "Guidance for token-by-token models that keeps its effect to the last row: the prediction it pushes away from"
+        " pays less attention to tokens the model was sure of. Takes the place of CFG."
+    )
+    aliases: ClassVar[tuple[str, ...]] = ("soft classifier-free guidance", "confidence guidance")
+    paper: ClassVar[str] = "arXiv 2510.00996"
+    formula: ClassVar[str] = "guided = ũ + γ (c − ũ),  ũ from values weighted by 1 − p / Σp"
+    needs_weights: ClassVar[bool] = True
+
+    strength: float = parameter(
+        1.0,
+        "How strongly confident tokens are faded out of the unconditional view. 0 = ordinary CFG. Too much: the view"
+        " goes blind and guidance overshoots. No effect in 'released code' without step normalisation.",
+        minimum=0.0,
+        maximum=4.0,
+        step=0.05,
+    )
+    normalise: bool = parameter(
+        True,
+        "Share one unit of fading among all tokens so far, so that its total stays the same over the picture. Off: every"
+        " token fades by its own confidence, which grows strong towards the end.",
+    )
+    perturb: str = parameter(
+        VALUES,
+        "What is faded: the values (as published), or for experiments the keys, or both.",
+        options=(VALUES, KEYS, BOTH),
+        advanced=True,
+    )
+    confidence: str = parameter(
+        "conditional",
+        "Which prediction tells how sure the model was: with the class or prompt (as published), without, or guided.",
+        options=("conditional", "unconditional", "guided"),
+        advanced=True,
+    )
+    convention: str = parameter(
+        PAPER,
+        "'paper': each token fades by its own highest probability. 'released code': by the probability of the token"
+        " drawn after it, as in the authors' program.",
+        options=(PAPER, RELEASED),
+        advanced=True,
+    )
+    floor: float = parameter(
+        PUBLISHED,
+        "Smallest weight a token can fade to. 0 = it may vanish, 1 = nothing fades, -1 = as published for the"
+        " convention.",
+        minimum=-1.0,
+        maximum=1.0,
+        step=0.01,
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.strength >= 0:
+            raise ValueError(f"strength must be 0 or more, not {self.strength}")
+        if not (self.floor == PUBLISHED or 0 <= self.floor <= 1):
+            raise ValueError(f"floor must lie between 0 and 1, or be -1, not {self.floor}")
+        for value, options in (
+            (self.convention, (PAPER, RELEASED)),
+            (self.perturb, (VALUES, KEYS, BOTH)),
+            (self.confidence, ("conditional", "unconditional", "guided")),
+        ):
+            if value not in options:
+                raise ValueError(f"there is no '{value}'; choose one of: {', '.join(options)}")
+
+    def refuse(self, run: Run) -> str | None:
+        if run.kind != "token":
+            return (
+                "it fades single tokens out of a token-by-token model's memory, and this model draws whole scales at"
+                " once: use CFG, IGG or SSG here"
+            )
+        return super().refuse(run)
+
+    def begin(self, run: Run) -> Memory:
+        return Memory()
+
+    def weights(self, index: int, run: Run, state: Memory) -> TokenWeights | None:
+        # Released code: token i fades with the confidence of its successor, so the newest one has none yet.
+        sure = state.sure[:, (1 if self.convention == RELEASED else 0) : index]
+        if self.strength == 0 or sure.shape[1] == 0:
+            return None
+        weights = self._weights(sure)
+        return TokenWeights(
+            values=None if self.perturb == KEYS else weights,
+            keys=None if self.perturb == VALUES else weights,
+        )
+
+    def _weights(self, sure: Tensor) -> Tensor:
+        released = self.convention == RELEASED
+        floor = (0.05 if released and self.normalise else 0.0) if self.floor < 0 else self.floor
+        strength = 1.0 if released and not self.normalise else self.strength
+        return position_weights(sure, self.normalise, strength, floor, 1e-5 if released else 1e-8)
+
+    def observe(self, drawn: Drawn, run: Run, state: Memory) -> None:
+        branches = {
+            "conditional": drawn.cond,
+            "unconditional": drawn.uncond,
+            "guided": drawn.guided,
+        }
+        logits = branches[self.confidence]
+        assert logits is not None
+        if self.convention == RELEASED:
+            sure = confidence(logits, drawn.tokens, run.temperature)
+        else:
+            sure = confidence(logits, None, 1.0)
+        if drawn.index == 0:
+            state.sure = sure.new_zeros(sure.shape[0], run.count)
+        state.sure[:, drawn.index] = sure[:, 0]

@@ -1,0 +1,22 @@
+"""Normalisation layers that networks share."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .cast import cast_like
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis; statistic in fp32, result in fp32."""
+
+    def __init__(self, width: int, eps: float = 1e-5, **place: Any) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.empty(width, **place))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        return F.rms_norm(x, x.shape[-1:], cast_like(self.weight, x), self.eps)

@@ -1,0 +1,52 @@
+"""Convolutional pieces that image tokenizers of the VQGAN kind share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Groups = Callable[[int], int]
+"""Norm groups of a layer by its width."""
+
+
+class ResidualBlock(nn.Module):
+    """x' + conv(SiLU(norm(conv(SiLU(norm(x)))))), x' through a 1x1 convolution where the width changes."""
+
+    def __init__(
+        self, width_in: int, width_out: int, groups: Groups, ops: Any, **place: Any
+    ) -> None:
+        super().__init__()
+        self.norm1 = ops.GroupNorm(groups(width_in), width_in, eps=1e-6, affine=True, **place)
+        self.conv1 = ops.Conv2d(width_in, width_out, 3, padding=1, **place)
+        self.norm2 = ops.GroupNorm(groups(width_out), width_out, eps=1e-6, affine=True, **place)
+        self.conv2 = ops.Conv2d(width_out, width_out, 3, padding=1, **place)
+        self.nin_shortcut = (
+            nn.Identity() if width_in == width_out else ops.Conv2d(width_in, width_out, 1, **place)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+class Downsample(nn.Module):
+    """Half the size: pad right and bottom by one, then a stride-2 convolution without padding."""
+
+    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(width, width, 3, stride=2, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Twice the size: nearest neighbour, then a convolution."""
+
+    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(width, width, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -1,0 +1,261 @@
+"""LlamaGen's VQ image tokenizer, factor 16 or 8 (arXiv 2406.06525): images <-> one grid of tokens, released layout.
+
+Letters: B images, E codebook channels, Z encoder channels, V codebook size, (h, w) the token grid.
+Codes are compared and decoded on the unit sphere: encoder outputs and codebook rows are L2-normalised.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..family import Family, FileFacts
+from .conv_blocks import Downsample, ResidualBlock, Upsample
+
+Grid = tuple[int, int]
+GROUPS = 32
+
+
+@dataclass(frozen=True)
+class VQ16Config:
+    """Sizes of a tokenizer, fine to coarse; `norm_groups` leaves no trace in the weights."""
+
+    vocab: int
+    dim: int
+    latent: int
+    channels: int
+    channel_mult: tuple[int, ...] = (1, 1, 2, 2, 4)
+    res_blocks: int = 2
+    norm_groups: int = GROUPS
+
+    @property
+    def factor(self) -> int:
+        """Image pixels per side of one token."""
+        return 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of every level, fine to coarse."""
+        return [self.channels * multiple for multiple in self.channel_mult]
+
+
+class AttentionBlock(nn.Module):
+    """Single-head self-attention over all positions of the map."""
+
+    def __init__(self, width: int, groups: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.norm = ops.GroupNorm(groups, width, eps=1e-6, affine=True, **place)
+        self.q = ops.Conv2d(width, width, 1, **place)
+        self.k = ops.Conv2d(width, width, 1, **place)
+        self.v = ops.Conv2d(width, width, 1, **place)
+        self.proj_out = ops.Conv2d(width, width, 1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm(x)
+        q, k, v = (part(h).flatten(2).transpose(1, 2)[:, None] for part in (self.q, self.k, self.v))
+        out = F.scaled_dot_product_attention(q, k, v)  # (B, 1, hw, C), softmax over q.k / sqrt(C)
+        return x + self.proj_out(out[:, 0].transpose(1, 2).reshape(x.shape))
+
+
+class Level(nn.Module):
+    """Residual blocks of one resolution, with attention after each where `attention`, then a resize."""
+
+    def __init__(
+        self,
+        width_in: int,
+        width: int,
+        blocks: int,
+        groups: int,
+        attention: bool,
+        ops: Any,
+        **place: Any,
+    ) -> None:
+        super().__init__()
+        self.res = nn.ModuleList(
+            ResidualBlock(width if j else width_in, width, lambda _: groups, ops, **place)
+            for j in range(blocks)
+        )
+        self.attn = nn.ModuleList(
+            AttentionBlock(width, groups, ops, **place) for _ in range(blocks if attention else 0)
+        )
+        self.downsample: nn.Module | None = None
+        self.upsample: nn.Module | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for j, block in enumerate(self.res):
+            x = block(x)
+            if len(self.attn):
+                x = self.attn[j](x)
+        for resize in (self.downsample, self.upsample):
+            if resize is not None:
+                x = resize(x)
+        return x
+
+
+def middle(width: int, groups: int, ops: Any, **place: Any) -> nn.ModuleList:
+    """Residual block, attention, residual block at the lowest resolution."""
+    return nn.ModuleList(
+        (
+            ResidualBlock(width, width, lambda _: groups, ops, **place),
+            AttentionBlock(width, groups, ops, **place),
+            ResidualBlock(width, width, lambda _: groups, ops, **place),
+        )
+    )
+
+
+class Encoder(nn.Module):
+    """(B, 3, f*h, f*w) in [-1, 1] -> (B, Z, h, w), f the downsampling factor."""
+
+    def __init__(self, config: VQ16Config, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths, groups, last = config.widths, config.norm_groups, len(config.widths) - 1
+        self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
+        self.conv_blocks = nn.ModuleList()
+        for i, width in enumerate(widths):
+            before = config.channels if i == 0 else widths[i - 1]
+            level = Level(before, width, config.res_blocks, groups, i == last, ops, **place)
+            if i < last:
+                level.downsample = Downsample(width, ops, **place)
+            self.conv_blocks.append(level)
+        self.mid = middle(widths[-1], groups, ops, **place)
+        self.norm_out = ops.GroupNorm(groups, widths[-1], eps=1e-6, affine=True, **place)
+        self.conv_out = ops.Conv2d(widths[-1], config.latent, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for part in (*self.conv_blocks, *self.mid):
+            x = part(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Decoder(nn.Module):
+    """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped. Here level 0 is the coarsest."""
+
+    def __init__(self, config: VQ16Config, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths, groups, last = config.widths[::-1], config.norm_groups, len(config.widths) - 1
+        self.conv_in = ops.Conv2d(config.latent, widths[0], 3, padding=1, **place)
+        self.mid = middle(widths[0], groups, ops, **place)
+        self.conv_blocks = nn.ModuleList()
+        for i, width in enumerate(widths):
+            before = widths[max(i - 1, 0)]
+            level = Level(before, width, config.res_blocks + 1, groups, i == 0, ops, **place)
+            if i < last:
+                level.upsample = Upsample(width, ops, **place)
+            self.conv_blocks.append(level)
+        self.norm_out = ops.GroupNorm(groups, widths[-1], eps=1e-6, affine=True, **place)
+        self.conv_out = ops.Conv2d(widths[-1], 3, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for part in (*self.mid, *self.conv_blocks):
+            x = part(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Quantizer(nn.Module):
+    """The codebook (key `quantize.embedding.weight`)."""
+
+    def __init__(self, config: VQ16Config, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
+
+    def codebook(self, device: torch.device) -> Tensor:
+        """The code vectors (V, E) of length 1, fp32 on `device`."""
+        rows = self.embedding(torch.arange(self.embedding.num_embeddings, device=device))
+        return F.normalize(rows.float(), dim=-1)
+
+
+class VQ16(nn.Module):
+    """The released tokenizer layout.
+
+    Args:
+        config: sizes.
+        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
+        dtype, device: of the weights. Code look-ups are fp32 whatever the weights' type.
+    """
+
+    def __init__(
+        self,
+        config: VQ16Config,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        place = {"dtype": dtype, "device": device}
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        self.encoder = Encoder(config, operations, **place)
+        self.decoder = Decoder(config, operations, **place)
+        self.quantize = Quantizer(config, operations, **place)
+        self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
+        self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
+
+    # --- tokens -> image -------------------------------------------------------------------------------------------
+
+    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
+        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
+        return codes.transpose(1, 2).unflatten(2, grid)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
+        return self.decode_raw(codes).clamp(-1, 1)
+
+    def decode_raw(self, codes: Tensor) -> Tensor:
+        """`decode` without the clamp."""
+        return self.decoder(self.post_quant_conv(codes.to(self.compute_dtype))).float()
+
+    # --- image -> tokens -------------------------------------------------------------------------------------------
+
+    def encode_features(self, image: Tensor) -> Tensor:
+        """Image (B, 3, f*h, f*w) in [-1, 1] -> unquantised features (B, E, h, w), fp32, not normalised."""
+        return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
+
+    def nearest_code(self, features: Tensor) -> Tensor:
+        """Index of the nearest code at every position, (B, E, h, w) -> (B, h*w)."""
+        flat = F.normalize(features.flatten(2).transpose(1, 2), dim=-1)  # (B, T, E)
+        return (flat @ self.quantize.codebook(features.device).T).argmax(-1)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Image (B, 3, f*h, f*w) in [-1, 1] -> tokens (B, h*w)."""
+        return self.nearest_code(self.encode_features(image))
+
+
+def config_from_file(facts: FileFacts) -> VQ16Config:
+    """Sizes from shapes."""
+    shapes = facts.shapes
+    levels = 1 + max(int(k.split(".")[2]) for k in shapes if k.startswith("encoder.conv_blocks."))
+    channels = shapes["encoder.conv_in.weight"][0]
+    widths = [shapes[f"encoder.conv_blocks.{i}.res.0.conv2.weight"][0] for i in range(levels)]
+    blocks = {key.split(".")[4] for key in shapes if key.startswith("encoder.conv_blocks.0.res.")}
+    vocab, dim = shapes["quantize.embedding.weight"]
+    return VQ16Config(
+        vocab=vocab,
+        dim=dim,
+        latent=shapes["encoder.conv_out.weight"][0],
+        channels=channels,
+        channel_mult=tuple(width // channels for width in widths),
+        res_blocks=len(blocks),
+        norm_groups=int(facts.metadata.get("norm_groups", GROUPS)),
+    )
+
+
+FAMILY = Family(
+    name="vq16",
+    title="LlamaGen image tokenizer",
+    part="tokenizer",
+    required=(
+        "encoder.conv_blocks.0.res.0.norm1.weight",
+        "quantize.embedding.weight",
+        "quant_conv.weight",
+        "encoder.conv_in.weight",
+        "decoder.conv_out.weight",
+    ),
+    config=config_from_file,
+    build=VQ16,
+    ignored=r"quantize\.codebook_used",
+)

@@ -1,0 +1,230 @@
+"""The guidance of the pack on stock diffusion models: a patch on MODEL."""
+
+import dataclasses
+from typing import Any
+
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..guidance.diffusion import DiffusionMix
+from ..guidance.igg import AUTO, FIXED, GLOBAL, IGG, SELF_ATTENTION, TOKEN_WEIGHT
+from .compat import schema, widget
+
+SAMPLER, CUSTOM = "sampler cfg", "custom"
+PAPER = {"paper 1.40 / -0.40": (1.40, -0.40), "paper 1.20 / -0.20": (1.20, -0.20)}
+
+
+@dataclasses.dataclass(frozen=True)
+class PostCFG:
+    """A hook that adds the mix's terms after CFG, and after every hook that stands before it.
+
+    It holds settings only and is never changed, so copies of a patched model share nothing that runs could disturb.
+
+    Attributes:
+        mix: the terms.
+        start, end: share of the sampling outside which nothing is added.
+    """
+
+    mix: DiffusionMix
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end <= 1:
+            raise ValueError(
+                f"start_percent ({self.start}) must not lie after end_percent ({self.end}), both from 0 to 1"
+            )
+
+    def __call__(self, args: dict[str, Any]) -> Tensor:
+        if not args["uncond"]:  # the host fills the missing prediction with zeros
+            raise ValueError(
+                "AR Diffusion IGG compares the positive with the negative prompt, and this guider has no negative:"
+                " use KSampler or CFGGuider"
+            )
+        if not self.acts_at(args["sigma"], args["model"].model_sampling):
+            return args["denoised"]
+        return self.mix.guide(
+            args["denoised"], args["cond_denoised"], args["uncond_denoised"], args["cond_scale"]
+        )
+
+    def acts_at(self, sigma: Tensor, sampling: Any) -> bool:
+        """Whether this noise level (B,) lies inside the interval.
+
+        Asked while sampling, so that a node behind this one may still change the model's noise schedule.
+        """
+        if self.start > 0 and sigma.max() > sampling.percent_to_sigma(self.start):
+            return False
+        return self.end == 1 or bool(sigma.max() >= sampling.percent_to_sigma(self.end))
+
+
+class ARDiffusionIGG(io.ComfyNode):
+    """MODEL -> MODEL with IGG or the CFG-IGG mix."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARDiffusionIGG",
+            display_name="AR Diffusion: IGG",
+            category="AR Guidance/diffusion",
+            description=(
+                "Information-grounding guidance for ordinary diffusion models: besides the push from the negative to"
+                " the positive prompt (CFG), each place of the picture gets, or loses, the average push of the places"
+                " that look alike."
+            ),
+            search_aliases=["igg", "information grounding", "CFG-IGG", "guidance patch"],
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="Any diffusion model; it is not changed, the output is a copy."
+                ),
+                *_strength_widgets(),
+                *_reach_widgets(),
+            ],
+            outputs=[io.Model.Output("patched_model", display_name="MODEL")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        mix: str,
+        igg_scale: float,
+        cfg_scale: float,
+        start_percent: float,
+        end_percent: float,
+        window: str,
+        window_side: int,
+        attention: str,
+    ) -> io.NodeOutput:
+        igg = IGG(attention=attention, window=window, window_side=window_side)
+        settings = dataclasses.replace(scales(mix, cfg_scale, igg_scale), igg=igg)
+        return io.NodeOutput(patch(model, PostCFG(settings, start_percent, end_percent)))
+
+
+def scales(mix: str, cfg_scale: float, igg_scale: float) -> DiffusionMix:
+    """The two weights a choice stands for."""
+    if mix == SAMPLER:
+        return DiffusionMix(igg_scale)
+    if mix == CUSTOM:
+        return DiffusionMix(igg_scale, cfg_scale)
+    if mix not in PAPER:
+        raise ValueError(
+            f"unknown mix '{mix}': choose one of {', '.join((SAMPLER, *PAPER, CUSTOM))}"
+        )
+    plain, attended = PAPER[mix]
+    return DiffusionMix(attended, plain)
+
+
+def patch(model: Any, hook: PostCFG) -> Any:
+    """A copy of the model with the hook behind those it has; the model itself is not touched.
+
+    Raises:
+        ValueError: two hooks that both replace the sampler's cfg.
+    """
+    patched = model.clone()
+    if hook.mix.absent:
+        return patched
+    others = model.model_options.get("sampler_post_cfg_function", [])
+    replaced = [h for h in others if isinstance(h, PostCFG) and h.mix.cfg_scale is not None]
+    if replaced and hook.mix.cfg_scale is not None:
+        raise ValueError(
+            "two AR Diffusion IGG nodes in a row both replace the sampler's cfg:"
+            f" set 'mix' of one of them to '{SAMPLER}'"
+        )
+    # at cfg 1 the host would leave out the negative prompt, and there would be nothing to compare with
+    patched.set_model_sampler_post_cfg_function(hook, disable_cfg1_optimization=True)
+    return patched
+
+
+def _strength_widgets() -> list[Any]:
+    return [
+        widget(
+            io.Combo,
+            "mix",
+            options=[SAMPLER, *PAPER, CUSTOM],
+            default=SAMPLER,
+            tooltip=(
+                "Where the two weights come from. 'sampler cfg': CFG as set in the sampler, plus igg_scale."
+                " 'paper ...': the two published mixes (made for models that work with little CFG); they replace the"
+                " sampler's cfg. 'custom': cfg_scale and igg_scale below replace it; cfg_scale 0 is IGG alone."
+            ),
+        ),
+        widget(
+            io.Float,
+            "igg_scale",
+            default=-0.4,
+            min=-20.0,
+            max=50.0,
+            step=0.05,
+            tooltip=(
+                "Weight of the averaged push. 0 = absent. Negative takes away what look-alike places share and leaves"
+                " what sets them apart: more local contrast; too negative: noise, and the prompt fades. Positive adds"
+                " the shared push: stronger, more even; too much: flat, oversaturated areas."
+            ),
+        ),
+        widget(
+            io.Float,
+            "cfg_scale",
+            default=1.4,
+            min=-20.0,
+            max=50.0,
+            step=0.05,
+            tooltip=(
+                "Only for 'custom': weight of CFG, in place of the sampler's. 1 = none, 0 = IGG alone. Too little: the"
+                " prompt is ignored. Too much: harsh, burnt colours."
+            ),
+        ),
+    ]
+
+
+def _reach_widgets() -> list[Any]:
+    percent = {"min": 0.0, "max": 1.0, "step": 0.01}
+    return [
+        widget(
+            io.Float,
+            "start_percent",
+            default=0.0,
+            **percent,
+            tooltip="Share of the sampling before which the node does nothing. Above 0 leaves the layout alone.",
+        ),
+        widget(
+            io.Float,
+            "end_percent",
+            default=1.0,
+            **percent,
+            tooltip="Share of the sampling after which the node does nothing. Below 1 leaves fine detail alone.",
+        ),
+        widget(
+            io.Combo,
+            "window",
+            options=[GLOBAL, AUTO, FIXED],
+            default=GLOBAL,
+            tooltip=(
+                "Which places look at each other: all of a picture ('global'), a neighbourhood as wide as the picture's"
+                " mean side ('auto'), or of a width you choose ('fixed side', the cheap one on large pictures). Too small a"
+                " window acts like CFG."
+            ),
+        ),
+        widget(
+            io.Int,
+            "window_side",
+            default=33,
+            min=1,
+            max=1024,
+            step=1,
+            tooltip=(
+                "Only for 'fixed side': width of the neighbourhood in latent pixels (8 image pixels each in most"
+                " models). Small: fast, local. 1 = the place alone, which is CFG."
+            ),
+        ),
+        widget(
+            io.Combo,
+            "attention",
+            options=[SELF_ATTENTION, TOKEN_WEIGHT],
+            default=SELF_ATTENTION,
+            advanced=True,
+            tooltip=(
+                "How attention acts. 'self-attention' averages the pushes; 'token weight' keeps each place's own push"
+                " and makes those stronger that many others look at."
+            ),
+        ),
+    ]

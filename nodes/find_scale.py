@@ -1,0 +1,111 @@
+"""AR Find Scale: the guidance scale at which evenness and divergence meet."""
+
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from . import report
+from .compat import schema, widget
+from .inspect import subject_of
+from .probe import ScaleSearch, with_scale
+from .types import Sampling, SamplingLink
+
+OWN_RANGES, AS_THEY_ARE = "each on its own range", "as they are"
+
+
+class ARFindScale(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARFindScale",
+            display_name="AR Find Scale",
+            category="AR Guidance/inspect",
+            description="Finds the scale of the last guidance node by trying several on the same seeds: the one at which"
+            " the guidance is neither too uneven nor treats the background too differently. It makes many small runs.",
+            search_aliases=["best scale", "cfg search", "evenness divergence"],
+            inputs=[
+                SamplingLink.Input(
+                    "ar_sampling", tooltip="From the last guidance node, whose scale is looked for."
+                ),
+                widget(
+                    io.Float,
+                    "min_scale",
+                    default=1.0,
+                    min=-20.0,
+                    max=50.0,
+                    step=0.05,
+                    tooltip="Smallest scale to try. Too large a range makes the answer coarse.",
+                ),
+                widget(
+                    io.Float,
+                    "max_scale",
+                    default=8.0,
+                    min=-20.0,
+                    max=50.0,
+                    step=0.05,
+                    tooltip="Largest scale to try. The curves must meet below it.",
+                ),
+                widget(
+                    io.Int,
+                    "probes",
+                    default=7,
+                    min=4,
+                    max=24,
+                    tooltip="Scales to try in each of the two passes. Few: a coarse answer. Many: a slow one.",
+                ),
+                widget(
+                    io.Int,
+                    "pictures",
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Pictures of each class to measure on; replaces the sampler's batch size here. Few: the answer"
+                    " depends on the seed. The first pass makes a quarter of them.",
+                ),
+                widget(
+                    io.Combo,
+                    "compare",
+                    options=[OWN_RANGES, AS_THEY_ARE],
+                    default=OWN_RANGES,
+                    tooltip="'each on its own range' stretches both curves to 0-1 over the scales tried before they are"
+                    " compared. 'as they are' compares the numbers, which seldom meet.",
+                    advanced=True,
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White on the subject: one mask for all pictures, or one for each. Without it, the subject is"
+                    " what differs from the colour of the picture's border, which suits drawings on a plain ground.",
+                ),
+            ],
+            outputs=[
+                SamplingLink.Output("guided_sampling", display_name="AR_SAMPLING"),
+                io.Float.Output("scale", display_name="scale"),
+                io.String.Output("message", display_name="message"),
+                io.String.Output("json", display_name="JSON"),
+                io.Image.Output("plot", display_name="plot"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_sampling: Sampling,
+        min_scale: float,
+        max_scale: float,
+        probes: int,
+        pictures: int,
+        compare: str = OWN_RANGES,
+        mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        batch = pictures * len(ar_sampling.conditioning.labels)
+        subject = None if mask is None else subject_of(mask, batch)
+        own = compare != AS_THEY_ARE
+        found = ScaleSearch(ar_sampling, min_scale, max_scale, probes, pictures, own, subject).run()
+        scale = round(found.scale, 2)
+        return io.NodeOutput(
+            with_scale(ar_sampling, scale),
+            scale,
+            found.message,
+            report.search_json(found),
+            report.search_plot(found, own),
+        )

@@ -1,0 +1,202 @@
+"""AR Guidance Map and AR Guidance Metrics: what the guidance did, as pictures and as numbers."""
+
+from typing import Any
+
+from comfy_api.v0_0_2 import io
+from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor
+
+from ..guidance.measure import Measured, check_subject, measure
+from ..guidance.registry import METHODS
+from . import report
+from .canvas import COLOUR_MAPS
+from .compat import schema, widget
+from .draw_maps import MapStyle, draw_maps
+from .types import PictureTrace, TraceLink
+
+MAPS = [
+    "nudge",
+    "added",
+    "confidence",
+    "entropy",
+    "attention",
+    *(f"{method.name} direction" for method in METHODS.values() if method.combines),
+]
+PER_SCALE, COMBINED = "one per scale", "combined"
+SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
+UNSEEN = (
+    "the marked subject is too small or too large to be told from the background on the model's token grids:"
+    " mark more of it, or less"
+)
+
+
+class ARGuidanceMap(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARGuidanceMap",
+            display_name="AR Guidance Map",
+            category="AR Guidance/inspect",
+            description="Shows where in the picture the guidance pushed, scale by scale, as a heat map over the picture.",
+            search_aliases=["heat map", "attention map", "guidance heatmap"],
+            inputs=[
+                TraceLink.Input("ar_trace", tooltip="From AR Decode."),
+                io.Image.Input("image", tooltip="The pictures of the same AR Decode."),
+                widget(
+                    io.Combo,
+                    "map",
+                    options=MAPS,
+                    default="added",
+                    tooltip="'nudge': how far apart the predictions with and without the class are. 'added': how hard"
+                    " all guidance together pushed. 'confidence', 'entropy': how sure the model is. 'attention': what IGG"
+                    " looks at. '... direction': what one guidance pushes, before its scale.",
+                ),
+                widget(
+                    io.Combo,
+                    "scales",
+                    options=[PER_SCALE, COMBINED],
+                    default=PER_SCALE,
+                    tooltip="One drawing for every scale, or one for the whole run (mean over the scales, weighted by"
+                    " their tokens).",
+                ),
+                widget(
+                    io.Float,
+                    "opacity",
+                    default=0.6,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Low: the picture shines through. 1 = only the map.",
+                ),
+                widget(
+                    io.Combo,
+                    "colours",
+                    options=list(COLOUR_MAPS),
+                    default="viridis",
+                    tooltip="From small to large: viridis purple to yellow, magma black to white.",
+                ),
+                widget(
+                    io.Boolean,
+                    "shared_range",
+                    default=False,
+                    tooltip="On: all drawings use the same colours for the same numbers, so scales can be compared. Off:"
+                    " each uses all colours.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[io.Image.Output("maps", display_name="IMAGE")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_trace: PictureTrace,
+        image: Tensor,
+        map: str,
+        scales: str,
+        opacity: float,
+        colours: str,
+        shared_range: bool = False,
+    ) -> io.NodeOutput:
+        ar_trace.check(image)
+        style = MapStyle(opacity, colours, shared_range)
+        return io.NodeOutput(draw_maps(ar_trace.trace, image, map, style, scales == COMBINED))
+
+
+class ARGuidanceMetrics(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARGuidanceMetrics",
+            display_name="AR Guidance Metrics",
+            category="AR Guidance/inspect",
+            description="Measures a run: how evenly the guidance pushed all parts of the picture, how differently it"
+            " treated the background, and how sure the model was. Numbers, JSON and a plot.",
+            search_aliases=["evenness", "divergence", "entropy"],
+            inputs=[
+                TraceLink.Input("ar_trace", tooltip="From AR Decode."),
+                widget(
+                    io.Combo,
+                    "measure",
+                    options=[SCALED, RAW],
+                    default=SCALED,
+                    tooltip="'scaled' measures what each guidance pushes towards, 'raw' what was added in the end. They"
+                    " differ only when guidance nodes are chained.",
+                ),
+                widget(
+                    io.Int,
+                    "resampling_seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    tooltip="The divergence draws background tokens at random; this fixes which.",
+                    advanced=True,
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White on the subject, black on the background; any size. One for all pictures or one each."
+                    " Without it there is no divergence.",
+                ),
+            ],
+            outputs=[
+                io.Float.Output("evenness", display_name="evenness"),
+                io.Float.Output("divergence", display_name="divergence"),
+                io.Float.Output("entropy", display_name="entropy"),
+                io.String.Output("json", display_name="JSON"),
+                io.Image.Output("plot", display_name="plot"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_trace: PictureTrace,
+        measure: str,
+        resampling_seed: int = 0,
+        mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        subject = None if mask is None else subject_of(mask, ar_trace.trace.batch)
+        measured = metrics(ar_trace, measure == SCALED, subject, resampling_seed)
+        numbers = [_output(measured, name) for name in ("evenness", "divergence", "entropy")]
+        return io.NodeOutput(
+            *numbers,
+            report.metrics_json(ar_trace.trace, ar_trace.guidance, measured),
+            report.metrics_plot(measured),
+        )
+
+
+def metrics(
+    picture_trace: PictureTrace, scaled: bool, subject: Tensor | None, seed: int
+) -> Measured:
+    """All metrics of a run; a subject that no grid can tell from the background is refused."""
+    measured = measure(picture_trace.trace, scaled, subject, seed)
+    guided = measured.mean("evenness") is not None
+    if subject is not None and guided and measured.mean("divergence") is None:
+        raise ValueError(UNSEEN)
+    return measured
+
+
+def subject_of(mask: Tensor, batch: int) -> Tensor:
+    """A MASK (M, H, W) as True where the subject is, checked.
+
+    Raises:
+        ValueError: marks nothing or everything, or does not fit the number of pictures.
+    """
+    subject = mask.reshape(-1, *mask.shape[-2:]).cpu() > 0.5
+    if len(subject) not in (1, batch):
+        raise ValueError(
+            f"there are {len(subject)} masks for {batch} pictures: give one for all, or one for each"
+        )
+    check_subject(subject)
+    return subject
+
+
+def _output(measured: Measured, name: str) -> Any:
+    """A number, or what stops the nodes behind an output that has none."""
+    value = measured.mean(name)
+    if value is not None:
+        return value
+    if name == "divergence" and not measured.divergence:
+        return ExecutionBlocker("AR Guidance Metrics: the divergence needs a mask of the subject")
+    return ExecutionBlocker(f"AR Guidance Metrics: no guidance acted in this run, so no {name}")

@@ -1,0 +1,208 @@
+"""Measuring a run, and searching the scale at which its curves meet."""
+
+import math
+
+import pytest
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.crossing import Probe, bracket, gaps, on_own_range, search
+from ar_guidance.guidance.igg import IGG
+from ar_guidance.guidance.measure import background_of, check_subject, measure
+from ar_guidance.guidance.metrics import background_picks, divergence, evenness
+from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.record import Trace, TraceRecorder
+from ar_guidance.guidance.ssg import SSG
+from ar_guidance.tests.tiny import tiny_var
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def traced(*links, labels=(1, 2)):
+    model = tiny_var()
+    recorder = TraceRecorder(model.run.grids)
+    model.sample(list(labels), links, recorder=recorder)
+    return recorder.finish()
+
+
+def subject(batch: int = 1) -> torch.Tensor:
+    mask = torch.zeros(batch, 16, 16, dtype=torch.bool)
+    mask[:, 4:12, 2:10] = True
+    return mask
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_those_of_the_papers_formulas() -> None:
+    trace = traced(CFG(3.0, "constant"))
+    measured = measure(trace, subject=subject(), seed=3)
+    for step, (h, w) in enumerate(trace.grids):
+        norms = trace.maps["nudge"][step].float().flatten(1)
+        assert measured.per_step("evenness")[step] == pytest.approx(
+            evenness(norms).mean().item(), abs=1e-3
+        )
+        background = background_of(subject(), (h, w))[0]
+        if background.any() and not background.all():
+            picks = background_picks(background, 3)
+            for picture in range(2):
+                assert measured.divergence[picture][step] == pytest.approx(
+                    divergence(norms[picture], picks).item(), abs=1e-3
+                )
+    tokens = [h * w for h, w in trace.grids]
+    expected = sum(
+        e * n for e, n in zip(measured.per_step("evenness")[1:], tokens[1:], strict=True)
+    )
+    assert measured.mean("evenness") == pytest.approx(expected / sum(tokens[1:]))
+
+
+def test_scaled_measures_directions_and_raw_what_was_added() -> None:
+    rows = {
+        "cfg direction": torch.tensor([[[1.0, 1.0], [1.0, 1.0]]]),
+        "igg direction": torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]),
+        "added": torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]),
+    }
+    trace = Trace(((1, 1), (2, 2)), {n: [None, m.half()] for n, m in rows.items()}, {}, 1)
+    assert measure(trace).mean("evenness") == pytest.approx((1.0 + 0.0) / 2)
+    assert measure(trace, scaled=False).mean("evenness") == pytest.approx(0.5)
+
+
+def test_one_link_measures_the_same_scaled_and_raw_but_for_its_strength() -> None:
+    trace = traced(CFG(3.0, "constant"))
+    scaled, raw = measure(trace, True, subject()), measure(trace, False, subject())
+    for name in ("evenness", "divergence"):
+        assert scaled.mean(name) == pytest.approx(raw.mean(name), abs=1e-3)
+    assert scaled.mean("strength") * 3 == pytest.approx(raw.mean("strength"), rel=1e-2)
+
+
+def test_the_mix_records_what_the_chain_records() -> None:
+    mixed = traced(Mixed(1.4, "constant", igg_scale=-0.4))
+    chain = traced(CFG(1.4, "constant"), IGG(-0.4, "constant"))
+    assert set(mixed.maps) == set(chain.maps) and set(mixed.numbers) == set(chain.numbers)
+    for name, rows in chain.maps.items():
+        for one, other in zip(rows, mixed.maps[name], strict=True):
+            assert torch.allclose(one.float(), other.float(), atol=2e-2, rtol=2e-2)
+
+
+def test_steps_without_guidance_measure_as_nothing() -> None:
+    none = measure(traced(), subject=subject())
+    assert none.mean("evenness") is None and none.mean("divergence") is None
+    assert 0 < none.mean("entropy") <= 1  # the model is as sure as it is, guided or not
+    ramp = measure(traced(CFG(3.0)))  # a ramp leaves the first scale alone
+    assert ramp.per_step("evenness")[0] is None and ramp.per_step("evenness")[1] is not None
+    refined = measure(traced(SSG(1.0)))
+    assert refined.mean("evenness") is not None
+
+
+def test_no_class_against_no_class_is_perfectly_even() -> None:
+    model = tiny_var()
+    null = model.network.config.classes
+    measured = measure(traced(CFG(3.0, "constant"), labels=(1, null)), subject=subject(2))
+    assert measured.of_picture("evenness", 1) == pytest.approx(1.0)
+    assert not any(math.isnan(v) for row in measured.divergence for v in row if v is not None)
+
+
+def test_masks_of_any_size_and_too_small_ones() -> None:
+    trace = traced(CFG(3.0, "constant"))
+    large = subject().repeat_interleave(4, 1).repeat_interleave(4, 2)
+    assert measure(trace, subject=large).divergence == measure(trace, subject=subject()).divergence
+    speck = torch.zeros(1, 64, 64, dtype=torch.bool)
+    speck[0, 0, 0] = True
+    assert measure(trace, subject=speck).mean("divergence") is None
+    for bad in (torch.zeros(1, 4, 4), torch.ones(1, 4, 4)):
+        with pytest.raises(ValueError, match="paint the subject"):
+            check_subject(bad > 0)
+
+
+# --- searching --------------------------------------------------------------------------------------------------------
+
+
+def counted(even, diverging):
+    calls = []
+
+    def run(scale: float) -> Probe:
+        calls.append(scale)
+        return Probe(scale, even(scale), diverging(scale))
+
+    return run, calls
+
+
+def test_straight_lines_meet_in_the_middle() -> None:
+    run, calls = counted(lambda s: 0.99 - 0.01 * s, lambda s: 0.1 + 0.05 * s)
+    found = search(run, 1, 9, 8)
+    assert found.crosses and found.scale == pytest.approx(5.0)
+    assert len(calls) == len(set(calls)) == 8
+    assert found.low <= 5.0 <= found.high and "meet at scale 5.00" in found.message
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 0.95), st.floats(0.5, 4), st.booleans())
+def test_bisection_closes_in_on_any_crossing(where, steep, rising) -> None:
+    """Curves that mirror each other around 1/2 meet where both pass 1/2."""
+    low, high = 1.0, 8.0
+
+    def level(scale: float) -> float:
+        share = (scale - low) / (high - low)
+        return share ** (math.log(0.5) / math.log(where)) if steep < 2 else share
+
+    target = low + (high - low) * (where if steep < 2 else 0.5)
+    first, second = (lambda s: 0.9 + 0.05 * level(s)), (lambda s: 0.4 - 0.3 * level(s))
+    run, calls = counted(*((first, second) if rising else (second, first)))
+    found = search(run, low, high, 12)
+    assert found.crosses and len(calls) == 12
+    assert found.low - 1e-9 <= target <= found.high + 1e-9
+    assert found.high - found.low <= (high - low) / 2**8
+    narrow, again = counted(*((first, second) if rising else (second, first)))
+    assert search(narrow, low, high, 8, hints=(found.low, found.high)).scale == pytest.approx(
+        target, abs=0.1
+    )
+    assert len(again) == 8
+
+
+def test_curves_that_run_the_same_way_do_not_cross() -> None:
+    run, calls = counted(lambda s: 0.8 + 0.01 * s, lambda s: 0.2 + 0.03 * s)
+    found = search(run, 1, 8, 7)
+    assert not found.crosses and len(calls) == 7
+    assert "do not cross" in found.message and "the same way" in found.message
+    assert found.scale == 8 and "Nearest to each other: scale 8.00" in found.message
+
+
+def test_flat_curves() -> None:
+    run, _ = counted(lambda s: 0.9, lambda s: 0.1 * s)
+    found = search(run, 1, 8, 6)
+    assert not found.crosses and "evenness does not change" in found.message
+    run, _ = counted(lambda s: 1.0, lambda s: 0.0)
+    found = search(run, 1, 8, 6)
+    assert "evenness and divergence do not change" in found.message
+    assert all(math.isfinite(gap) for gap in found.gaps) and math.isfinite(found.scale)
+
+
+def test_compared_as_they_are() -> None:
+    run, _ = counted(lambda s: 1 - 0.1 * s, lambda s: 0.1 * s)
+    assert search(run, 1, 8, 10, own_ranges=False).scale == pytest.approx(5.0, abs=0.01)
+    run, _ = counted(lambda s: 0.9 - 0.01 * s, lambda s: 0.1 + 0.01 * s)
+    found = search(run, 1, 8, 6, own_ranges=False)
+    assert not found.crosses and "evenness stays the larger one" in found.message
+    assert found.scale == 8
+
+
+def test_a_crossing_between_equal_ends_is_found() -> None:
+    run, _ = counted(
+        lambda s: 0.9 - 0.1 * math.sin(s), lambda s: 0.2 + 0.1 * math.sin(s) + 0.01 * s
+    )
+    assert search(run, 0, 2 * math.pi, 12).crosses
+
+
+def test_a_probe_exactly_on_the_crossing() -> None:
+    curve = [Probe(1, 0.9, 0.1), Probe(2, 0.8, 0.2), Probe(3, 0.7, 0.3)]
+    assert gaps(curve)[1] == 0 or abs(gaps(curve)[1]) < 1e-9
+    place = bracket(curve)
+    assert place is not None
+    run, _ = counted(lambda s: 1 - 0.125 * s, lambda s: 0.125 * s)
+    assert search(run, 0, 8, 3, hints=(4,)).scale == pytest.approx(4.0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_own_range_is_zero_to_one(values) -> None:
+    made = on_own_range(values)
+    assert all(0 <= v <= 1 and math.isfinite(v) for v in made)

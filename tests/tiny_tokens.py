@@ -1,0 +1,96 @@
+"""Tiny random token-wise networks of every available family."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.models.alitok import AliTok, AliTokConfig
+from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.edit import KeptSequence
+from ar_guidance.sampling.tokenwise import TokenwiseResult, TokenwiseRun, generate
+from ar_guidance.tests.tiny import CPU, randomise
+
+
+@dataclass
+class TinyTokens:
+    """A network, and a function from class numbers to its conditions."""
+
+    network: Any
+    condition: Callable[[list[int]], Any]
+
+    @property
+    def run(self) -> Run:
+        grids = ((1, 1),) * self.network.config.length
+        return Run("token", grids, published=Schedule("constant"))
+
+    def job(
+        self,
+        labels: list[int],
+        links: tuple[Guidance, ...] = (),
+        seed: int = 1,
+        first: int = 0,
+        filters: Filters | None = None,
+        kept: KeptSequence | None = None,
+    ) -> TokenwiseRun:
+        """A run with per-image streams; `first` is the index of the first image."""
+        return TokenwiseRun(
+            conditions=(self.condition(labels), self.network.null_condition(len(labels))),
+            batch=len(labels),
+            run=self.run,
+            chain=Chain(links),
+            draw=StreamDrawer(filters or Filters(), Streams(seed, len(labels), first)),
+            kept=kept,
+        )
+
+    def sample(
+        self,
+        labels: list[int],
+        links: tuple[Guidance, ...] = (),
+        on_step: Callable = lambda progress: None,
+        **options: Any,
+    ) -> TokenwiseResult:
+        with torch.inference_mode():
+            job = self.job(labels, links, **options)
+            return generate(self.network, job, CPU, on_step=on_step)
+
+
+def caption(labels: list[int]) -> Any:
+    """Text features and masks that depend on the numbers, of different lengths."""
+    features = torch.stack(
+        [torch.randn(6, 12, generator=torch.Generator().manual_seed(label)) for label in labels]
+    )
+    lengths = torch.tensor([1 + label % 6 for label in labels])
+    return left_pad(features, (torch.arange(6) < lengths[:, None]).long())
+
+
+def tiny_llamagen() -> TinyTokens:
+    network = LlamaGen(LlamaGenConfig(2, 32, 2, 24, 48, (3, 4), classes=5)).eval()
+    randomise(network)
+    return TinyTokens(network, torch.tensor)
+
+
+def tiny_llamagen_text() -> TinyTokens:
+    config = LlamaGenConfig(2, 32, 2, 24, 48, (3, 3), caption_width=12, prefix=6)
+    network = LlamaGen(config).eval()
+    randomise(network)
+    network.cls_embedding.uncond_embedding.normal_(generator=torch.Generator().manual_seed(3))
+    return TinyTokens(network, caption)
+
+
+def tiny_alitok() -> TinyTokens:
+    network = AliTok(AliTokConfig(2, 32, 2, 24, 48, 5, line=3, grid=(3, 3))).eval()
+    randomise(network)
+    return TinyTokens(network, torch.tensor)
+
+
+TOKEN_FAMILIES: dict[str, Callable[[], TinyTokens]] = {
+    "llamagen": tiny_llamagen,
+    "llamagen_text": tiny_llamagen_text,
+    "alitok": tiny_alitok,
+}
+"""One entry per family that has a token-wise loop; the laws run over all of them."""
