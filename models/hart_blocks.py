@@ -216,8 +216,9 @@ class ResidualHead(nn.Module):
                 sampler takes guidance for switched off, and so does this one.
             noise: see `ScalewiseRun.noise`.
         """
-        shape, channels = (z.shape[1], self.net.input_proj.in_features), 2 * batch
-        rows = z[: batch if guidance == 1 else channels].flatten(0, 1)
+        shape = z.shape[1], self.net.input_proj.in_features
+        off = math.isclose(guidance, 1, abs_tol=1e-12)
+        rows = (z[:batch] if off else z).flatten(0, 1)  # (R B N, C)
         x = noise(shape, z.device).flatten(0, 1)  # (B N, Z)
         for step in reversed(range(len(self.schedule.timesteps))):
             repeats = rows.shape[0] // x.shape[0]

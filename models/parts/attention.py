@@ -54,7 +54,9 @@ class Sight:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Rotate, store, attend: q, k, v (rows, H, T, d) -> (rows, T, D)."""
-        both = rotate(torch.cat((q, k), dim=1), self.table)  # together: half as many small operations
+        both = rotate(
+            torch.cat((q, k), dim=1), self.table
+        )  # together: half as many small operations
         q, k = both.split((q.shape[1], k.shape[1]), dim=1)
         weights = None
         if self.cache is not None:
