@@ -18,7 +18,7 @@ from .family import Defaults, Family, FileFacts, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
 from .parts.cache import KVCache
 from .parts.levels import Grid, sides_of_levels
-from .parts.norms_fp32 import RMSNorm
+from .parts.norms import RMSNorm
 from .parts.text import TextCondition, stack_branches
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.diffusion import respaced
-from .parts.norms_fp32 import RMSNorm, plain_norm
+from .parts.norms import RMSNorm, plain_norm
 from .parts.swiglu import SwiGLU
 from .var import Attention
 
