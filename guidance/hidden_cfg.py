@@ -19,7 +19,6 @@ class HiddenCFG(Guidance):
     """Classifier-free guidance on hidden states. scale 1 = no guidance."""
 
     name: ClassVar[str] = "hidden_cfg"
-    node_id: ClassVar[str] = "ARGuidanceHiddenCFG"
     title: ClassVar[str] = "AR Guidance: Hidden CFG"
     summary: ClassVar[str] = (
         "Classifier-free guidance inside the network: mixes the branches after a late block instead of at the end."

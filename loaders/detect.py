@@ -54,13 +54,15 @@ def find_part(weights: Weights, part: str) -> Part:
     )
     try:
         config = family.config(facts)
+        with torch.device("meta"):
+            expected = family.build(config).state_dict()
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
             f"{weights.path.name}: looks like a {family.title} {part}, but its sizes cannot be read: {reason}."
             " The file may be incomplete or changed by a conversion"
         ) from error
-    return Part(family, config, _checked(weights, family, config, tensors), weights)
+    return Part(family, config, _checked(weights, family, expected, tensors), weights)
 
 
 def fitted(transformer: Part, tokenizer: Part) -> Part:
@@ -141,11 +143,9 @@ def _nearest(weights: Weights, families: tuple[Family, ...]) -> tuple[Family, li
 
 
 def _checked(
-    weights: Weights, family: Family, config: Any, tensors: dict[str, Tensor]
+    weights: Weights, family: Family, expected: dict[str, Tensor], tensors: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """The tensors the network takes: all there, of the right shapes, all numbers finite."""
-    with torch.device("meta"):
-        expected = family.build(config).state_dict()
     missing = [k for k in expected if k not in tensors and not re.fullmatch(family.absent, k)]
     unexpected = [k for k in tensors if k not in expected and not re.fullmatch(family.ignored, k)]
     wrong = [

@@ -18,7 +18,7 @@ from .family import Defaults, Family, FileFacts, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
 from .parts.cache import KVCache
 from .parts.levels import Grid, sides_of_levels
-from .parts.norms_fp32 import RMSNorm
+from .parts.norms import RMSNorm
 from .parts.text import TextCondition, stack_branches
 
 
@@ -173,8 +173,9 @@ class HART(nn.Module):
             place = state.cache, layer
             x = block(x, modulation, state.angles[scale][:rows], place, self.compute_dtype)
         state.cache.advance(x.shape[1])
-        state.out = x if maps is not None else x[:, -1:]
-        return self.logits(state.out, state.head[:rows])
+        x = x if maps is not None else x[:, -1:]
+        state.out = x
+        return self.logits(x, state.head[:rows])
 
     def residual(
         self, state: HARTState, codes: Tensor, strength: float, noise: Callable[..., Tensor]

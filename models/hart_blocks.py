@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.diffusion import respaced
-from .parts.norms_fp32 import RMSNorm, plain_norm
+from .parts.norms import RMSNorm, plain_norm
 from .parts.swiglu import SwiGLU
 from .var import Attention
 
@@ -216,8 +216,9 @@ class ResidualHead(nn.Module):
                 sampler takes guidance for switched off, and so does this one.
             noise: see `ScalewiseRun.noise`.
         """
-        shape, channels = (z.shape[1], self.net.input_proj.in_features), 2 * batch
-        rows = z[: batch if guidance == 1 else channels].flatten(0, 1)
+        shape = z.shape[1], self.net.input_proj.in_features
+        off = math.isclose(guidance, 1, abs_tol=1e-12)
+        rows = (z[:batch] if off else z).flatten(0, 1)  # (R B N, C)
         x = noise(shape, z.device).flatten(0, 1)  # (B N, Z)
         for step in reversed(range(len(self.schedule.timesteps))):
             repeats = rows.shape[0] // x.shape[0]

@@ -15,7 +15,7 @@ from .family import Defaults, Family, FileFacts
 from .infinity_blocks import Block, Pool, grid_angles, grid_positions
 from .infinity_grids import BUDGETS, Grid, grids_for, sizes, template_for, whole_grid
 from .parts.cache import KVCache
-from .parts.norms_fp32 import RMSNorm, plain_norm
+from .parts.norms import RMSNorm, plain_norm
 from .parts.text import TextCondition, stack_branches
 from .var import Head
 
@@ -116,7 +116,7 @@ class Infinity(nn.Module):
         width, text = config.width, config.text_dim
         self.cfg_uncond = nn.Parameter(torch.empty(config.text_length, text, **place))
         self.pos_start = nn.Parameter(torch.empty(1, 1, width, **place))
-        self.text_norm = RMSNorm(text, **place)
+        self.text_norm = RMSNorm(text, 1e-6, **place)
         self.text_proj_for_sos = Pool(width, text, config.pool_heads, operations, **place)
         self.text_proj_for_ca = nn.Sequential(
             operations.Linear(text, width, **place),

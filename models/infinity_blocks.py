@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .parts.cache import KVCache
 from .parts.cast import cast_like
-from .parts.norms_fp32 import plain_norm
+from .parts.norms import plain_norm
 from .parts.rotary import rotate_pairs
 from .var import Attention, FeedForward
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts
 from .parts.cache import KVCache
 from .parts.levels import Grid, sides_from_file
-from .parts.norms_fp32 import plain_norm
+from .parts.norms import plain_norm
 from .parts.text import TextCondition, stack_branches
 from .switti_blocks import (
     Block,

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.levels import Grid
-from .parts.norms_fp32 import RMSNorm, plain_norm
+from .parts.norms import RMSNorm, plain_norm
 from .parts.rotary import rotate_pairs
 from .parts.swiglu import SwiGLU
+
+EPS = 1e-6  # of the root-mean-square norms
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,13 @@ class Block(nn.Module):
         self.attn = SelfAttention(config, ops, **place)
         self.cross_attn = CrossAttention(config, ops, **place)
         self.ffn = SwiGLU(width, config.ffn, ops, **place)
-        self.self_attention_norm1 = RMSNorm(width, **place)
-        self.self_attention_norm2 = RMSNorm(width, **place)
-        self.cross_attention_norm1 = RMSNorm(width, **place)
-        self.cross_attention_norm2 = RMSNorm(width, **place)
-        self.ffn_norm1 = RMSNorm(width, **place)
-        self.ffn_norm2 = RMSNorm(width, **place)
-        self.attention_y_norm = RMSNorm(config.text_dim, **place)
+        self.self_attention_norm1 = RMSNorm(width, EPS, **place)
+        self.self_attention_norm2 = RMSNorm(width, EPS, **place)
+        self.cross_attention_norm1 = RMSNorm(width, EPS, **place)
+        self.cross_attention_norm2 = RMSNorm(width, EPS, **place)
+        self.ffn_norm1 = RMSNorm(width, EPS, **place)
+        self.ffn_norm2 = RMSNorm(width, EPS, **place)
+        self.attention_y_norm = RMSNorm(config.text_dim, EPS, **place)
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(width, 6 * width, **place))
         self.crop_cond_scales = nn.Parameter(torch.empty(1, width, **place))
 

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from ar_guidance.guidance.base import Guidance, Run
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.models.hart import HART, HARTConfig
+from ar_guidance.models.infinity import Infinity, InfinityConfig
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.models.switti import Switti
+from ar_guidance.models.switti_blocks import SwittiConfig
+from ar_guidance.models.tokenizers.bsq import BitwiseConfig, BitwiseVQ
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from ar_guidance.models.var import VAR, VARConfig
+from ar_guidance.models.var_clip import VARClip, VARClipConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.scalewise import ScalewiseResult, ScalewiseRun, generate
 
@@ -19,14 +27,28 @@ SIDES = (1, 2, 3, 4)
 
 @dataclass
 class TinyModel:
-    """A network, its codec, and classes to ask for."""
+    """A network, its codec, and how to ask for things by number.
+
+    Attributes:
+        condition: numbers -> what the network takes of them.
+        null: batch -> the unconditional branch's; by default the network's own.
+        grids: by default the network's own.
+    """
 
     network: Any
     codec: Any
+    condition: Callable[[list[int]], Any] = torch.tensor
+    null: Callable[[int], Any] | None = None
+    grids: tuple[tuple[int, int], ...] = ()
 
     @property
     def run(self) -> Run:
-        return Run("scale", self.network.config.grids, published=Schedule("linear ramp"))
+        return Run(
+            "scale",
+            self.grids or self.network.config.grids,
+            causal=getattr(self.network.config, "causal", True),
+            published=Schedule("linear ramp"),
+        )
 
     def sample(
         self,
@@ -38,12 +60,15 @@ class TinyModel:
         **options: Any,
     ) -> ScalewiseResult:
         """Generate with per-image streams; `first` is the index of the first image."""
+        null = self.null or self.network.null_condition
+        streams = Streams(seed, len(labels), first)
         job = ScalewiseRun(
-            conditions=(torch.tensor(labels), self.network.null_condition(len(labels))),
+            conditions=(self.condition(labels), null(len(labels))),
             batch=len(labels),
             run=self.run,
             chain=Chain(links),
-            draw=StreamDrawer(filters or Filters(), Streams(seed, len(labels), first)),
+            draw=StreamDrawer(filters or Filters(), streams),
+            noise=streams.normals,
         )
         with torch.inference_mode():
             return generate(self.network, self.codec, job, CPU, **options)
@@ -77,5 +102,69 @@ def tiny_var(shared_adaln: bool = False, qk_norm: bool = True) -> TinyModel:
     return TinyModel(network, codec)
 
 
-FAMILIES: dict[str, Callable[[], TinyModel]] = {"var": tiny_var}
+def tiny_codec(seed: int = 1, **options: Any) -> MultiScaleVQ:
+    codec = MultiScaleVQ(MultiScaleVQConfig(24, 6, 8, (1, 2), 1, 2, **options)).eval()
+    randomise(codec, seed=seed)
+    return codec
+
+
+def texts(width: int, pooled: int = 0, padding: int = 3) -> Callable[[list[int]], TextCondition]:
+    """Number -> a text of its own, of four to six tokens, padded."""
+
+    def make(numbers: list[int]) -> TextCondition:
+        rows, live, vectors = [], [], []
+        for number in numbers:
+            generator = torch.Generator().manual_seed(1000 + number)
+            rows.append(torch.randn(6 + padding, width, generator=generator))
+            live.append(torch.arange(6 + padding) < 4 + number % 3)
+            vectors.append(torch.randn(pooled, generator=generator))
+        return TextCondition(
+            torch.stack(rows), torch.stack(live), torch.stack(vectors) if pooled else None
+        )
+
+    return make
+
+
+def tiny_var_clip() -> TinyModel:
+    config = VARClipConfig(2, 32, 2, 24, 6, 0, SIDES, 64, text_dim=8)
+    network = VARClip(config).eval()
+    randomise(network)
+    text = texts(8)
+    return TinyModel(
+        network, tiny_codec(), lambda labels: F.normalize(text(labels).features[:, 0], dim=-1)
+    )
+
+
+def tiny_switti(causal: bool = False) -> TinyModel:
+    config = SwittiConfig(2, 32, 2, 24, 6, SIDES, 48, text_dim=8, pooled_dim=5, causal=causal)
+    network = Switti(config).eval()
+    randomise(network)
+    text = texts(8, pooled=5)
+    return TinyModel(network, tiny_codec(), text, null=lambda batch: text([99] * batch))
+
+
+def tiny_infinity() -> TinyModel:
+    config = InfinityConfig((1, 1), 32, 2, 8, 64, 8, 12, 2)
+    network = Infinity(config).eval()
+    randomise(network)
+    codec = BitwiseVQ(BitwiseConfig(2, 24, (1, 1), 1, (1, 1), 2, patch=2)).eval()
+    randomise(codec, seed=1)
+    return TinyModel(network, codec, texts(8), grids=((1, 1), (2, 2), (2, 4), (3, 6)))
+
+
+def tiny_hart() -> TinyModel:
+    config = HARTConfig(2, 32, 2, 24, 6, SIDES, 48, 8, 9, head_width=16, head_depth=1, head_steps=3)
+    network = HART(config).eval()
+    randomise(network)
+    return TinyModel(network, tiny_codec(hybrid=True), texts(8))
+
+
+FAMILIES: dict[str, Callable[[], TinyModel]] = {
+    "var": tiny_var,
+    "var_clip": tiny_var_clip,
+    "switti": tiny_switti,
+    "switti_ar": lambda: tiny_switti(causal=True),
+    "infinity": tiny_infinity,
+    "hart": tiny_hart,
+}
 """One entry per family that has a scale-wise loop; the laws run over all of them."""

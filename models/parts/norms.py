@@ -20,3 +20,8 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.float()
         return F.rms_norm(x, x.shape[-1:], cast_like(self.weight, x), self.eps)
+
+
+def plain_norm(x: Tensor) -> Tensor:
+    """LayerNorm without parameters over all channels, eps 1e-6, fp32."""
+    return F.layer_norm(x.float(), x.shape[-1:], eps=1e-6)

@@ -56,6 +56,8 @@ def test_branches_really_are_dropped(model) -> None:
 
 
 def test_features_sum_to_what_the_tokens_say(model) -> None:
+    if hasattr(model.network, "residual"):
+        pytest.skip("its features hold more than its tokens")
     result, grids = model.sample([2]), model.run.grids
     with torch.inference_mode():
         total = model.codec.empty_features(1, grids, torch.device("cpu"))
@@ -80,7 +82,7 @@ def test_an_exception_ends_the_run_and_the_next_one_works(model) -> None:
 
 def test_numbers_that_are_not_finite_are_refused(model) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        model.sample([1], (CFG(1e38, "constant"), CFG(3e38, "constant")))
+        model.sample([1], (CFG(3e38, "constant"),) * 100)
 
 
 @pytest.mark.parametrize("shared", [False, True])

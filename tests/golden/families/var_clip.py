@@ -5,15 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
-from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text import clip_ids, clip_tokenizer
 from ar_guidance.models.text.clip import ClipText, ClipTextConfig
-from ar_guidance.sampling.scalewise import ScalewiseRun
-from golden_shared import check_run, check_tokenizer, greedy, load
+from golden_shared import check_filters, check_gumbel, check_runs, check_tokenizer, load
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,15 +24,9 @@ def run(case: Any) -> None:
         vector = check_text(case)
         network = load(case, "transformer")
         assert list(network.config.grids) == grids
-        for name, settings in case.facts["runs"].items():
-            job = ScalewiseRun(
-                conditions=(vector, network.null_condition(len(vector))),
-                batch=len(vector),
-                run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
-                chain=Chain((CFG(scale=1 + settings["cfg"]),)),
-                draw=greedy,
-            )
-            check_run(case, "" if name == "main" else f"{name}.", network, codec, job)
+        check_runs(case, network, codec, lambda settings: vector)
+        check_filters(case)
+        check_gumbel(case)
 
 
 def check_text(case: Any) -> Tensor:

@@ -1,0 +1,128 @@
+"""What the scale-wise text families refuse, and what their configs know."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.hidden_cfg import HiddenCFG
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.loaders.detect import find_part, fitted
+from ar_guidance.loaders.read import CheckpointError, read_weights
+from ar_guidance.models import hart, infinity, switti
+from ar_guidance.models.infinity_grids import TEMPLATES, grids_for, sizes, template_for, whole_grid
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.models.tokenizers.bsq import BitwiseConfig
+from ar_guidance.sampling.draw import Filters
+from ar_guidance.tests.tiny import FAMILIES, tiny_hart, tiny_infinity, tiny_switti
+from safetensors.torch import save_file
+
+
+@pytest.mark.parametrize("name", ["var", "var_clip", "switti", "switti_ar", "infinity", "hart"])
+def test_bf16_agrees_on_most_greedy_tokens(name) -> None:
+    model, greedy = FAMILIES[name](), Filters(temperature=0)
+    wide = model.sample([1, 2], (CFG(2.0),), filters=greedy)
+    model.network.to(torch.bfloat16).compute_dtype = torch.bfloat16
+    half = model.sample([1, 2], (CFG(2.0),), filters=greedy)
+    first = [(a == b).float().mean().item() for a, b in zip(wide.tokens, half.tokens, strict=True)]
+    assert first[0] == 1 and sum(first) / len(first) > 0.8  # later scales see earlier differences
+
+
+def test_infinity_templates_are_in_the_release_s_order() -> None:
+    order = [1.0, 1.25, 0.8, 1.333, 0.75, 1.5, 0.666, 1.75, 0.571, 2.0, 0.5, 2.5, 0.4, 3.0, 0.333]
+    assert [template.ratio for template in TEMPLATES] == order
+    assert template_for(2.2).ratio == 2.0
+    assert template_for(1.0).at("0.06M")[-1] == (16, 16)
+
+
+def test_infinity_sizes_lead_to_their_scale_lists_and_back() -> None:
+    for budget in ("0.06M", "0.25M", "0.60M", "1M"):
+        for template, (height, width) in zip(TEMPLATES, sizes(budget), strict=True):
+            assert grids_for(height, width) == template.at(budget)
+            assert whole_grid(template.at(budget)) == template.grids[-1]
+    assert len(grids_for(720, 1440)) == 13 and grids_for(720, 1440)[-1] == (45, 90)
+
+
+def test_infinity_refuses_other_sizes_naming_the_nearest() -> None:
+    with pytest.raises(ValueError, match="1024x1024"):
+        grids_for(1000, 1000)
+
+
+def test_infinity_s_tokenizer_is_fitted_or_refused() -> None:
+    config, codec = tiny_infinity().network.config, BitwiseConfig(8, 24, (1,), 1, (1,), 2)
+    assert infinity.fit(config, codec).patch == 1
+    assert infinity.fit(config, replace(codec, dim=2)).patch == 2
+    with pytest.raises(ValueError, match="8 bits per token, the tokenizer has 5"):
+        infinity.fit(config, replace(codec, dim=5))
+
+
+def test_hidden_guidance_is_refused_where_the_network_has_no_place_for_it() -> None:
+    run = Run("scale", ((1, 1), (2, 2)))
+    with pytest.raises(ValueError, match="cannot mix branches"):
+        Chain((HiddenCFG(),)).check(run)
+    Chain((HiddenCFG(depth=1),)).check(replace(run, mixable=2))
+    with pytest.raises(ValueError, match="less than the model's 2 blocks"):
+        Chain((HiddenCFG(depth=2),)).check(replace(run, mixable=2))
+
+
+def test_hidden_guidance_of_scale_one_costs_nothing() -> None:
+    run = Run("scale", ((1, 1), (2, 2)), mixable=2)
+    assert Chain((HiddenCFG(scale=1.0, depth=1),)).needs_uncond(run) == (False, False)
+    assert Chain((HiddenCFG(scale=2.0, depth=1),)).needs_uncond(run) == (True, True)
+
+
+def test_published_end_of_guidance_drops_the_branch() -> None:
+    config = tiny_switti().network.config
+    long = switti.published(replace(config, sides=tuple(range(1, 15))))
+    run = Run(
+        "scale", ((1, 1),) * 14, causal=False, published=Schedule(long.schedule, end=long.end)
+    )
+    assert Chain((CFG(7.0),)).needs_uncond(run) == (False, *(True,) * 9, *(False,) * 4)
+    assert switti.published(config).end == 1.0
+
+
+def test_hart_wants_its_own_number_of_text_tokens() -> None:
+    network = tiny_hart().network
+    text = TextCondition(torch.zeros(1, 4, 8), torch.ones(1, 4, dtype=torch.bool))
+    with pytest.raises(ValueError, match="exactly 9 text tokens"):
+        network.begin((text,), torch.device("cpu"))
+    assert hart.FAMILY.defaults_for(network.config).schedule == "held ramp"
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Infinity in two files and an index."""
+    state = {k: v.contiguous() for k, v in tiny_infinity().network.state_dict().items()}
+    names = {}
+    for i, keys in enumerate((list(state)[::2], list(state)[1::2])):
+        save_file({key: state[key] for key in keys}, tmp_path / f"model-{i}.safetensors")
+        names |= dict.fromkeys(keys, f"model-{i}.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    return tmp_path
+
+
+def test_shards_are_read_through_folder_or_index(shards) -> None:
+    for path in (shards, shards / "model.safetensors.index.json"):
+        part = find_part(read_weights(path), "transformer")
+        assert part.family.name == "infinity" and part.config.bits == 8
+
+
+def test_a_missing_shard_is_named(shards) -> None:
+    (shards / "model-1.safetensors").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"1 of its 2 files are missing \(model-1.safetensors\)"
+    ):
+        read_weights(shards)
+
+
+def test_a_foreign_tokenizer_is_refused(shards, tmp_path) -> None:
+    codec = FAMILIES["var"]().codec.state_dict()
+    state = {key: value.contiguous() for key, value in codec.items()}
+    save_file(state, tmp_path / "vae.safetensors", {"norm_groups": "2"})
+    main = find_part(read_weights(shards), "transformer")
+    with pytest.raises(CheckpointError, match="Infinity transformer does not work with a VAR"):
+        fitted(main, find_part(read_weights(tmp_path / "vae.safetensors"), "tokenizer"))
