@@ -46,7 +46,7 @@ class ARClassCondition(io.ComfyNode):
         if ar_model.family.conditioning != "class":
             raise ValueError(
                 f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes:"
-                " use AR Text Condition"
+                " this version can only draw classes. Load a class-conditional model such as VAR"
             )
         indices, names = labels.parse(ar_model, label, classes)
         return io.NodeOutput(
