@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from .parts.cache import KVCache
 from .parts.cast import cast_like
+from .parts.feedforward import FeedForward
 from .parts.norms import plain_norm
 from .parts.rotary import rotate_pairs
-from .var import Attention, FeedForward
+from .var import Attention
 
 
 def grid_angles(head_dim: int, rows: Tensor, columns: Tensor) -> Tensor:

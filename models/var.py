@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts
 from .parts.cache import KVCache
 from .parts.cast import cast_like
+from .parts.feedforward import FeedForward
 from .parts.levels import Grid, level_index, sides_from_file
+from .parts.norms import plain_norm
 
 
 @dataclass(frozen=True)
@@ -96,23 +98,6 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
-    """Linear, GELU (tanh approximation), linear."""
-
-    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.fc1 = ops.Linear(config.width, config.ffn, **place)
-        self.fc2 = ops.Linear(config.ffn, config.width, **place)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
-def _norm(x: Tensor) -> Tensor:
-    """LayerNorm without parameters, eps 1e-6."""
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
-
-
 class Block(nn.Module):
     """Attention and feed-forward, each modulated by the condition (adaLN)."""
 
@@ -138,10 +123,10 @@ class Block(nn.Module):
     ) -> Tensor:
         """x (rows, T, C), fp32: the residual stream keeps its precision whatever the weights' type."""
         gamma1, gamma2, scale1, scale2, shift1, shift2 = modulation.unbind(2)
-        q, k, v = self.attn.project((_norm(x) * (1 + scale1) + shift1).to(dtype))
+        q, k, v = self.attn.project((plain_norm(x) * (1 + scale1) + shift1).to(dtype))
         keys, values, mask = cache(k, v)
         x = x + gamma1 * self.attn.attend(q, keys, values, mask).float()
-        return x + gamma2 * self.ffn((_norm(x) * (1 + scale2) + shift2).to(dtype)).float()
+        return x + gamma2 * self.ffn((plain_norm(x) * (1 + scale2) + shift2).to(dtype)).float()
 
 
 class LayerCache:
@@ -307,7 +292,7 @@ class VAR(nn.Module):
 
     def _logits(self, x: Tensor, head: Tensor) -> Tensor:
         scale, shift = head.unbind(2)
-        return self.head((_norm(x) * (1 + scale) + shift).to(self.compute_dtype)).float()
+        return self.head((plain_norm(x) * (1 + scale) + shift).to(self.compute_dtype)).float()
 
 
 def sizes_from_file(facts: FileFacts) -> dict[str, Any]:

@@ -1,0 +1,18 @@
+"""The plain feed-forward of VAR and Infinity."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU (tanh approximation), linear."""
+
+    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.fc1 = ops.Linear(config.width, config.ffn, **place)
+        self.fc2 = ops.Linear(config.ffn, config.width, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
