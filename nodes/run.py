@@ -56,7 +56,8 @@ def describe(sampling: Sampling) -> Any:
     run = Run(
         kind=model.family.kind,
         grids=loop.grids(model.config),
-        published=Schedule(defaults.schedule, power=defaults.power),
+        causal=getattr(model.config, "causal", True),
+        published=Schedule(defaults.schedule, end=defaults.end, power=defaults.power),
         temperature=sampling.filters.temperature,
     )
     chain = Chain(sampling.links)
