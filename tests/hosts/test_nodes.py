@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from ar_guidance.tests.hosts.graphs import cfg, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.tiny import tiny_var
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "cases" / "var" / "d2_256like"
+BUNDLED = Path(__file__).resolve().parents[2] / "bundled" / "emoji_var.safetensors"
 TRANSFORMER, TOKENIZER = "golden/var_d2.pth", "golden/vae_ch32v48z8.pth"
 
 
@@ -121,8 +124,10 @@ def test_classes_by_name_and_no_class(host: RunningHost) -> None:
     prompt = generate(classes="")
     prompt["condition"]["inputs"]["label"] = options[0]
     by_label = pictures(host, prompt)
-    assert np.array_equal(by_label, pictures(host, generate(classes="0")))
     name = options[0].partition(": ")[2]
+    with safe_open(BUNDLED, framework="pt") as file:
+        number = json.loads(file.metadata()["labels"]).index(name)
+    assert np.array_equal(by_label, pictures(host, generate(classes=str(number))))
     assert np.array_equal(by_label, pictures(host, generate(classes=name.upper())))
     pictures(host, generate(classes="none"))
 
