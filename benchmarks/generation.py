@@ -32,11 +32,12 @@ from ar_guidance.guidance.chain import Chain  # noqa: E402
 from ar_guidance.guidance.schedule import Schedule  # noqa: E402
 from ar_guidance.loaders.detect import find_part  # noqa: E402
 from ar_guidance.loaders.read import read_weights  # noqa: E402
+from ar_guidance.models.parts.levels import KNOWN_SIDES  # noqa: E402
 from ar_guidance.models.tokenizers.multiscale_vq import (  # noqa: E402
     MultiScaleVQ,
     MultiScaleVQConfig,
 )
-from ar_guidance.models.var import KNOWN_SIDES, VAR, VARConfig  # noqa: E402
+from ar_guidance.models.var import VAR, VARConfig  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 

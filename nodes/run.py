@@ -112,10 +112,11 @@ class Reporter:
         self.bar.update_absolute(self.done, self.total, preview)
 
     def due(self) -> bool:
-        """Whether the user wants previews and the last one is old enough."""
+        """Whether the user wants previews and the last one is old enough; the finished picture is always shown."""
         if args.preview_method == LatentPreviewMethod.NoPreviews:
             return False
-        if time.monotonic() - self.shown < PREVIEW_SECONDS:
+        early = time.monotonic() - self.shown < PREVIEW_SECONDS
+        if early and self.done < self.total:
             return False
         self.shown = time.monotonic()
         return True
