@@ -30,6 +30,12 @@ def test_pack_is_loaded(host: RunningHost) -> None:
     assert not any("IMPORT FAILED" in line for line in lines)
 
 
+def test_workflows_and_help_pages_are_served(host: RunningHost) -> None:
+    assert set(EXAMPLES) <= set(host.client.get_json("/workflow_templates")[PACK_FOLDER])
+    page = host.client.request(f"/extensions/{PACK_FOLDER}/docs/ARSampler.md").decode()
+    assert page.startswith("# AR Sampler")
+
+
 def test_core_nodes_make_a_picture(host: RunningHost) -> None:
     graph = flat_colour_graph()
     result = host.run(flat_colour(), graph)
