@@ -86,6 +86,15 @@ def flops(network: Any, rows: int) -> float:
     return 2.0 * rows * (network.config.length * (per_token - modulation + head) + modulation)
 
 
+def peak_bytes() -> int:
+    """Most memory this process has held. Not getrusage on Linux: that starts from the parent process's peak."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = [row for row in status.read_text().splitlines() if row.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def timed(function: Callable[[], Any], device: torch.device) -> float:
     started = time.perf_counter()
     function()
@@ -115,7 +124,7 @@ def measure(name: str, batch: int, device: torch.device, dtype: torch.dtype) -> 
         seconds = min(timed(picture, device) for _ in range(REPEATS))
         limit = flops(network, 2 * batch) / matrix_rate(device, dtype)
     weights = sum(p.numel() * p.itemsize for m in (network, codec) for p in m.parameters())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     if device.type != "cpu":
         peak = torch.accelerator.max_memory_allocated()
     return (

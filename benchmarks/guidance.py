@@ -11,7 +11,6 @@ the table are the bars to keep under: 2 % for every link and for recording.
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,7 +36,7 @@ from ar_guidance.guidance.schedule import Schedule  # noqa: E402
 from ar_guidance.guidance.ssg import SSG  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from generation import MODELS  # noqa: E402  (the script beside this one)
+from generation import MODELS, peak_bytes  # noqa: E402  (the script beside this one)
 
 CPU = torch.device("cpu")
 # Constant schedules: the most expensive case, every link acts at every step.
@@ -95,9 +94,9 @@ def extra_memory(name: str, height: int, width: int, vocab: int) -> float:
     run = Run("scale", (before, (height, width)), published=Schedule())
     steps = [(torch.randn(1, h * w, vocab), torch.randn(1, h * w, vocab)) for h, w in run.grids]
     guide(name, run, [(c[:, :, :8], u[:, :, :8]) for c, u in steps])
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = peak_bytes()
     guide(name, run, steps)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
+    return (peak_bytes() - start) / 1e6
 
 
 def table(model: str, repeats: int) -> None:
