@@ -7,6 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ..guidance.measure import Measured, check_subject, measure
+from ..guidance.mixed import Mixed
 from ..guidance.registry import METHODS
 from . import report
 from .canvas import COLOUR_MAPS
@@ -20,7 +21,8 @@ MAPS = [
     "confidence",
     "entropy",
     "attention",
-    *(f"{method.name} direction" for method in METHODS.values() if method.combines),
+    # The mix records its two terms under the names of CFG and IGG.
+    *(f"{m.name} direction" for m in METHODS.values() if m.combines and m is not Mixed),
 ]
 PER_SCALE, COMBINED = "one per scale", "combined"
 SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
