@@ -97,7 +97,7 @@ class ARFindScale(io.ComfyNode):
         compare: str = OWN_RANGES,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        batch = pictures * len(ar_sampling.conditioning.labels)
+        batch = pictures * ar_sampling.conditioning.count
         subject = None if mask is None else subject_of(mask, batch)
         own = compare != AS_THEY_ARE
         found = ScaleSearch(ar_sampling, min_scale, max_scale, probes, pictures, own, subject).run()

@@ -62,9 +62,8 @@ def describe(sampling: Sampling) -> Any:
     )
     chain = Chain(sampling.links)
     chain.check(run)
-    labels = torch.tensor(sampling.conditioning.labels).repeat_interleave(sampling.copies)
     return loop.job(
-        conditions=(labels, model.network.null_condition(sampling.batch)),
+        conditions=sampling.conditioning.branches(model, sampling.copies),
         batch=sampling.batch,
         run=run,
         chain=chain,

@@ -6,7 +6,7 @@ from ..loaders.checkpoint import ARModel
 from ..sampling.draw import Filters
 from .compat import schema, widget
 from .run import run_sampling
-from .types import ClassConditioning, Conditioning, Model, Sampling, SamplingLink, TraceLink
+from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TraceLink
 
 PUBLISHED = -1
 
@@ -87,7 +87,7 @@ class ARSampler(io.ComfyNode):
     def execute(
         cls,
         ar_model: ARModel,
-        ar_conditioning: ClassConditioning,
+        ar_conditioning: Condition,
         seed: int,
         batch_size: int,
         temperature: float,
@@ -97,11 +97,7 @@ class ARSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        if ar_conditioning.classes != ar_model.config.classes:
-            raise ValueError(
-                f"the class condition was made for a model of {ar_conditioning.classes} classes, but {ar_model.name}"
-                f" has {ar_model.config.classes}: connect both nodes to the same AR Load Checkpoint"
-            )
+        ar_conditioning.check(ar_model)
         defaults = ar_model.defaults
         filters = Filters(
             temperature,

@@ -1,7 +1,9 @@
 """What travels on the pack's own links."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -14,6 +16,23 @@ Model = io.Custom("AR_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")
 SamplingLink = io.Custom("AR_SAMPLING")
 TraceLink = io.Custom("AR_TRACE")
+
+
+class Condition(Protocol):
+    """What to draw: an entry per picture of the batch, of each of which the sampler may make several."""
+
+    @property
+    def count(self) -> int:
+        """Entries."""
+        ...
+
+    def check(self, model: ARModel) -> None:
+        """Raise ValueError when it was not made for this model."""
+        ...
+
+    def branches(self, model: ARModel, copies: int) -> tuple[Any, Any]:
+        """The conditional and the unconditional branch's condition, as the network takes them: every entry `copies` times."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,21 @@ class ClassConditioning:
     classes: int
     names: tuple[str, ...]
 
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
+    def check(self, model: ARModel) -> None:
+        if self.classes != getattr(model.config, "classes", 0):
+            raise ValueError(
+                f"the class condition was made for a model of {self.classes} classes, but {model.name}"
+                f" has {getattr(model.config, 'classes', 0)}: connect both nodes to the same AR Load Checkpoint"
+            )
+
+    def branches(self, model: ARModel, copies: int) -> tuple[Any, Any]:
+        labels = torch.tensor(self.labels).repeat_interleave(copies)
+        return labels, model.network.null_condition(len(labels))
+
     def __repr__(self) -> str:
         return f"AR conditioning: {', '.join(self.names)}"
 
@@ -39,7 +73,7 @@ class Sampling:
     """A run that has not happened: everything it depends on. Every node returns a new one."""
 
     model: ARModel
-    conditioning: ClassConditioning
+    conditioning: Condition
     seed: int
     copies: int
     filters: Filters
@@ -47,8 +81,8 @@ class Sampling:
 
     @property
     def batch(self) -> int:
-        """Pictures: `copies` of every class."""
-        return self.copies * len(self.conditioning.labels)
+        """Pictures: `copies` of every entry of the condition."""
+        return self.copies * self.conditioning.count
 
     def __repr__(self) -> str:
         chain = " -> ".join(link.name for link in self.links) or "no guidance"
