@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
 from .infinity_blocks import Block, Pool, grid_angles, grid_positions
 from .infinity_grids import BUDGETS, Grid, grids_for, sizes, template_for, whole_grid
 from .parts.cache import KVCache
 from .parts.norms import RMSNorm, plain_norm
 from .parts.text import TextCondition, stack_branches
+from .text.encoders import FLAN_T5
 from .var import Head
 
 
@@ -301,6 +302,11 @@ FAMILY = Family(
     ignored=r"lvl_1L|attn_bias_for_masking|Infinity_visible_kvlen|Infinity_invisible_qlen",
     absent=r".*\.zero_k_bias",
     conditioning="text",
+    text=TextSpec(
+        FLAN_T5,
+        width=lambda config: config.text_dim,
+        tokens=lambda config: config.text_length,
+    ),
     kind="scale",
     tokenizer="bsq",
     fit=fit,

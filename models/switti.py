@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
 from .parts.cache import KVCache
 from .parts.levels import Grid, sides_from_file
 from .parts.norms import plain_norm
@@ -26,10 +26,11 @@ from .switti_blocks import (
     SwittiStep,
     scale_angles,
 )
+from .text.encoders import CLIP_PAIR
 from .var import Head
 
 MASK = "attn_bias_for_masking"  # training's mask, the only tensor that tells the two kinds apart
-TEXT_TOKENS = 77  # of CLIP: what the memory estimate reckons with
+TEXT_TOKENS = 77  # of CLIP
 
 
 class Switti(nn.Module):
@@ -188,6 +189,13 @@ FAMILY = Family(
     ignored=rf"{MASK}|lvl_1L",
     samples=((MASK, (0, 0, -1, 0)),),
     conditioning="text",
+    text=TextSpec(
+        CLIP_PAIR,
+        width=lambda config: config.text_dim,
+        tokens=lambda config: TEXT_TOKENS,
+        masked=True,
+        pooled=lambda config: config.pooled_dim,
+    ),
     null="prompt",
     kind="scale",
     tokenizer="multiscale_vq",
