@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from .parts.text import TextCondition, with_tokens
+from .text.encoders import TextEncoder
+
 Grid = tuple[int, int]
 
 
@@ -77,6 +80,29 @@ def same_codes(transformer: Any, tokenizer: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class TextSpec:
+    """What a family reads of a prompt that a text encoder has read before it.
+
+    Attributes:
+        encoder: the one it was trained with.
+        width: config -> channels of a feature row.
+        tokens: config -> most rows of a prompt.
+        fixed: there must be exactly that many rows, padding included.
+        masked: which rows are padding must be known; otherwise all count as text where nothing is said.
+        pooled: config -> channels of the one vector per prompt beside the rows; 0 = none is read.
+        condition: (config, text) -> a branch's condition as the network takes it; raises ValueError.
+    """
+
+    encoder: TextEncoder
+    width: Callable[[Any], int]
+    tokens: Callable[[Any], int]
+    fixed: bool = False
+    masked: bool = False
+    pooled: Callable[[Any], int] = lambda config: 0
+    condition: Callable[[Any, TextCondition], Any] = with_tokens
+
+
+@dataclass(frozen=True)
 class Family:
     """One kind of network: how to recognise its weights and how to build it.
 
@@ -92,6 +118,7 @@ class Family:
         absent: keys (regular expression) the network computes itself and a file may lack.
         kind: "scale" or "token" (transformers).
         conditioning: "class" or "text" (transformers).
+        text: what it reads of an encoded prompt (transformers of kind "text").
         null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
             (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
@@ -121,6 +148,7 @@ class Family:
     absent: str = r"(?!)"
     kind: str = ""
     conditioning: str = ""
+    text: TextSpec | None = None
     null: str = "model"
     tokenizer: str = ""
     tokenizer_file: str = ""

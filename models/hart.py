@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts, same_codes
+from .family import Defaults, Family, FileFacts, TextSpec, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
 from .parts.cache import KVCache
 from .parts.levels import SquareScales, sides_of_levels
 from .parts.network import Cached
 from .parts.norms import RMSNorm
 from .parts.text import TextCondition, stack_branches
+from .text.encoders import QWEN2
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,14 @@ def fit(config: HARTConfig, tokenizer: Any) -> Any:
     return replace(same_codes(config, tokenizer), hybrid=True)
 
 
+def text_or_nothing(config: HARTConfig, text: TextCondition) -> TextCondition:
+    """The text as it is; of an empty prompt, which has no position of its own, what "no prompt" is: zeros, the first live."""
+    assert text.live is not None
+    some = text.live.any(1, keepdim=True)
+    first = torch.arange(text.live.shape[1], device=text.live.device) == 0
+    return TextCondition(text.features * some[..., None], torch.where(some, text.live, first))
+
+
 FAMILY = Family(
     name="hart",
     title="HART",
@@ -280,6 +289,14 @@ FAMILY = Family(
     ignored=r"lvl_1L|attn_bias_for_masking",
     absent=r"blocks\.\d+\.attn\.zero_k_bias",
     conditioning="text",
+    text=TextSpec(
+        QWEN2,
+        width=lambda config: config.text_dim,
+        tokens=lambda config: config.text_tokens,
+        fixed=True,
+        masked=True,
+        condition=text_or_nothing,
+    ),
     kind="scale",
     tokenizer="multiscale_vq",
     sizes=((1024, 1024),),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
 from .infinity_blocks import Block, Pool, grid_angles, grid_positions
 from .infinity_grids import BUDGETS, RELEASED, Grid, frames, place_of, sizes, template_for
 from .parts.cache import KVCache
@@ -19,6 +19,7 @@ from .parts.levels import Scales
 from .parts.network import Cached
 from .parts.norms import RMSNorm, plain_norm
 from .parts.text import TextCondition, stack_branches
+from .text.encoders import FLAN_T5
 from .var import Head
 
 
@@ -290,6 +291,11 @@ FAMILY = Family(
     ignored=r"lvl_1L|attn_bias_for_masking|Infinity_visible_kvlen|Infinity_invisible_qlen",
     absent=r".*\.zero_k_bias",
     conditioning="text",
+    text=TextSpec(
+        FLAN_T5,
+        width=lambda config: config.text_dim,
+        tokens=lambda config: config.text_length,
+    ),
     kind="scale",
     tokenizer="bsq",
     fit=fit,

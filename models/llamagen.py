@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
 from .parts.attention import Sight
 from .parts.cast import cast_like
 from .parts.causal import CausalNetwork, SwiGLU
 from .parts.norms import RMSNorm
 from .parts.rope import grid_angles, rope_table
+from .parts.text import TextCondition
+from .text.encoders import FLAN_T5
 
 Grid = tuple[int, int]
 
@@ -280,6 +282,14 @@ FAMILY_CLASS = Family(
     defaults=Defaults(scale=4.0, schedule="constant", top_k=2000, top_p=1.0),
 )
 
+
+def caption_from(config: LlamaGenConfig, text: TextCondition) -> Caption:
+    """Text padded to the prefix the network was trained with, then moved to its right end."""
+    assert text.live is not None
+    missing = config.prefix - text.features.shape[1]
+    return left_pad(F.pad(text.features, (0, 0, 0, missing)), F.pad(text.live, (0, missing)).long())
+
+
 FAMILY_TEXT = Family(
     name="llamagen_text",
     title="LlamaGen text-to-image",
@@ -295,6 +305,12 @@ FAMILY_TEXT = Family(
     ignored=r"freqs_cis",
     kind="token",
     conditioning="text",
+    text=TextSpec(
+        FLAN_T5,
+        width=lambda config: config.caption_width,
+        tokens=lambda config: config.prefix,
+        condition=caption_from,
+    ),
     tokenizer="vq16",
     tokenizer_file="vq_ds16_t2i.pt",
     free_size=True,

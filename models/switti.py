@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
 from .parts.levels import sides_from_file
 from .parts.network import Cached
 from .parts.norms import plain_norm
@@ -27,11 +27,12 @@ from .switti_blocks import (
     SwittiStep,
     scale_angles,
 )
+from .text.encoders import CLIP_PAIR
 from .var import Head
 
 MASK = "attn_bias_for_masking"  # training's mask, the only tensor that tells the two kinds apart
 GUIDED = 11  # scales of the 1024 models that are guided
-TEXT_TOKENS = 77  # of CLIP: what the memory estimate reckons with
+TEXT_TOKENS = 77  # of CLIP
 
 
 class Switti(Cached, nn.Module):
@@ -196,6 +197,13 @@ FAMILY = Family(
     ignored=rf"{MASK}|lvl_1L",
     samples=((MASK, (0, 0, -1, 0)),),
     conditioning="text",
+    text=TextSpec(
+        CLIP_PAIR,
+        width=lambda config: config.text_dim,
+        tokens=lambda config: TEXT_TOKENS,
+        masked=True,
+        pooled=lambda config: config.pooled_dim,
+    ),
     null="prompt",
     kind="scale",
     tokenizer="multiscale_vq",

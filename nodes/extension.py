@@ -9,6 +9,7 @@ from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .sample import ARDecode, ARSampler
+from .text import ARTextCondition
 
 folders.register()
 
@@ -18,6 +19,7 @@ class ARGuidanceExtension(ComfyExtension):
         return [
             ARLoadCheckpoint,
             ARClassCondition,
+            ARTextCondition,
             ARSampler,
             *guide.NODES,
             ARDecode,
