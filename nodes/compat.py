@@ -1,6 +1,7 @@
 """One pack for old and new hosts: schema arguments a host does not know are left out."""
 
 import inspect
+import logging
 from typing import Any
 
 from comfy_api.v0_0_2 import io
@@ -20,3 +21,13 @@ def schema(**arguments: Any) -> io.Schema:
 def widget(kind: Any, identifier: str, **arguments: Any) -> Any:
     """`kind.Input` with whatever this host understands (`advanced` and the like are newer than 0.3.75)."""
     return kind.Input(identifier, **known(kind.Input, arguments))
+
+
+def tell(node: Any, text: str) -> None:
+    """Say something that is no error: in the log, and on the node where the host can show it."""
+    from server import PromptServer
+
+    logging.warning("[AR Guidance] %s", text)
+    show = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
+    if show is not None and node.hidden is not None:
+        show(text, node.hidden.unique_id)
