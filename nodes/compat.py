@@ -1,6 +1,7 @@
 """One pack for old and new hosts: schema arguments a host does not know are left out."""
 
 import inspect
+import logging
 import re
 from typing import Any
 
@@ -35,3 +36,13 @@ def numbers(text: str) -> tuple[float, ...]:
         raise ValueError(
             f"'{text}' is not a list of numbers: write one per step, for example 1, 2.5, 4"
         ) from error
+
+
+def tell(node: Any, text: str) -> None:
+    """Say something that is no error: in the log, and on the node where the host can show it."""
+    from server import PromptServer
+
+    logging.warning("[AR Guidance] %s", text)
+    show = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
+    if show is not None and node.hidden is not None:
+        show(text, node.hidden.unique_id)

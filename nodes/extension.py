@@ -9,7 +9,7 @@ from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .sample import ARDecode, ARSampler
-from .text import ARTextCondition
+from .text import ARLoadTextEncoder, ARTextCondition
 
 folders.register()
 
@@ -19,6 +19,7 @@ class ARGuidanceExtension(ComfyExtension):
         return [
             ARLoadCheckpoint,
             ARClassCondition,
+            ARLoadTextEncoder,
             ARTextCondition,
             ARSampler,
             *guide.NODES,

@@ -86,7 +86,9 @@ def switti(host: RunningHost) -> Files:
         name,
         copied(host, "ar_tokenizers", SWITTI / "vqvae" / "model.safetensors", "switti.safetensors"),
         text(host, "switti.safetensors", features=features[:1], mask=live[:1], pooled=pooled[:1]),
-        text(host, "switti-no.safetensors", features=features[1:], mask=live[1:], pooled=pooled[1:]),
+        text(
+            host, "switti-no.safetensors", features=features[1:], mask=live[1:], pooled=pooled[1:]
+        ),
     )
 
 
@@ -291,5 +293,3 @@ def test_a_model_that_does_not_fit_leaves_nothing_stranded(
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "stayed behind" in done.stdout
-
-
