@@ -82,7 +82,7 @@ def fitted(transformer: Part, tokenizer: Part) -> Part:
     names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
     if transformer.family.tokenizer != tokenizer.family.name:
         raise CheckpointError(
-            f"{names} do not belong together: a {transformer.family.title} transformer does not work with a"
+            f"{names} do not belong together: the {transformer.family.title} transformer does not work with the"
             f" {tokenizer.family.title}. Choose the tokenizer released with the transformer"
         )
     try:

@@ -1,7 +1,7 @@
 """What the runners of the scale-wise families have in common."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -47,11 +47,20 @@ def load_pair(case: Any, transformer: str, tokenizer: str, **changes: Any) -> tu
     return main, build(main), build(fitted(main, find(case, "tokenizer", tokenizer)))
 
 
-def build(found: Part) -> Any:
-    """The network of a detected part."""
-    network = found.family.build(found.config).eval()
+def build(found: Part, dtype: torch.dtype | None = None) -> Any:
+    """The network of a detected part, its weights kept and its matrix products run in `dtype`."""
+    network = found.family.build(found.config, dtype=dtype).eval()
     network.load_state_dict(found.tensors, strict=False)
     return network
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A case's main run, greedy, and what it needs: for questions beyond its numbers."""
+
+    model: Part
+    codec: Any
+    job: ScalewiseRun
 
 
 def greedy(logits: Tensor, step: int) -> Tensor:
@@ -109,6 +118,15 @@ def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseRu
     if not prefix:
         picture = codec.decode(result.features) / 2 + 0.5
         case.close("image", picture, case.tolerance("images_abs"))
+
+
+def setup_of(case: Any, codec: Any, given: Tensor) -> Setup:
+    """The main run of VAR's loop."""
+    model = find(case, "transformer")
+    null = build(model).null_condition(len(given))
+    links = (CFG(scale=1 + case.facts["runs"]["main"]["cfg"]),)
+    job = plan(model, (given, null), len(given), links, GREEDY, Streams(0, len(given)))
+    return Setup(model, codec, job)
 
 
 def check_runs(

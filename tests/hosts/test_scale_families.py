@@ -225,7 +225,7 @@ def test_a_size_the_model_cannot_make_is_refused_with_the_nearest(
     message = refusal(host, sized(switti, "512×512 (1:1)"))
     assert "this Switti model makes no pictures of 512x512 pixels; nearest: 12x12" in message
     message = refusal(host, sized(infinity, "384×384 (1:1)"))
-    assert "no pictures of 384x384 pixels; nearest: 416x336" in message or "nearest: " in message
+    assert "this Infinity model makes no pictures of 384x384 pixels; nearest: " in message
 
 
 def test_a_size_outside_the_list(host: RunningHost, infinity: Files) -> None:
@@ -256,10 +256,9 @@ def test_a_missing_shard(host: RunningHost, infinity: Files) -> None:
 
 def test_a_tokenizer_of_another_family(host: RunningHost, infinity: Files, switti: Files) -> None:
     message = refusal(host, replace(infinity, tokenizer=switti.tokenizer).prompt())
-    assert "an Infinity transformer" in message or "a Infinity transformer" in message
-    assert "does not work with a VAR image tokenizer" in message
+    assert "the Infinity transformer does not work with the VAR image tokenizer" in message
     message = refusal(host, replace(switti, tokenizer=infinity.tokenizer).prompt())
-    assert "does not work with a Infinity image tokenizer" in message
+    assert "does not work with the Infinity image tokenizer" in message
 
 
 def test_a_tokenizer_of_another_bit_width(host: RunningHost, infinity: Files) -> None:

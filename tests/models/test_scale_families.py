@@ -132,5 +132,5 @@ def test_a_foreign_tokenizer_is_refused(shards, tmp_path) -> None:
     state = {key: value.contiguous() for key, value in codec.items()}
     save_file(state, tmp_path / "vae.safetensors", {"norm_groups": "2"})
     main = find_part(read_weights(shards), "transformer")
-    with pytest.raises(CheckpointError, match="Infinity transformer does not work with a VAR"):
+    with pytest.raises(CheckpointError, match="Infinity transformer does not work with the VAR"):
         fitted(main, find_part(read_weights(tmp_path / "vae.safetensors"), "tokenizer"))

@@ -11,8 +11,13 @@ from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Filters
 from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from golden_shared import CPU, GREEDY, Recorded, greedy, load, load_pair
+from golden_shared import CPU, GREEDY, Recorded, Setup, greedy, load, load_pair
 from torch import Tensor
+
+
+def setup(case: Any) -> Setup:
+    model, network, codec = load_pair(case, "transformer", "image_tokenizer")
+    return Setup(model, codec, job_of(case, model, network, GREEDY))
 
 
 def run(case: Any) -> None:

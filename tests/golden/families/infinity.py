@@ -15,8 +15,13 @@ from ar_guidance.models.tokenizers.multiscale_vq import resize_area
 from ar_guidance.sampling.draw import Filters, Streams
 from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from golden_shared import CPU, load, load_pair
+from golden_shared import CPU, Setup, load, load_pair
 from torch import Tensor
+
+
+def setup(case: Any) -> Setup:
+    model, network, codec = networks(case, case.facts["config"])
+    return Setup(model, codec, job_of(case, model, network, case.facts["guidance"]))
 
 
 def run(case: Any) -> None:

@@ -9,7 +9,12 @@ from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Filters, Streams, smooth_weights
 from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from golden_shared import CPU, build, check_tokenizer, find, load
+from golden_shared import CPU, Setup, build, check_tokenizer, find, load
+
+
+def setup(case: Any) -> Setup:
+    model = model_of(case)
+    return Setup(model, load(case, "tokenizer", "image_tokenizer"), job_of(case, model))
 
 
 def run(case: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from ar_guidance.models.tokenizers.multiscale_vq import phi_index
 from golden_shared import (
+    Setup,
     build,
     check_filters,
     check_gumbel,
@@ -12,7 +13,13 @@ from golden_shared import (
     check_tokenizer,
     find,
     load,
+    setup_of,
 )
+
+
+def setup(case: Any) -> Setup:
+    labels = torch.tensor(case.facts["runs"]["main"]["label"])
+    return setup_of(case, load(case, "tokenizer"), labels)
 
 
 def run(case: Any) -> None:

@@ -9,6 +9,7 @@ from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text import clip_ids, clip_tokenizer
 from ar_guidance.models.text.clip import ClipText, ClipTextConfig
 from golden_shared import (
+    Setup,
     build,
     check_filters,
     check_gumbel,
@@ -16,10 +17,15 @@ from golden_shared import (
     check_tokenizer,
     find,
     load,
+    setup_of,
 )
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def setup(case: Any) -> Setup:
+    return setup_of(case, load(case, "tokenizer"), case.input("text.embedding"))
 
 
 def run(case: Any) -> None:
