@@ -1,6 +1,7 @@
 """Which text encoder a file holds, by key names and shapes, and its weights under the network's own names. No host."""
 
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..models.text.clip import ClipTextConfig
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2, TextEncoder
+from .jit import archive_tensors
 from .read import CheckpointError, Weights, read_weights
 
 Tensors = dict[str, Tensor]
@@ -70,7 +72,7 @@ def find_encoder(paths: Sequence[Path]) -> EncoderFile:
     Raises:
         CheckpointError: unreadable, incomplete, of an unknown kind, or two files that are no pair.
     """
-    found = [_find_one(read_weights(path)) for path in paths]
+    found = [_find_one(_open(path)) for path in paths]
     if len(found) == 1:
         return _as_vector(found[0]) if isinstance(found[0].config, ClipTextConfig) else found[0]
     narrow, wide = sorted(found, key=lambda one: getattr(one.config, "width", 0))
@@ -86,6 +88,26 @@ def find_encoder(paths: Sequence[Path]) -> EncoderFile:
             " CLIP-L (768) and CLIP-bigG (1280)"
         )
     return _pair(narrow, wide)
+
+
+def _open(path: Path) -> Weights:
+    """The weights of a file, also of a TorchScript archive (OpenAI's ViT-L-14.pt), whose program is not run."""
+    if not _is_program(path):
+        return read_weights(path)
+    try:
+        return Weights(path, archive_tensors(path))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path.name}: this TorchScript archive cannot be read ({error}). Take model.safetensors of"
+            " openai/clip-vit-large-patch14, which holds the same weights"
+        ) from error
+
+
+def _is_program(path: Path) -> bool:
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
 
 
 def _find_one(weights: Weights) -> EncoderFile:
