@@ -36,9 +36,11 @@ from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402
 
 CAST_AT_USE = re.compile(
     r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss"
-    r"|in_proj_weight|in_proj_bias|text_projection"
     r"|norm\d?\.weight|uncond_embedding|latent_tokens|positional_embedding|class_embedding)$"
 )
+
+
+CAST_BY_CLIP = re.compile(r".*(in_proj_weight|in_proj_bias|text_projection)$")
 
 
 def stranded(patcher: object) -> list[str]:
@@ -51,7 +53,8 @@ def stranded(patcher: object) -> list[str]:
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for key, tensor in tensors:
             full = f"{name}.{key}".lstrip(".")
-            if tensor.device.type != "meta" and not managed and not CAST_AT_USE.match(full):
+            moved = managed or CAST_AT_USE.match(full) or CAST_BY_CLIP.match(full)
+            if tensor.device.type != "meta" and not moved:
                 left.append(full)
     return left
 
