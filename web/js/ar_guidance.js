@@ -6,6 +6,7 @@ import { addStyle } from "./dom.mjs";
 import { ScheduleEditor } from "./schedule.mjs";
 import { Viewer } from "./viewer.mjs";
 import { ClassPicker } from "./class_picker.mjs";
+import { lastOutput, signature } from "./past_runs.mjs";
 
 const viewers = new WeakMap(); // node -> Viewer
 const editors = new Set(); // ScheduleEditors of this page
@@ -23,9 +24,28 @@ function nodeOf(id) {
 
 function show(id, output) {
   const sent = output?.ar_viewer?.[0];
-  if (!sent?.pictures) return;
-  viewers.get(nodeOf(id))?.show(sent);
+  const viewer = viewers.get(nodeOf(id));
+  if (!sent?.pictures || !viewer) return;
+  viewer.show(sent);
   if (sent.grids.length > 1) for (const editor of editors) editor.useSteps(sent.grids.length);
+}
+
+/** Show what a node has just sent, and remember which settings it belongs to. */
+async function showNew(id, output) {
+  show(id, output);
+  const viewer = viewers.get(nodeOf(id));
+  if (viewer) viewer.settings = signature((await app.graphToPrompt()).output, id);
+}
+
+/** Nodes that did not run because the host still has their result: show what they sent when they did. */
+async function recall(ids) {
+  const { output: prompt } = await app.graphToPrompt();
+  for (const id of ids) {
+    const viewer = viewers.get(nodeOf(id));
+    if (!viewer || viewer.settings === signature(prompt, id)) continue;
+    viewer.settings = signature(prompt, id);
+    show(id, await lastOutput(api, id, prompt));
+  }
 }
 
 app.registerExtension({
@@ -33,7 +53,8 @@ app.registerExtension({
 
   async setup() {
     addStyle();
-    api.addEventListener("executed", ({ detail }) => show(detail.display_node ?? detail.node, detail.output));
+    api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));
+    api.addEventListener("execution_cached", ({ detail }) => recall((detail.nodes ?? []).filter((id) => viewers.has(nodeOf(id)))).catch(console.warn));
     api.addEventListener("ar_guidance.step", ({ detail }) => viewers.get(nodeOf(detail.node))?.live(detail));
   },
 

@@ -12,6 +12,7 @@ export class Viewer {
   constructor(node) {
     this.node = node;
     this.shown = null; // what the node sent
+    this.settings = ""; // which run that was (see past_runs.mjs)
     this.step = 0;
     this.picture = 0;
     this.build();
