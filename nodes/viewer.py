@@ -17,13 +17,13 @@ from torch import Tensor
 from ..guidance.measure import measure
 from ..guidance.record import Trace, TraceRecorder
 from ..sampling.preview import colour, fit_colours
-from .canvas import to_picture
 
 OFF, FAST, DECODED = "off", "fast", "decoded"
 CHOICES = (FAST, DECODED, OFF)
 PICTURES = 4  # of a batch, at most
 SIDE, FRAME_SIDE = 512, 256  # of the finished picture and of those on the way, at most
 TOP = 5  # candidates per token
+SAVING: dict[str, dict[str, Any]] = {"png": {"compress_level": 1}, "jpeg": {"quality": 88}}
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
 Json = dict[str, Any]
@@ -79,13 +79,16 @@ class Viewer:
     def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
         """Everything the viewer needs: pictures (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
         shown = min(len(image), PICTURES)
-        frames = self._frames(image[:shown], final[:shown])
+        frames = [
+            data_urls(step, FRAME_SIDE) for step in self._frames(image[:shown], final[:shown])
+        ]
+        finals = data_urls(image[:shown], SIDE)
         measured = measure(trace)
         tokens = [self._candidates(k, trace) for k in range(shown)]
         pictures = [
             {
-                "final": data_url(image[k], SIDE),
-                "frames": [data_url(step[k], FRAME_SIDE) for step in frames],
+                "final": finals[k],
+                "frames": [step[k] for step in frames],
                 "maps": {name: picture_maps(rows, k) for name, rows in trace.maps.items()},
                 "evenness": rounded(measured.evenness[k]),
                 "entropy": rounded(measured.entropy[k]),
@@ -140,14 +143,16 @@ def per_mille(shares: Tensor) -> list[Any]:
 
 def picture_maps(rows: Sequence[Tensor | None], picture: int) -> list[Json | None]:
     """The maps of one picture, step by step."""
-    return [None if row is None or not row.any() else packed(row[picture].float()) for row in rows]
+    own = [None if row is None else row[picture].float() for row in rows]
+    return [None if row is None or not row.numpy().any() else packed(row) for row in own]
 
 
 def packed(values: Tensor) -> Json:
     """A map as bytes between its smallest and largest value."""
-    low, high = values.min().item(), values.max().item()
-    shares = (values - low) / (high - low) if high > low else torch.zeros_like(values)
-    data = (shares * 255).round().to(torch.uint8).flatten().numpy().tobytes()
+    numbers = values.numpy()  # many small maps: numpy's overhead per call is a fraction of torch's
+    low, high = float(numbers.min()), float(numbers.max())
+    shares = (numbers - low) * (255 / (high - low) if high > low else 0)
+    data = shares.round().astype("uint8").tobytes()
     return {"low": low, "high": high, "values": base64.b64encode(data).decode()}
 
 
@@ -156,10 +161,15 @@ def rounded(values: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else round(value, 4) for value in values]
 
 
-def data_url(picture: Tensor, side: int) -> str:
-    """(H, W, 3) in 0-1 as a data URL of at most `side` pixels a side; a small picture keeps every pixel."""
-    image, file = to_picture(picture), io.BytesIO()
-    kind = "png" if max(image.size) <= 128 else "jpeg"
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    image.save(file, kind, quality=88)
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+def data_urls(pictures: Tensor, side: int) -> list[str]:
+    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small pictures keep every pixel."""
+    pixels = (pictures.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    kind = "png" if max(pixels.shape[1:3]) <= 128 else "jpeg"
+    urls = []
+    for array in pixels:
+        image, file = Image.fromarray(array), io.BytesIO()
+        if max(image.size) > side:
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        image.save(file, kind, **SAVING[kind])
+        urls.append(f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}")
+    return urls
