@@ -63,7 +63,7 @@ def run_bytes(transformer: Any, tokenizer: Any, rows: int, batch: int) -> int:
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
 
     Args:
-        transformer, tokenizer: the networks.
+        transformer, tokenizer: the networks, as they are for pictures of the size that is made.
         rows: branches x batch of the fullest step.
         batch: images.
     """

@@ -45,8 +45,8 @@ class ARClassCondition(io.ComfyNode):
     def execute(cls, ar_model: ARModel, label: str, classes: str = "") -> io.NodeOutput:
         if ar_model.family.conditioning != "class":
             raise ValueError(
-                f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes:"
-                " this version can only draw classes. Load a class-conditional model such as VAR"
+                f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: use"
+                f" {'AR Text Condition' if ar_model.family.text else 'AR Prompt Condition'} instead"
             )
         indices, names = labels.parse(ar_model, label, classes)
         return io.NodeOutput(

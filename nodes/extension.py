@@ -9,6 +9,7 @@ from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .sample import ARDecode, ARSampler
+from .text import ARLoadTextEncoder, ARTextCondition
 
 folders.register()
 
@@ -18,6 +19,8 @@ class ARGuidanceExtension(ComfyExtension):
         return [
             ARLoadCheckpoint,
             ARClassCondition,
+            ARLoadTextEncoder,
+            ARTextCondition,
             ARSampler,
             *guide.NODES,
             ARDecode,

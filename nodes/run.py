@@ -13,12 +13,10 @@ from latent_preview import LatentPreviewMethod
 from PIL import Image
 from torch import Tensor
 
-from ..guidance.base import Run
-from ..guidance.chain import Chain
 from ..guidance.record import Trace, TraceRecorder
-from ..guidance.schedule import Schedule
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
-from ..sampling.draw import StreamDrawer, Streams
+from ..sampling.draw import Streams
+from ..sampling.plan import plan, steps
 from .loops import LOOPS
 from .types import PictureTrace, Sampling
 from .viewer import DECODED, OFF, Send, Viewer
@@ -105,22 +103,13 @@ def sample(
 def describe(sampling: Sampling) -> Any:
     """The loop's view of a sampling, checked: every refusal happens here."""
     model = sampling.model
-    loop, defaults = LOOPS[model.family.kind], model.defaults
-    run = Run(
-        kind=model.family.kind,
-        grids=loop.grids(model.config),
-        causal=getattr(model.config, "causal", True),
-        published=Schedule(defaults.schedule, end=defaults.end, power=defaults.power),
-        temperature=sampling.filters.temperature,
-    )
-    chain = Chain(sampling.links)
-    chain.check(run)
-    return loop.job(
-        conditions=sampling.conditioning.branches(model, sampling.copies),
-        batch=sampling.batch,
-        run=run,
-        chain=chain,
-        draw=StreamDrawer(sampling.filters, Streams(sampling.seed, sampling.batch)),
+    return plan(
+        model,
+        sampling.conditioning.branches(model, sampling.copies),
+        sampling.batch,
+        sampling.links,
+        sampling.drawing,
+        Streams(sampling.seed, sampling.batch),
     )
 
 
@@ -152,7 +141,7 @@ class Reporter:
         self.sampling = sampling
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
-        self.total = runs * len(self.loop.grids(sampling.model.config))
+        self.total = runs * len(steps(sampling.model))
         self.bar = comfy.utils.ProgressBar(self.total)
         self.done = 0
         self.started = self.shown = time.monotonic()

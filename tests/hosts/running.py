@@ -45,7 +45,7 @@ class RunningHost:
         self.client.interrupt()
 
 
-TEST_NODES = Path(__file__).with_name("tiny_diffusion")
+TEST_NODES = tuple(Path(__file__).with_name(name) for name in ("tiny_diffusion", "given_text"))
 RUNNING = pytest.StashKey[dict[str, RunningHost]]()
 
 
@@ -71,7 +71,8 @@ def start(wanted: Host, base: Path) -> RunningHost:
     """Boot one host with the pack and the nodes that only tests need, or fail with what to do."""
     if not (wanted.folder.is_dir() and wanted.web_root.is_dir()):
         pytest.fail(f"ComfyUI {wanted.version} is not installed; `python3 dev.py test` does that")
-    shutil.copytree(TEST_NODES, base / "custom_nodes" / TEST_NODES.name)
+    for folder in TEST_NODES:
+        shutil.copytree(folder, base / "custom_nodes" / folder.name)
     try:
         extra = (
             "--preview-method",
