@@ -1,10 +1,10 @@
 """What decoder-only image networks share: state of a run, prefill, decoding one token, the whole sequence at once.
 
 Letters: B images, R branches (rows = R*B, branch by branch), P prefix positions, T image tokens, L = P + T - 1 positions,
-D width, H heads, d head width, V vocabulary. Position P + t holds token t; the output at position P + t - 1 predicts it.
+D width, H heads (G of keys and values, where they are shared), d head width, V vocabulary. Position P + t holds token t; the output at position P + t - 1 predicts it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .attention import Sight
 from .cache import KVCache, PositionWeights
+from .rope import rotate
 
 
 @dataclass
@@ -22,7 +23,7 @@ class TokenState:
 
     prefix: Tensor  # (rows, P, D) fp32
     hidden: Tensor | None  # (rows, 1, 1, L): positions nobody sees (padding)
-    table: Tensor  # (2, L, d/2)
+    table: Tensor  # (2, L, d/2), or (2, rows, 1, L, d/2)
     cache: KVCache
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
@@ -50,12 +51,14 @@ class SwiGLU(nn.Module):
 class CausalNetwork(nn.Module):
     """The token-wise protocol (`begin`, then `step` for every token) over what a family defines.
 
-    A family sets `config` (with depth, heads, head_width, prefix, length, vocab), `compute_dtype`, and defines `prefix`, `embed`,
-    `rotations`, `trunk` and `head`. The residual stream is fp32; matrix products run in `compute_dtype`.
+    A family sets `config` (with depth, heads, head_width, prefix, length, vocab, and kv_heads where fewer), `compute_dtype`, and
+    defines `prefix`, `embed`, `rotations` (or `table`), `trunk` and `head`; one whose prefix has no fixed length also defines
+    `prefix_length`. The residual stream is fp32; matrix products run in `compute_dtype`.
     """
 
     config: Any
     compute_dtype: torch.dtype
+    turn: Callable[[Tensor, Tensor], Tensor] = staticmethod(rotate)
 
     # --- what a family defines -------------------------------------------------------------------------------------
 
@@ -67,9 +70,17 @@ class CausalNetwork(nn.Module):
         """Embeddings (B, T, D) of image tokens (B, T)."""
         raise NotImplementedError
 
+    def prefix_length(self, branches: Sequence[Any]) -> int:
+        """Prefix positions P of a run with these conditions."""
+        return self.config.prefix
+
     def rotations(self) -> Tensor:
         """The table (2, L, d/2) of every position."""
         raise NotImplementedError
+
+    def table(self, prefix: int, padding: Tensor | None) -> Tensor:
+        """The table of `prefix` positions and all tokens; rows of their own, (2, rows, 1, L, d/2), where padding shifts them."""
+        return self.rotations()
 
     def trunk(self, x: Tensor, sight: Sight) -> Tensor:
         """All layers: (rows, T, D) -> (rows, T, D)."""
@@ -81,22 +92,30 @@ class CausalNetwork(nn.Module):
 
     # --- the token-wise protocol -----------------------------------------------------------------------------------
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of the key/value cache for `rows` = branches x batch."""
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return getattr(self.config, "kv_heads", self.config.heads)
+
+    def cache_bytes(self, rows: int, prefix: int | None = None) -> int:
+        """Memory of the key/value cache for `rows` = branches x batch; `prefix`: positions, None = the configured ones."""
         c = self.config
+        length = (c.prefix if prefix is None else prefix) + c.length
         itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, c.prefix + c.length, c.head_width, itemsize)
+        return KVCache.bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
 
     def begin(self, branches: Sequence[Any], device: torch.device) -> TokenState:
         """Start a run. `branches`: every branch's condition; `device`: where to compute."""
         c = self.config
         prefix, padding = self.prefix(branches, device)
-        rows, length = prefix.shape[0], c.prefix + c.length - 1
+        rows, length = prefix.shape[0], prefix.shape[1] + c.length - 1
         hidden = None
         if padding is not None:
             hidden = F.pad(padding, (0, c.length - 1))[:, None, None]
-        cache = KVCache(c.depth, rows, c.heads, length, c.head_width, self.compute_dtype, device)
-        return TokenState(prefix.float(), hidden, self.rotations().to(device), cache)
+        sizes = c.depth, rows, self.kv_heads, length, c.head_width
+        cache = KVCache(*sizes, self.compute_dtype, device)
+        table = self.table(prefix.shape[1], padding).to(device)
+        return TokenState(prefix.float(), hidden, table, cache)
 
     def step(self, state: TokenState, tokens: Tensor | None, rows: int) -> Tensor:
         """Raw logits (rows, 1, V), fp32, of the next token, for the first `rows` rows.
@@ -113,7 +132,8 @@ class CausalNetwork(nn.Module):
         hidden = None if state.hidden is None else state.hidden[:rows, :, :, :end]
         if x.shape[1] > 1:
             hidden = causal(end, hidden, x.device)
-        x = self.trunk(x, Sight(state.table[:, start:end], hidden, state.cache))
+        table = positions(state.table, start, end, rows)
+        x = self.trunk(x, Sight(table, hidden, state.cache, self.turn))
         state.cache.advance(end - start)
         return self.head(x[:, -1:]).float()
 
@@ -127,8 +147,17 @@ class CausalNetwork(nn.Module):
         if padding is not None:
             hidden = F.pad(padding, (0, tokens.shape[1] - 1))[:, None, None]
         hidden = causal(x.shape[1], hidden, x.device)
-        x = self.trunk(x, Sight(self.rotations().to(x.device)[:, : x.shape[1]], hidden))
+        table = positions(
+            self.table(prefix.shape[1], padding).to(x.device), 0, x.shape[1], x.shape[0]
+        )
+        x = self.trunk(x, Sight(table, hidden, None, self.turn))
         return self.head(x[:, prefix.shape[1] - 1 :]).float()
+
+
+def positions(table: Tensor, start: int, end: int, rows: int) -> Tensor:
+    """Positions start .. end - 1 of a table, of the first `rows` rows where rows have their own."""
+    part = table[..., start:end, :]
+    return part if part.dim() == 3 else part[:, :rows]
 
 
 def causal(length: int, hidden: Tensor | None, device: torch.device) -> Tensor:
