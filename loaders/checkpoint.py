@@ -22,6 +22,7 @@ class ARModel:
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
         defaults: sampling settings preselected for this model.
+        folder: where the transformer's file lies, with whatever belongs to it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ARModel:
     defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
+    folder: Path = Path()
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -76,6 +78,7 @@ def load_model(
         labels=labels,
         label_set=label_set,
         defaults=_defaults(main),
+        folder=main.weights.folder,
     )
 
 

@@ -51,6 +51,7 @@ def find_part(weights: Weights, part: str) -> Part:
         weights.metadata,
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
+        weights.vocabulary if family.prompt else {},
     )
     try:
         config = family.config(facts)

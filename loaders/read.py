@@ -46,13 +46,31 @@ class Weights:
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """Where the file lies, with whatever belongs to it."""
+        return self.path if self.path.is_dir() else self.path.parent
+
     @cached_property
     def settings(self) -> dict[str, Any]:
-        folder = self.path if self.path.is_dir() else self.path.parent
-        for beside in (self.path.with_suffix(".json"), folder / "config.json"):
+        for beside in (self.path.with_suffix(".json"), self.folder / "config.json"):
             if beside.is_file():
-                return _read_json(beside)
+                return read_json(beside)
         return {}
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Text token -> id, from the settings (`vocabulary_map`) or the `tokenizer.json` in the same folder."""
+        listed = self.settings.get("vocabulary_map")
+        if isinstance(listed, dict):
+            return {str(name): id for name, id in listed.items() if isinstance(id, int)}
+        content = read_json(self.folder / "tokenizer.json")
+        model, added = content.get("model"), content.get("added_tokens")
+        words = model.get("vocab") if isinstance(model, dict) else None
+        extra = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
+        return (words if isinstance(words, dict) else {}) | {
+            t["content"]: t["id"] for t in extra if "content" in t and isinstance(t.get("id"), int)
+        }
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -77,7 +95,7 @@ def read_weights(path: str | Path) -> Weights:
 
 def _read_shards(index: Path) -> Weights:
     """All tensors of a sharded checkpoint, from the shards its index names."""
-    places = _read_json(index).get("weight_map")
+    places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(
             f"{index.name}: this is not the index of a sharded checkpoint (no weight_map)"
@@ -101,7 +119,7 @@ def _read_shards(index: Path) -> Weights:
     return Weights(index.parent, tensors)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; {} where the file is not one (Infinity's config.json is not valid JSON)."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))

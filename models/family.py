@@ -17,6 +17,7 @@ class FileFacts:
         metadata: text entries of a safetensors header.
         settings: entries of the config.json beside the file, for what leaves no trace in the weights.
         samples: single elements of large buffers, by key (see `Family.samples`).
+        vocabulary: text token -> id, for families that read text themselves (see `Family.prompt`).
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -24,6 +25,32 @@ class FileFacts:
     metadata: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
+    vocabulary: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromptSpec:
+    """How a family that reads text itself is told what to draw: a text, its ids by the family's tokenizer, then a head.
+
+    Attributes:
+        text: (config, prompt) -> what the tokenizer reads for the conditional branch.
+        words: config -> how many ids the text vocabulary has; larger ones are not text of this network.
+        room: config -> how many positions text and head may take together.
+        head: config -> ids that follow the text, in both branches.
+        special: config -> tokens the tokenizer must know, with the ids they have in this network.
+        negative: the published negative prompt; None = the unconditional branch has no text, only the head.
+        negative_text: (config, negative prompt) -> what the tokenizer reads for the unconditional branch; None = as `text`.
+        leads: the text begins with the id that the tokenizer's settings name as the first (bos, or eos where there is none).
+    """
+
+    text: Callable[[Any, str], str]
+    words: Callable[[Any], int]
+    room: Callable[[Any], int]
+    head: Callable[[Any], tuple[int, ...]] = lambda config: ()
+    special: Callable[[Any], Mapping[str, int]] = lambda config: {}
+    negative: str | None = None
+    negative_text: Callable[[Any, str], str] | None = None
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +110,8 @@ class Family:
         ignored: keys (regular expression) a file may hold and the network does not need.
         absent: keys (regular expression) the network computes itself and a file may lack.
         kind: "scale" or "token" (transformers).
-        conditioning: "class" or "text" (transformers).
+        conditioning: "class", "text" (features of a text encoder) or "prompt" (reads text itself) (transformers).
+        prompt: how text is read, for conditioning "prompt".
         null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
             (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
@@ -107,6 +135,7 @@ class Family:
     absent: str = r"(?!)"
     kind: str = ""
     conditioning: str = ""
+    prompt: PromptSpec | None = None
     null: str = "model"
     tokenizer: str = ""
     tokenizer_file: str = ""

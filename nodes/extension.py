@@ -8,6 +8,7 @@ from .diffusion import ARDiffusionIGG
 from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
+from .prompt import ARPromptCondition
 from .sample import ARDecode, ARSampler
 
 folders.register()
@@ -18,6 +19,7 @@ class ARGuidanceExtension(ComfyExtension):
         return [
             ARLoadCheckpoint,
             ARClassCondition,
+            ARPromptCondition,
             ARSampler,
             *guide.NODES,
             ARDecode,
