@@ -122,6 +122,10 @@ def read_weights(path: str | Path) -> Weights:
 def _read_archives(path: Path) -> dict[str, Tensor]:
     """Tensors of a TorchScript archive; of both, where it is one of the two halves of a tokenizer."""
     halves = [path.with_name(name) for name in HALVES] if path.name in HALVES else [path]
+    if not halves[-1].is_file():
+        raise CheckpointError(
+            f"{path.name}: {halves[-1].name} is missing beside it. Put both into one folder of their own"
+        )
     tensors: dict[str, Tensor] = {}
     for half in halves:
         if not half.is_file():
