@@ -64,6 +64,7 @@ class Defaults:
         temperature: logits are divided by it.
         end: share of the run after which guidance is off.
         late_top_k: (step, top_k) from which on another top-k holds, or None.
+        line: tokens of a line, for a schedule that counts line ends (see `Schedule`).
         smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
     """
 
@@ -75,6 +76,7 @@ class Defaults:
     temperature: float = 1.0
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
+    line: int = 0
     smooth: bool = False
 
 
@@ -119,6 +121,7 @@ class Family:
         free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
+        trim: (config, tensors) -> those the network takes, where it needs a part of them only.
         fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
             ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
@@ -142,6 +145,7 @@ class Family:
     free_size: bool = False
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
+    trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
     fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
 

@@ -85,7 +85,7 @@ class Sight:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Rotate, store, attend: q (rows, H, T, d), k and v (rows, G, T, d) -> (rows, T, H d)."""
         # Together: half as many small operations.
-        both = self.turn(torch.cat((q, k), dim=1), self.table)
+        both = self.turn(torch.cat((q, k), dim=1), self.table).to(v.dtype)
         q, k = both.split((q.shape[1], k.shape[1]), dim=1)
         weights = None
         if self.cache is not None:

@@ -1,0 +1,393 @@
+"""Lumina-mGPT 2 (github.com/Alpha-VLLM/Lumina-mGPT-2.0): text and image tokens of one vocabulary, in Chameleon's layout.
+
+Letters as in `parts/causal.py`; m groups of heads with a norm of their own. A picture of h x w tokens is written as: start of
+image, token of its height, token of its width, then h lines of w tokens and a line end. The network itself puts the line ends
+into the sequence, so a run has h w steps and draws image tokens only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .family import Defaults, Family, FileFacts, PromptSpec
+from .parts.attention import Sight
+from .parts.cast import cast_like
+from .parts.causal import CausalNetwork, places
+from .parts.norms import RMSNorm
+from .parts.prompt import Prompt, stack_prompts
+from .parts.rope import line_angles, rotate_halves, turns
+from .parts.swiglu import SwiGLU
+
+Grid = tuple[int, int]
+CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
+LARGEST = 24  # cells per side of the largest square picture of the release: 768 pixels
+RATIO = 4  # longest side of a picture by its shortest
+START, SEPARATOR, LINE_END = "<racm3:break>", "<reserved08706>", "<reserved08799>"
+IMAGE_TOKENS, RELEASED_WORDS, RELEASED_IMAGE_TOKENS = "<MOVQGAN", 171385, (155000, 16384)
+
+
+@dataclass(frozen=True)
+class LuminaConfig:
+    """Sizes of a network and ids of its vocabulary.
+
+    Attributes:
+        words: ids of the whole vocabulary.
+        first, vocab: id of the first image token, and how many there are; only these are drawn.
+        start, separator, line_end: ids of single tokens.
+        sizes: ids of the size tokens, for 1, 2, ... cells.
+        grid: (h, w) of the picture in tokens.
+        norms: m.
+        context: positions the network was made for.
+    """
+
+    depth: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    ffn: int
+    words: int
+    first: int
+    vocab: int
+    start: int
+    separator: int
+    line_end: int
+    sizes: tuple[int, ...]
+    grid: Grid
+    norms: int = 1
+    context: int = 10240
+    base: float = 10000.0
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for side in self.grid:
+            if side % CELL or not 0 < side // CELL <= len(self.sizes):
+                raise ValueError(
+                    f"a picture side of {side} tokens cannot be asked for: take a multiple of {CELL},"
+                    f" at most {CELL * len(self.sizes)}"
+                )
+        if self.room < len(self.head):
+            raise ValueError(
+                f"a picture of {self.grid[0]} x {self.grid[1]} tokens does not fit into {self.context} positions"
+            )
+
+    @property
+    def length(self) -> int:
+        """Image tokens."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def head(self) -> tuple[int, ...]:
+        """What a picture begins with: start, height, width."""
+        height, width = (self.sizes[side // CELL - 1] for side in self.grid)
+        return self.start, height, width
+
+    @property
+    def room(self) -> int:
+        """Positions that the lines of the picture and the end of the image leave."""
+        return self.context - places(self.length, self.grid[1]) - 1
+
+    @property
+    def prefix(self) -> int:
+        """Positions before the picture without any text; see `Lumina.prefix_length`."""
+        return len(self.head)
+
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass whose logits are computed."""
+        return 1
+
+
+class HeadNorm(nn.Module):
+    """LayerNorm over every head, weight and bias (m, d) each for heads/m neighbouring heads; fp32."""
+
+    def __init__(self, config: LuminaConfig, **place: Any) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(config.norms, config.head_width, **place))
+        self.bias = nn.Parameter(torch.empty(config.norms, config.head_width, **place))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (rows, T, H, d); eps is 1e-5 whatever the other norms have."""
+        x = F.layer_norm(x.float(), x.shape[-1:], eps=1e-5).unflatten(2, (len(self.weight), -1))
+        weight, bias = (cast_like(p, x)[:, None] for p in (self.weight, self.bias))
+        return (x * weight + bias).flatten(2, 3)
+
+
+class Attention(nn.Module):
+    """Self-attention, no biases; queries and keys normalised before they are rotated."""
+
+    def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.head_width = config.head_width
+        queries, keys = config.heads * config.head_width, config.kv_heads * config.head_width
+        self.q_proj = ops.Linear(config.width, queries, bias=False, **place)
+        self.k_proj = ops.Linear(config.width, keys, bias=False, **place)
+        self.v_proj = ops.Linear(config.width, keys, bias=False, **place)
+        self.o_proj = ops.Linear(queries, config.width, bias=False, **place)
+        self.q_norm = HeadNorm(config, **place)
+        self.k_norm = HeadNorm(config, **place)
+
+    def forward(self, x: Tensor, layer: int, sight: Sight) -> Tensor:
+        """x (rows, T, D) -> (rows, T, D)."""
+        projections = self.q_proj, self.k_proj, self.v_proj
+        q, k, v = (project(x).unflatten(-1, (-1, self.head_width)) for project in projections)
+        q, k, v = (part.transpose(1, 2) for part in (self.q_norm(q), self.k_norm(k), v))
+        return self.o_proj(sight.attend(layer, q, k, v))
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each on the normalised stream."""
+
+    def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.self_attn = Attention(config, ops, **place)
+        self.mlp = SwiGLU(config.width, config.ffn, ops, **place)
+        self.input_layernorm = RMSNorm(config.width, config.eps, **place)
+        self.post_attention_layernorm = RMSNorm(config.width, config.eps, **place)
+
+    def forward(self, x: Tensor, layer: int, sight: Sight, dtype: torch.dtype) -> Tensor:
+        """x (rows, T, D) fp32."""
+        x = x + self.self_attn(self.input_layernorm(x).to(dtype), layer, sight).float()
+        return x + self.mlp(self.post_attention_layernorm(x).to(dtype)).float()
+
+
+class Trunk(nn.Module):
+    """Embeddings, layers and last norm (keys `model.`)."""
+
+    def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.embed_tokens = ops.Embedding(config.words, config.width, **place)
+        self.layers = nn.ModuleList(Block(config, ops, **place) for _ in range(config.depth))
+        self.norm = RMSNorm(config.width, config.eps, **place)
+
+
+class Lumina(CausalNetwork):
+    """The transformer. Conditions: a `Prompt` that ends with the picture's head.
+
+    Args:
+        config: sizes.
+        operations: where layers come from (`torch.nn` or a host's).
+        dtype, device: of the weights.
+    """
+
+    turn = staticmethod(rotate_halves)
+
+    def __init__(
+        self,
+        config: LuminaConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        place = {"dtype": dtype, "device": device}
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        self.model = Trunk(config, operations, **place)
+        self.lm_head = operations.Linear(config.width, config.vocab, bias=False, **place)
+
+    def null_condition(self, batch: int) -> Prompt:
+        """The unconditional branch's condition: the head alone."""
+        return Prompt.of([self.config.head] * batch)
+
+    # --- what `CausalNetwork` asks for -----------------------------------------------------------------------------
+
+    @property
+    def line(self) -> int:
+        return self.config.grid[1]
+
+    def line_ends(self, tokens: Tensor) -> Tensor:
+        return self.model.embed_tokens(torch.full_like(tokens[:, :1], self.config.line_end))
+
+    def prefix_length(self, branches: Sequence[Prompt]) -> int:
+        return max(branch.positions for branch in branches)
+
+    def prefix(self, branches: Sequence[Prompt], device: torch.device) -> tuple[Tensor, Tensor]:
+        prompt = stack_prompts(branches, device)
+        return self.model.embed_tokens(prompt.ids), prompt.padding
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        return self.model.embed_tokens(tokens + self.config.first)
+
+    def table(self, prefix: int, padding: Tensor | None) -> Tensor:
+        assert padding is not None
+        count = prefix + places(self.config.length, self.line)
+        places_of_rows = torch.arange(count, device=padding.device) - padding.sum(1)[:, None]
+        angles = line_angles(
+            places_of_rows.clamp_min(0), self.config.head_width // 2, self.config.base
+        )
+        return turns(angles)
+
+    def trunk(self, x: Tensor, sight: Sight) -> Tensor:
+        for i, layer in enumerate(self.model.layers):
+            x = layer(x, i, sight, self.compute_dtype)
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.lm_head(self.model.norm(x).to(self.compute_dtype))
+
+
+# --- the release ------------------------------------------------------------------------------------------------------
+
+
+def frames(config: LuminaConfig, largest: int = LARGEST) -> tuple[Grid, ...]:
+    """(h, w) in tokens of every picture the network can be asked for: at most `largest` x `largest` cells, not too long."""
+    sides = range(1, len(config.sizes) + 1)
+    cells = [(h, w) for h in sides for w in sides if _shaped(h, w) and h * w <= largest**2]
+    return tuple(
+        (CELL * h, CELL * w) for h, w in cells if _fits(CELL * h, CELL * w, config.context)
+    )
+
+
+def _shaped(height: int, width: int) -> bool:
+    return max(height, width) <= RATIO * min(height, width)
+
+
+def _fits(height: int, width: int, context: int) -> bool:
+    return places(height * width, width) + 4 <= context  # start, height, width, end
+
+
+def trained_sizes(largest: int = LARGEST) -> tuple[tuple[int, int], ...]:
+    """(height, width) in pixels of the training pictures: for every width the heights that just fill the area, and between."""
+    height, width, found = 1, largest**2, []
+    while width:
+        if _shaped(height, width):
+            found.append((height, width))
+        height, width = (
+            (height + 1, width) if (height + 1) * width <= largest**2 else (height, width - 1)
+        )
+    return tuple((32 * h, 32 * w) for h, w in found)
+
+
+def prompt_text(config: LuminaConfig, prompt: str) -> str:
+    """The request as the network was trained on it; the width comes first here, and the height in the head."""
+    height, width = (32 // CELL * side for side in config.grid)
+    return f"Generate an image of {width}x{height} according to the following prompt:\n{prompt}{SEPARATOR}"
+
+
+def special_tokens(config: LuminaConfig) -> Mapping[str, int]:
+    """Tokens that tell this vocabulary from others."""
+    named = {START: config.start, SEPARATOR: config.separator, LINE_END: config.line_end}
+    return named | {
+        _size_token(side // CELL): config.sizes[side // CELL - 1] for side in config.grid
+    }
+
+
+def _size_token(cells: int) -> str:
+    return f"<reserved{8800 + cells:05d}>"
+
+
+def image_tokens(vocabulary: Mapping[str, int], words: int) -> tuple[int, int]:
+    """Id of the first image token and how many there are.
+
+    Raises:
+        ValueError: there are none, or they are not in one piece.
+    """
+    ids = [id for name, id in vocabulary.items() if name.startswith(IMAGE_TOKENS)]
+    if not ids and words == RELEASED_WORDS:
+        return RELEASED_IMAGE_TOKENS
+    if not ids:
+        raise ValueError(
+            "no image tokens in its vocabulary (config.json with vocabulary_map, or tokenizer.json, beside the weights)."
+            " Chameleon and Lumina-mGPT 1 look like this model, but are not"
+        )
+    if max(ids) - min(ids) + 1 != len(ids) or max(ids) >= words:
+        raise ValueError(
+            f"its {len(ids)} image tokens are numbered {min(ids)} to {max(ids)}, which does not fit a network with"
+            f" {words} tokens: the vocabulary beside the weights belongs to another model"
+        )
+    return min(ids), len(ids)
+
+
+def config_from_file(facts: FileFacts) -> LuminaConfig:
+    """Sizes from shapes, constants from config.json, ids from the vocabulary beside the weights."""
+    shapes, settings, vocabulary = facts.shapes, facts.settings, facts.vocabulary
+    if settings.get("swin_norm") or settings.get("rope_scaling"):
+        raise ValueError("it has swin_norm or rope_scaling, which no release has")
+    words, width = shapes["model.embed_tokens.weight"]
+    first, count = image_tokens(vocabulary, words)
+    for name in (START, SEPARATOR, LINE_END, _size_token(1)):
+        if name not in vocabulary:
+            raise ValueError(
+                f"{name} is not in its vocabulary: config.json or tokenizer.json is missing beside the weights, or"
+                " belongs to another model"
+            )
+    sizes = []
+    while (name := _size_token(len(sizes) + 1)) in vocabulary:
+        sizes.append(vocabulary[name])
+    attention = "model.layers.0.self_attn."
+    norms, head_width = shapes[f"{attention}q_norm.weight"]
+    context = int(settings.get("max_position_embeddings", 10240))
+    side = next(
+        n
+        for n in range(min(LARGEST, len(sizes)), 0, -1)
+        if n == 1 or _fits(CELL * n, CELL * n, context)
+    )
+    return LuminaConfig(
+        depth=len({key.split(".")[2] for key in shapes if key.startswith("model.layers.")}),
+        width=width,
+        heads=shapes[f"{attention}q_proj.weight"][0] // head_width,
+        kv_heads=shapes[f"{attention}k_proj.weight"][0] // head_width,
+        head_width=head_width,
+        ffn=shapes["model.layers.0.mlp.gate_proj.weight"][0],
+        words=words,
+        first=first,
+        vocab=count,
+        start=vocabulary[START],
+        separator=vocabulary[SEPARATOR],
+        line_end=vocabulary[LINE_END],
+        sizes=tuple(sizes),
+        grid=(CELL * side, CELL * side),
+        norms=norms,
+        context=context,
+        base=float(settings.get("rope_theta", 10000.0)),
+        eps=float(settings.get("rms_norm_eps", 1e-5)),
+    )
+
+
+def drawn_rows(config: LuminaConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The output matrix cut down to the image tokens: nothing else may be drawn, and a tenth of it is all there is to read."""
+    head = tensors["lm_head.weight"][config.first : config.first + config.vocab]
+    return tensors | {"lm_head.weight": head}
+
+
+def published_defaults(config: LuminaConfig) -> Defaults:
+    """Settings of the authors' scripts."""
+    return Defaults(
+        scale=4.0, schedule="cumulative decay", top_k=4096, top_p=1.0, line=config.grid[1]
+    )
+
+
+FAMILY = Family(
+    name="lumina_mgpt2",
+    title="Lumina-mGPT 2",
+    part="transformer",
+    required=(
+        "model.layers.0.self_attn.q_norm.bias",
+        "model.embed_tokens.weight",
+        "model.layers.0.mlp.gate_proj.weight",
+        "lm_head.weight",
+    ),
+    config=config_from_file,
+    build=Lumina,
+    ignored=r"model\.vqmodel\..*|.*rotary_emb\.inv_freq",
+    kind="token",
+    conditioning="prompt",
+    prompt=PromptSpec(
+        text=prompt_text,
+        words=lambda config: config.words,
+        room=lambda config: config.room,
+        head=lambda config: config.head,
+        special=special_tokens,
+        leads=True,
+    ),
+    tokenizer="movq",
+    tokenizer_file="movqgan_270M.ckpt",
+    free_size=True,
+    trim=drawn_rows,
+    defaults=published_defaults,
+)
