@@ -5,7 +5,7 @@ image, token of its height, token of its width, then h lines of w tokens and a l
 into the sequence, so a run has h w steps and draws image tokens only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts, PromptSpec
-from .parts.attention import Sight
 from .parts.cast import cast_like
-from .parts.causal import CausalNetwork, places
-from .parts.norms import RMSNorm
-from .parts.prompt import Prompt, stack_prompts
-from .parts.rope import line_angles, rotate_halves, turns
-from .parts.swiglu import SwiGLU
+from .parts.causal import places
+from .parts.language import Attention, LanguageNetwork
+from .parts.prompt import Prompt
 
 Grid = tuple[int, int]
 CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
@@ -60,8 +57,10 @@ class LuminaConfig:
     grid: Grid
     norms: int = 1
     context: int = 10240
-    base: float = 10000.0
+    rope_base: float = 10000.0
     eps: float = 1e-5
+    biases: bool = False
+    tied: bool = False
 
     def __post_init__(self) -> None:
         for side in self.grid:
@@ -93,7 +92,7 @@ class LuminaConfig:
 
     @property
     def prefix(self) -> int:
-        """Positions before the picture without any text; see `Lumina.prefix_length`."""
+        """Positions before the picture without any text; see `LanguageNetwork.prefix_length`."""
         return len(self.head)
 
     @property
@@ -111,62 +110,26 @@ class HeadNorm(nn.Module):
         self.bias = nn.Parameter(torch.empty(config.norms, config.head_width, **place))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (rows, T, H, d); eps is 1e-5 whatever the other norms have."""
-        x = F.layer_norm(x.float(), x.shape[-1:], eps=1e-5).unflatten(2, (len(self.weight), -1))
-        weight, bias = (cast_like(p, x)[:, None] for p in (self.weight, self.bias))
-        return (x * weight + bias).flatten(2, 3)
+        """x (rows, H, T, d); eps is 1e-5 whatever the other norms have."""
+        x = F.layer_norm(x.float(), x.shape[-1:], eps=1e-5).unflatten(1, (len(self.weight), -1))
+        weight, bias = (cast_like(p, x)[:, None, None] for p in (self.weight, self.bias))
+        return (x * weight + bias).flatten(1, 2)
 
 
-class Attention(nn.Module):
-    """Self-attention, no biases; queries and keys normalised before they are rotated."""
+class NormedAttention(Attention):
+    """Attention whose queries and keys are normalised before they are rotated."""
 
     def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.head_width = config.head_width
-        queries, keys = config.heads * config.head_width, config.kv_heads * config.head_width
-        self.q_proj = ops.Linear(config.width, queries, bias=False, **place)
-        self.k_proj = ops.Linear(config.width, keys, bias=False, **place)
-        self.v_proj = ops.Linear(config.width, keys, bias=False, **place)
-        self.o_proj = ops.Linear(queries, config.width, bias=False, **place)
+        super().__init__(config, ops, **place)
         self.q_norm = HeadNorm(config, **place)
         self.k_norm = HeadNorm(config, **place)
 
-    def forward(self, x: Tensor, layer: int, sight: Sight) -> Tensor:
-        """x (rows, T, D) -> (rows, T, D)."""
-        projections = self.q_proj, self.k_proj, self.v_proj
-        q, k, v = (project(x).unflatten(-1, (-1, self.head_width)) for project in projections)
-        q, k, v = (part.transpose(1, 2) for part in (self.q_norm(q), self.k_norm(k), v))
-        return self.o_proj(sight.attend(layer, q, k, v))
+    def normed(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        return self.q_norm(q), self.k_norm(k)
 
 
-class Block(nn.Module):
-    """Attention and feed-forward, each on the normalised stream."""
-
-    def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.self_attn = Attention(config, ops, **place)
-        self.mlp = SwiGLU(config.width, config.ffn, ops, **place)
-        self.input_layernorm = RMSNorm(config.width, config.eps, **place)
-        self.post_attention_layernorm = RMSNorm(config.width, config.eps, **place)
-
-    def forward(self, x: Tensor, layer: int, sight: Sight, dtype: torch.dtype) -> Tensor:
-        """x (rows, T, D) fp32."""
-        x = x + self.self_attn(self.input_layernorm(x).to(dtype), layer, sight).float()
-        return x + self.mlp(self.post_attention_layernorm(x).to(dtype)).float()
-
-
-class Trunk(nn.Module):
-    """Embeddings, layers and last norm (keys `model.`)."""
-
-    def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.embed_tokens = ops.Embedding(config.words, config.width, **place)
-        self.layers = nn.ModuleList(Block(config, ops, **place) for _ in range(config.depth))
-        self.norm = RMSNorm(config.width, config.eps, **place)
-
-
-class Lumina(CausalNetwork):
-    """The transformer. Conditions: a `Prompt` that ends with the picture's head.
+class Lumina(LanguageNetwork):
+    """The transformer. Conditions: a `Prompt` that ends with the picture's head; tokens: image tokens, from 0.
 
     Args:
         config: sizes.
@@ -174,7 +137,7 @@ class Lumina(CausalNetwork):
         dtype, device: of the weights.
     """
 
-    turn = staticmethod(rotate_halves)
+    config: LuminaConfig
 
     def __init__(
         self,
@@ -183,18 +146,11 @@ class Lumina(CausalNetwork):
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
-        super().__init__()
-        place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
-        self.model = Trunk(config, operations, **place)
-        self.lm_head = operations.Linear(config.width, config.vocab, bias=False, **place)
+        super().__init__(config, operations, dtype, device, NormedAttention)
 
     def null_condition(self, batch: int) -> Prompt:
         """The unconditional branch's condition: the head alone."""
         return Prompt.of([self.config.head] * batch)
-
-    # --- what `CausalNetwork` asks for -----------------------------------------------------------------------------
 
     @property
     def line(self) -> int:
@@ -203,32 +159,8 @@ class Lumina(CausalNetwork):
     def line_ends(self, tokens: Tensor) -> Tensor:
         return self.model.embed_tokens(torch.full_like(tokens[:, :1], self.config.line_end))
 
-    def prefix_length(self, branches: Sequence[Prompt]) -> int:
-        return max(branch.positions for branch in branches)
-
-    def prefix(self, branches: Sequence[Prompt], device: torch.device) -> tuple[Tensor, Tensor]:
-        prompt = stack_prompts(branches, device)
-        return self.model.embed_tokens(prompt.ids), prompt.padding
-
     def embed(self, tokens: Tensor) -> Tensor:
         return self.model.embed_tokens(tokens + self.config.first)
-
-    def table(self, prefix: int, padding: Tensor | None) -> Tensor:
-        assert padding is not None
-        count = prefix + places(self.config.length, self.line)
-        places_of_rows = torch.arange(count, device=padding.device) - padding.sum(1)[:, None]
-        angles = line_angles(
-            places_of_rows.clamp_min(0), self.config.head_width // 2, self.config.base
-        )
-        return turns(angles)
-
-    def trunk(self, x: Tensor, sight: Sight) -> Tensor:
-        for i, layer in enumerate(self.model.layers):
-            x = layer(x, i, sight, self.compute_dtype)
-        return x
-
-    def head(self, x: Tensor) -> Tensor:
-        return self.lm_head(self.model.norm(x).to(self.compute_dtype))
 
 
 # --- the release ------------------------------------------------------------------------------------------------------
@@ -344,7 +276,7 @@ def config_from_file(facts: FileFacts) -> LuminaConfig:
         grid=(CELL * side, CELL * side),
         norms=norms,
         context=context,
-        base=float(settings.get("rope_theta", 10000.0)),
+        rope_base=float(settings.get("rope_theta", 10000.0)),
         eps=float(settings.get("rms_norm_eps", 1e-5)),
     )
 
