@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+Grid = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class FileFacts:
@@ -119,6 +121,9 @@ class Family:
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         tokenizer_file: what the tokenizer's released file is called (transformers).
         free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
+        sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
+        frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
+        at: (config, one of its frames) -> the config for pictures of that size (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
         trim: (config, tensors) -> those the network takes, where it needs a part of them only.
@@ -143,6 +148,9 @@ class Family:
     tokenizer: str = ""
     tokenizer_file: str = ""
     free_size: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
+    frames: Callable[[Any], tuple[Grid, ...]] = lambda config: (config.grid,)
+    at: Callable[[Any, Grid], Any] = lambda config, frame: config
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
     trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors

@@ -6,7 +6,7 @@ into the sequence, so a run has h w steps and draws image tokens only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -166,21 +166,25 @@ class Lumina(LanguageNetwork):
 # --- the release ------------------------------------------------------------------------------------------------------
 
 
-def frames(config: LuminaConfig, largest: int = LARGEST) -> tuple[Grid, ...]:
-    """(h, w) in tokens of every picture the network can be asked for: at most `largest` x `largest` cells, not too long."""
+def frames(config: LuminaConfig) -> tuple[Grid, ...]:
+    """(h, w) in tokens of every picture the network can be asked for: its own, and all of at most the trained area."""
     sides = range(1, len(config.sizes) + 1)
-    cells = [(h, w) for h in sides for w in sides if _shaped(h, w) and h * w <= largest**2]
-    return tuple(
-        (CELL * h, CELL * w) for h, w in cells if _fits(CELL * h, CELL * w, config.context)
-    )
+    cells = [(h, w) for h in sides for w in sides if _shaped(h, w) and h * w <= LARGEST**2]
+    grids = [(CELL * h, CELL * w) for h, w in cells]
+    return (config.grid, *(grid for grid in grids if _fits(grid, config.context)))
+
+
+def at(config: LuminaConfig, frame: Grid) -> LuminaConfig:
+    """The config for pictures of these tokens."""
+    return replace(config, grid=frame)
 
 
 def _shaped(height: int, width: int) -> bool:
     return max(height, width) <= RATIO * min(height, width)
 
 
-def _fits(height: int, width: int, context: int) -> bool:
-    return places(height * width, width) + 4 <= context  # start, height, width, end
+def _fits(grid: Grid, context: int) -> bool:
+    return places(grid[0] * grid[1], grid[1]) + 4 <= context  # start, height, width, end
 
 
 def trained_sizes(largest: int = LARGEST) -> tuple[tuple[int, int], ...]:
@@ -254,11 +258,7 @@ def config_from_file(facts: FileFacts) -> LuminaConfig:
     attention = "model.layers.0.self_attn."
     norms, head_width = shapes[f"{attention}q_norm.weight"]
     context = int(settings.get("max_position_embeddings", 10240))
-    side = next(
-        n
-        for n in range(min(LARGEST, len(sizes)), 0, -1)
-        if n == 1 or _fits(CELL * n, CELL * n, context)
-    )
+    grid = settings.get("latent_grid")  # our own files'
     return LuminaConfig(
         depth=len({key.split(".")[2] for key in shapes if key.startswith("model.layers.")}),
         width=width,
@@ -273,12 +273,19 @@ def config_from_file(facts: FileFacts) -> LuminaConfig:
         separator=vocabulary[SEPARATOR],
         line_end=vocabulary[LINE_END],
         sizes=tuple(sizes),
-        grid=(CELL * side, CELL * side),
+        grid=(grid[0], grid[1]) if grid else largest_square(len(sizes), context),
         norms=norms,
         context=context,
         rope_base=float(settings.get("rope_theta", 10000.0)),
         eps=float(settings.get("rms_norm_eps", 1e-5)),
     )
+
+
+def largest_square(cells: int, context: int) -> Grid:
+    """The released size, or the largest square that the size tokens and the context allow."""
+    sides = [CELL * n for n in range(min(LARGEST, cells), 0, -1)]
+    side = next((side for side in sides if _fits((side, side), context)), CELL)
+    return side, side
 
 
 def drawn_rows(config: LuminaConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -320,6 +327,9 @@ FAMILY = Family(
     tokenizer="movq",
     tokenizer_file="movqgan_270M.ckpt",
     free_size=True,
+    sizes=trained_sizes(),
+    frames=frames,
+    at=at,
     trim=drawn_rows,
     defaults=published_defaults,
 )
