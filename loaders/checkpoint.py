@@ -110,7 +110,12 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
             f"{name}: picture_size {picture_size} does not divide by {factor}, the pixels per token of this tokenizer."
             f" Take {max(1, side) * factor} or {(side + 1) * factor}"
         )
-    return replace(main, config=replace(main.config, grid=(side, side)))
+    try:
+        return replace(main, config=replace(main.config, grid=(side, side)))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{name}: picture_size {picture_size} cannot be made: {error}"
+        ) from error
 
 
 def _labels(part: Part) -> tuple[tuple[str, ...], str]:

@@ -58,6 +58,7 @@ def find_part(weights: Weights, part: str) -> Part:
         config = family.config(facts)
         with torch.device("meta"):
             expected = family.build(config).state_dict()
+        tensors = family.trim(config, tensors)
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(

@@ -84,14 +84,10 @@ def run_bytes(
 
 
 def decode_bytes(tokenizer: Any, config: Any) -> int:
-    """Peak of the image decoder for one chunk of pictures (see `decode_chunk`)."""
-    return (
-        6
-        * 4
-        * tokenizer.config.channels
-        * pixels(tokenizer, config)
-        * decode_chunk(tokenizer, config)
-    )
+    """Peak of the image decoder for one chunk of pictures (see `decode_chunk`): six maps of the full size."""
+    sizes = tokenizer.config
+    channels = getattr(sizes, "full_channels", sizes.channels)
+    return 6 * 4 * channels * pixels(tokenizer, config) * decode_chunk(tokenizer, config)
 
 
 def pixels(tokenizer: Any, config: Any) -> int:

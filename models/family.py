@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+Grid = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class FileFacts:
@@ -66,6 +68,7 @@ class Defaults:
         temperature: logits are divided by it.
         end: share of the run after which guidance is off.
         late_top_k: (step, top_k) from which on another top-k holds, or None.
+        line: tokens of a line, for a schedule that counts line ends (see `Schedule`).
         smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
     """
 
@@ -77,6 +80,7 @@ class Defaults:
     temperature: float = 1.0
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
+    line: int = 0
     smooth: bool = False
 
 
@@ -119,8 +123,12 @@ class Family:
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         tokenizer_file: what the tokenizer's released file is called (transformers).
         free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
+        sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
+        frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
+        at: (config, one of its frames) -> the config for pictures of that size (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
+        trim: (config, tensors) -> those the network takes, where it needs a part of them only.
         fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
             ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
@@ -142,8 +150,12 @@ class Family:
     tokenizer: str = ""
     tokenizer_file: str = ""
     free_size: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
+    frames: Callable[[Any], tuple[Grid, ...]] = lambda config: (config.grid,)
+    at: Callable[[Any, Grid], Any] = lambda config, frame: config
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
+    trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
     fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
 

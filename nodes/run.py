@@ -57,7 +57,9 @@ def describe(sampling: Sampling) -> Any:
         kind=model.family.kind,
         grids=loop.grids(model.config),
         causal=getattr(model.config, "causal", True),
-        published=Schedule(defaults.schedule, end=defaults.end, power=defaults.power),
+        published=Schedule(
+            defaults.schedule, end=defaults.end, power=defaults.power, line=defaults.line
+        ),
         temperature=sampling.filters.temperature,
     )
     chain = Chain(sampling.links)

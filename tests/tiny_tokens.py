@@ -10,6 +10,7 @@ from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.models.alitok import AliTok, AliTokConfig
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
+from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
@@ -107,10 +108,30 @@ def tiny_simplear() -> TinyTokens:
     return TinyTokens(network, prompt, lambda batch: Prompt.of([[8, 1, 5, 2, 9]] * batch))
 
 
+def tiny_lumina() -> TinyTokens:
+    config = LuminaConfig(
+        2, 32, 4, 2, 8, 48, 60, 30, 24, 20, 21, 22, (23, 24), (4, 4), norms=2, context=80
+    )
+    network = Lumina(config).eval()
+    randomise(network)
+    return TinyTokens(network, lambda labels: prompts(labels, config.head))
+
+
+def prompts(labels: list[int], head: tuple[int, ...]) -> Prompt:
+    """Texts that depend on the numbers, of different lengths."""
+    rows = []
+    for label in labels:
+        generator = torch.Generator().manual_seed(label)
+        text = torch.randint(0, 20, (3 + label % 4,), generator=generator)
+        rows.append([*text.tolist(), *head])
+    return Prompt.of(rows)
+
+
 TOKEN_FAMILIES: dict[str, Callable[[], TinyTokens]] = {
     "llamagen": tiny_llamagen,
     "llamagen_text": tiny_llamagen_text,
     "alitok": tiny_alitok,
     "simplear": tiny_simplear,
+    "lumina_mgpt2": tiny_lumina,
 }
 """One entry per family that has a token-wise loop; the laws run over all of them."""

@@ -11,6 +11,8 @@ from torch import Tensor
 from .cache import KVCache, PositionWeights
 from .rope import rotate
 
+FEW = 2  # positions of a decoding step: a token, and a line end where one follows it
+
 
 def attend(
     q: Tensor,
@@ -26,7 +28,7 @@ def attend(
     """
     if q.shape[1] != k.shape[1]:
         return _grouped(q, k, v, hidden, weights)
-    return _attend(q, k, v, hidden, weights, single=q.shape[2] == 1)
+    return _attend(q, k, v, hidden, weights, few=q.shape[2] <= FEW)
 
 
 def _grouped(
@@ -37,7 +39,7 @@ def _grouped(
     if hidden is not None and hidden.shape[-2] > 1:
         hidden = torch.cat([hidden] * shared, dim=-2)
     rows = q.unflatten(1, (-1, shared)).flatten(2, 3)  # (rows, G, H/G * T, d)
-    out = _attend(rows, k, v, hidden, weights, single=q.shape[2] == 1)
+    out = _attend(rows, k, v, hidden, weights, few=q.shape[2] <= FEW)
     return out.unflatten(2, (shared, -1)).flatten(1, 2)
 
 
@@ -47,14 +49,14 @@ def _attend(
     v: Tensor,
     hidden: Tensor | None,
     weights: PositionWeights | None,
-    single: bool,
+    few: bool,
 ) -> Tensor:
-    """`attend` for as many query heads as key heads; `single`: queries of one position."""
-    if weights is None and not single:
+    """`attend` for as many query heads as key heads; `few`: queries of a decoding step."""
+    if weights is None and not few:
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=None if hidden is None else ~hidden
         )
-    # One position: two matrix products that read keys and values once, which is all the time there is to lose.
+    # A decoding step: two matrix products that read keys and values once, which is all the time there is to lose.
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)  # (rows, H, T, L)
     if weights is not None:
         weights.scale(scores, weights.keys)
@@ -85,7 +87,7 @@ class Sight:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Rotate, store, attend: q (rows, H, T, d), k and v (rows, G, T, d) -> (rows, T, H d)."""
         # Together: half as many small operations.
-        both = self.turn(torch.cat((q, k), dim=1), self.table)
+        both = self.turn(torch.cat((q, k), dim=1), self.table).to(v.dtype)
         q, k = both.split((q.shape[1], k.shape[1]), dim=1)
         weights = None
         if self.cache is not None:

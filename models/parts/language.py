@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import Sight
-from .causal import CausalNetwork
+from .causal import CausalNetwork, places
 from .norms import RMSNorm
 from .prompt import Prompt, stack_prompts
 from .rope import line_angles, rotate_halves, turns
@@ -41,12 +41,12 @@ class LanguageConfig(Protocol):
 
     @property
     def vocab(self) -> int:
-        """Text and image tokens."""
+        """Tokens that may be drawn; text and image tokens together, unless the config also has `words` for those."""
         ...
 
     @property
     def length(self) -> int:
-        """Tokens of a picture, with whatever stands between them."""
+        """Tokens of a picture."""
         ...
 
     @property
@@ -119,7 +119,8 @@ class Body(nn.Module):
         self, config: LanguageConfig, attention: Callable[..., Attention], ops: Any, **place: Any
     ) -> None:
         super().__init__()
-        self.embed_tokens = ops.Embedding(config.vocab, config.width, **place)
+        words = getattr(config, "words", config.vocab)
+        self.embed_tokens = ops.Embedding(words, config.width, **place)
         self.layers = nn.ModuleList(
             Block(config, attention, ops, **place) for _ in range(config.depth)
         )
@@ -127,7 +128,7 @@ class Body(nn.Module):
 
 
 class LanguageNetwork(CausalNetwork):
-    """The network. Conditions: a `Prompt` of each branch; tokens are ids of the joint vocabulary.
+    """The network. Conditions: a `Prompt` of each branch; tokens are ids of the joint vocabulary, unless `embed` shifts them.
 
     Args:
         config: sizes.
@@ -164,7 +165,7 @@ class LanguageNetwork(CausalNetwork):
     ) -> tuple[Tensor, Tensor | None]:
         prompt = stack_prompts(branches, device)
         padding = prompt.padding if prompt.padding.any() else None
-        return self.embed(prompt.ids), padding
+        return self.model.embed_tokens(prompt.ids), padding
 
     def prefix_length(self, branches: Sequence[Prompt]) -> int:
         return max(branch.positions for branch in branches)
@@ -173,7 +174,7 @@ class LanguageNetwork(CausalNetwork):
         return self.model.embed_tokens(tokens)
 
     def table(self, prefix: int, padding: Tensor | None) -> Tensor:
-        place = torch.arange(prefix + self.config.length - 1)
+        place = torch.arange(prefix + places(self.config.length, self.line))
         if padding is not None:
             place = (place - padding.sum(1).cpu()[:, None]).clamp_min(0)  # (rows, L)
         return turns(line_angles(place, self.config.head_width // 2, self.config.rope_base))
