@@ -52,6 +52,7 @@ def find_part(weights: Weights, part: str) -> Part:
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
         weights.vocabulary if family.prompt else {},
+        weights.generation,
     )
     try:
         config = family.config(facts)

@@ -9,6 +9,7 @@ import comfy.model_patcher
 import comfy.ops
 import torch
 
+from ..models.parts.causal import CausalNetwork
 from .detect import Part
 
 # The releases run their transformers in half precision with an fp32 residual stream, their image decoders in fp32.
@@ -59,19 +60,27 @@ def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]
     return storage, mm.unet_manual_cast(storage, device, TRANSFORMER_DTYPES) or storage
 
 
-def run_bytes(transformer: Any, tokenizer: Any, rows: int, batch: int) -> int:
+def run_bytes(
+    transformer: Any, tokenizer: Any, rows: int, batch: int, conditions: Sequence[Any] = ()
+) -> int:
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
 
     Args:
         transformer, tokenizer: the networks.
         rows: branches x batch of the fullest step.
         batch: images.
+        conditions: of the branches, for networks that read them before the first token.
     """
     config = transformer.config
-    tokens = config.step_tokens
-    logits = 4 * tokens * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
+    if isinstance(transformer, CausalNetwork):
+        tokens, drawn = transformer.prefix_length(conditions), 1
+        cache = transformer.cache_bytes(rows, tokens)
+    else:
+        tokens = drawn = config.step_tokens
+        cache = transformer.cache_bytes(rows)
+    logits = 4 * drawn * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
     activations = 4 * rows * tokens * (3 * config.width + config.ffn + 3 * config.width)
-    return transformer.cache_bytes(rows) + logits + activations + decode_bytes(tokenizer, config)
+    return cache + logits + activations + decode_bytes(tokenizer, config)
 
 
 def decode_bytes(tokenizer: Any, config: Any) -> int:

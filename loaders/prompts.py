@@ -10,7 +10,7 @@ from tokenizers.models import BPE
 
 from ..models.family import PromptSpec
 from ..models.parts.prompt import Prompt
-from .read import CheckpointError, read_json
+from .read import CheckpointError, added_tokens, read_json
 
 WHOLE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 PARTS = ("vocab.json", "merges.txt")
@@ -73,7 +73,7 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
     if (folder / WHOLE).is_file():
         name, make = WHOLE, lambda: Tokenizer.from_file(str(folder / WHOLE))
     elif all((folder / part).is_file() for part in PARTS):
-        name, make = " and ".join(PARTS), lambda: _from_parts(folder, settings)
+        name, make = " and ".join(PARTS), lambda: _from_parts(folder)
     else:
         raise CheckpointError(
             f"{folder.name}: this model reads text itself, and its text tokenizer is not in its folder: there is neither"
@@ -102,7 +102,7 @@ def _lead(tokenizer: Tokenizer, settings: dict[str, Any]) -> int | None:
     return None
 
 
-def _from_parts(folder: Path, settings: dict[str, Any]) -> Tokenizer:
+def _from_parts(folder: Path) -> Tokenizer:
     """Qwen2's byte-level tokenizer from its vocabulary, merges and added tokens."""
     lines = (folder / PARTS[1]).read_text(encoding="utf-8").splitlines()
     merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
@@ -111,19 +111,11 @@ def _from_parts(folder: Path, settings: dict[str, Any]) -> Tokenizer:
     cut = pre_tokenizers.Split(Regex(_QWEN2), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut, to_bytes])  # type: ignore[assignment]
-    for id, name in sorted(_added(folder, settings).items()):
+    for id, name in sorted(added_tokens(folder).items()):
         tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False)])
         if tokenizer.token_to_id(name) != id:
             raise ValueError(f"{name} should be number {id}, which {PARTS[0]} leaves no place for")
     return tokenizer
-
-
-def _added(folder: Path, settings: dict[str, Any]) -> dict[int, str]:
-    """Tokens besides the vocabulary: id -> name, from the settings or `added_tokens.json`."""
-    listed = settings.get("added_tokens_decoder")
-    if isinstance(listed, dict):
-        return {int(id): token["content"] for id, token in listed.items()}
-    return {int(id): name for name, id in read_json(folder / "added_tokens.json").items()}
 
 
 def encode(

@@ -12,9 +12,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt"}
+from .jit import archive_tensors
+
+SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit"}
 
 INDEX = "model.safetensors.index.json"
+
+# Two halves of one image tokenizer, released as two TorchScript archives in one folder.
+HALVES = ("encoder.jit", "decoder.jit")
 
 # What torch raises on bytes that are not what they claim to be.
 _UNREADABLE = (
@@ -58,13 +63,22 @@ class Weights:
                 return read_json(beside)
         return {}
 
+    @property
+    def generation(self) -> dict[str, Any]:
+        """Entries of `generation_config.json` in the same folder."""
+        return read_json(self.folder / "generation_config.json")
+
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """Text token -> id, from the settings (`vocabulary_map`) or the `tokenizer.json` in the same folder."""
+        """Text token -> id, from the settings (`vocabulary_map`), or the tokenizer's files in the same folder."""
         listed = self.settings.get("vocabulary_map")
         if isinstance(listed, dict):
             return {str(name): id for name, id in listed.items() if isinstance(id, int)}
         content = read_json(self.folder / "tokenizer.json")
+        if not content:
+            words = read_json(self.folder / "vocab.json")
+            words = {name: id for name, id in words.items() if isinstance(id, int)}
+            return words | {name: id for id, name in added_tokens(self.folder).items()}
         model, added = content.get("model"), content.get("added_tokens")
         words = model.get("vocab") if isinstance(model, dict) else None
         extra = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
@@ -73,8 +87,18 @@ class Weights:
         }
 
 
+def added_tokens(folder: Path) -> dict[int, str]:
+    """Tokens of a text tokenizer besides its vocabulary: id -> name, from its settings or `added_tokens.json`."""
+    listed = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder")
+    if isinstance(listed, dict):
+        tokens = {id: token for id, token in listed.items() if isinstance(token, dict)}
+        return {int(id): str(token.get("content")) for id, token in tokens.items() if id.isdigit()}
+    named = read_json(folder / "added_tokens.json")
+    return {id: name for name, id in named.items() if isinstance(id, int)}
+
+
 def read_weights(path: str | Path) -> Weights:
-    """Open a `.safetensors` file, a folder or index of several, or a torch pickle restricted to tensors and containers.
+    """Open a `.safetensors` file, a folder or index of several, a torch pickle restricted to tensors and containers, or a `.jit`.
 
     Tensors are memory-mapped where the format allows it: nothing is read until it is used.
 
@@ -90,7 +114,27 @@ def read_weights(path: str | Path) -> Weights:
         raise CheckpointError(f"{path.name}: there is no such file in {path.parent}")
     if path.suffix in (".safetensors", ".sft"):
         return _read_safetensors(path)
+    if path.suffix == ".jit":
+        return Weights(path, _read_archives(path))
     return Weights(path, dict(_flatten(_load_pickle(path))))
+
+
+def _read_archives(path: Path) -> dict[str, Tensor]:
+    """Tensors of a TorchScript archive; of both, where it is one of the two halves of a tokenizer."""
+    halves = [path.with_name(name) for name in HALVES] if path.name in HALVES else [path]
+    if not halves[-1].is_file():
+        raise CheckpointError(
+            f"{path.name}: {halves[-1].name} is missing beside it. Put both into one folder of their own"
+        )
+    tensors: dict[str, Tensor] = {}
+    for half in halves:
+        if not half.is_file():
+            continue
+        try:
+            tensors |= archive_tensors(half)
+        except (ValueError, OSError) as error:
+            raise CheckpointError(_damaged(half, error)) from error
+    return tensors
 
 
 def _read_shards(index: Path) -> Weights:

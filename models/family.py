@@ -20,6 +20,7 @@ class FileFacts:
         settings: entries of the config.json beside the file, for what leaves no trace in the weights.
         samples: single elements of large buffers, by key (see `Family.samples`).
         vocabulary: text token -> id, for families that read text themselves (see `Family.prompt`).
+        generation: entries of the generation_config.json beside the file.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -28,6 +29,7 @@ class FileFacts:
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
     vocabulary: Mapping[str, int] = field(default_factory=dict)
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Tr
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
-        run_bytes(model.network, model.tokenizer, rows, job.batch),
+        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
     )
     device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
     features = LOOPS[model.family.kind].features(model, job, device, report, recorder)

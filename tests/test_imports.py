@@ -29,6 +29,7 @@ HOST_FREE_LOADERS = {
     "detect.py",
     "families.py",
     "captions.py",
+    "jit.py",
     "prompts.py",
 }  # golden cases load files without a host
 

@@ -12,6 +12,7 @@ from ar_guidance.models.alitok import AliTok, AliTokConfig
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
+from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.edit import KeptSequence
 from ar_guidance.sampling.tokenwise import TokenwiseResult, TokenwiseRun, generate
@@ -20,10 +21,11 @@ from ar_guidance.tests.tiny import CPU, randomise
 
 @dataclass
 class TinyTokens:
-    """A network, and a function from class numbers to its conditions."""
+    """A network, and functions from class numbers, and from their count, to the conditions of both branches."""
 
     network: Any
     condition: Callable[[list[int]], Any]
+    null: Callable[[int], Any] | None = None
 
     @property
     def run(self) -> Run:
@@ -40,8 +42,9 @@ class TinyTokens:
         kept: KeptSequence | None = None,
     ) -> TokenwiseRun:
         """A run with per-image streams; `first` is the index of the first image."""
+        null = self.null or self.network.null_condition
         return TokenwiseRun(
-            conditions=(self.condition(labels), self.network.null_condition(len(labels))),
+            conditions=(self.condition(labels), null(len(labels))),
             batch=len(labels),
             run=self.run,
             chain=Chain(links),
@@ -90,6 +93,21 @@ def tiny_alitok() -> TinyTokens:
     return TinyTokens(network, torch.tensor)
 
 
+def prompt(labels: list[int]) -> Prompt:
+    """Text ids that depend on the numbers, of different lengths."""
+    return Prompt.of(
+        [[8, *[(3 * label + i) % 7 for i in range(1 + label % 4)], 9] for label in labels]
+    )
+
+
+def tiny_simplear() -> TinyTokens:
+    """Shared keys, tied matrices, and an unconditional branch longer than some prompts."""
+    config = SimpleARConfig(2, 32, 4, 2, 8, 48, 24, 10, (8, 9), (3, 4))
+    network = SimpleAR(config).eval()
+    randomise(network)
+    return TinyTokens(network, prompt, lambda batch: Prompt.of([[8, 1, 5, 2, 9]] * batch))
+
+
 def tiny_lumina() -> TinyTokens:
     config = LuminaConfig(
         2, 32, 4, 2, 8, 48, 60, 30, 24, 20, 21, 22, (23, 24), (4, 4), norms=2, context=80
@@ -113,6 +131,7 @@ TOKEN_FAMILIES: dict[str, Callable[[], TinyTokens]] = {
     "llamagen": tiny_llamagen,
     "llamagen_text": tiny_llamagen_text,
     "alitok": tiny_alitok,
+    "simplear": tiny_simplear,
     "lumina_mgpt2": tiny_lumina,
 }
 """One entry per family that has a token-wise loop; the laws run over all of them."""

@@ -10,10 +10,17 @@ WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 BRING_A_FILE = {"CheckpointLoaderSimple", "UNETLoader", "CLIPLoader", "VAELoader"}
 
 
+def loads_a_file(node: dict[str, Any]) -> bool:
+    """Whether a node loads a model that is not part of the pack."""
+    if node["class_type"] == "ARLoadCheckpoint":
+        return not node["inputs"]["checkpoint"].startswith("bundled")
+    return node["class_type"] in BRING_A_FILE
+
+
 def needs_files(path: Path) -> bool:
     """Whether a workflow loads models that are not part of the pack, so that it cannot run offline."""
     prompt = json.loads((path.parent / "api" / path.name).read_text("utf-8"))
-    return any(node["class_type"] in BRING_A_FILE for node in prompt.values())
+    return any(loads_a_file(node) for node in prompt.values())
 
 
 ALL_EXAMPLES = sorted(WORKFLOWS.glob("*.json"))

@@ -7,12 +7,12 @@ import json
 
 import pytest
 from ar_guidance.tests.hosts.examples import (
-    BRING_A_FILE,
     EXAMPLES,
     EXAMPLES_WITH_FILES,
     example,
     flat_colour,
     flat_colour_graph,
+    loads_a_file,
 )
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tools.dev.host_process import PACK_FOLDER
@@ -74,10 +74,11 @@ def test_example_lacks_nothing_but_its_files(host: RunningHost, stem: str) -> No
         assert node["class_type"] in host.object_info(node["class_type"])
     result = host.run(prompt, workflow)
     assert result.status == "refused"
-    loaders = {key for key, node in prompt.items() if node["class_type"] in BRING_A_FILE}
+    loaders = {key for key, node in prompt.items() if loads_a_file(node)}
     assert set(result.node_errors) <= loaders, result.node_errors
     for refused in result.node_errors.values():
         assert {error["type"] for error in refused["errors"]} == {"value_not_in_list"}
     notes = [n["widgets_values"][0] for n in workflow["nodes"] if n["type"] == "MarkdownNote"]
     for key in loaders:
-        assert any(file in note for file in prompt[key]["inputs"].values() for note in notes)
+        files = [value for value in prompt[key]["inputs"].values() if isinstance(value, str)]
+        assert any(file in note for file in files for note in notes)
