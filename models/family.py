@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Grid = tuple[int, int]
@@ -126,6 +127,7 @@ class Family:
         sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
         frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
         at: (config, one of its frames) -> the config for pictures of that size (transformers).
+        dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32 (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
         trim: (config, tensors) -> those the network takes, where it needs a part of them only.
@@ -153,6 +155,7 @@ class Family:
     sizes: tuple[tuple[int, int], ...] = ()
     frames: Callable[[Any], tuple[Grid, ...]] = lambda config: (config.grid,)
     at: Callable[[Any, Grid], Any] = lambda config, frame: config
+    dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
     trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors

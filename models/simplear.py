@@ -264,6 +264,7 @@ FAMILY = Family(
     sizes=tuple((16 * side, 16 * side) for side in SIDES),
     frames=frames,
     at=at,
+    dtypes=(torch.bfloat16, torch.float32),  # Qwen2.5's keys are too large for half precision
     defaults=Defaults(scale=6.0, schedule="constant", top_k=64000, top_p=1.0),
     fit=same_codes,
 )
