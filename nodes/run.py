@@ -93,7 +93,7 @@ def sample(
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
-        run_bytes(model.network, model.tokenizer, rows, job.batch),
+        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
     )
     device, recorder = model.patcher.load_device, recorder or TraceRecorder(job.run.grids)
     features = LOOPS[model.family.kind].features(model, job, device, on_step, recorder)
