@@ -32,9 +32,9 @@ def place_part(part: Part) -> Any:
         comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher
     )
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-    # In the network's own types: a few tensors must stay wider than the rest.
+    # In the network's own types: a few tensors must stay wider than the rest. A host's layers may have no weights yet.
     own = network.state_dict()
-    state = {k: v.to(own[k].dtype) for k, v in part.tensors.items()}
+    state = {k: v.to(own[k].dtype if k in own else storage) for k, v in part.tensors.items()}
     network.load_state_dict(
         state, strict=False, assign=getattr(patcher, "is_dynamic", lambda: False)()
     )

@@ -6,7 +6,7 @@ drawn, as in the authors' sampling; one that is no code is decoded as the neares
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,12 @@ Grid = tuple[int, int]
 CODES = 64000  # of the released image tokenizer
 PLAIN = (151936, 152064)  # vocabularies of Qwen2.5 without image codes
 RELEASED_SIDE = 64  # 1024 pixels
+SIDES = (
+    64,
+    48,
+    32,
+    16,
+)  # of what the published script draws, the size of the last training stage first
 START, IMAGE = "<|t2i|>", "<|soi|>"
 ADDED = (START, "<|i2t|>", IMAGE, "<|vtokens|>", "<|t2v|>", "<|v2t|>", "<|sov|>")
 NEGATIVE = (
@@ -85,7 +91,7 @@ class SimpleARConfig:
 class SimpleARState(TokenState):
     """One run, and which ids the conditional branch has read, (B, V)."""
 
-    seen: Tensor
+    seen: Tensor = field(kw_only=True)
 
 
 class SimpleAR(LanguageNetwork):
@@ -206,6 +212,17 @@ def same_codes(transformer: SimpleARConfig, tokenizer: CosmosConfig) -> CosmosCo
     return replace(tokenizer, first=first)
 
 
+def frames(config: SimpleARConfig) -> tuple[Grid, ...]:
+    """Square grids that leave room for a prompt, the network's own first."""
+    sides = [side for side in SIDES if side * side < config.context]
+    return tuple(dict.fromkeys((config.grid, *((side, side) for side in sides))))
+
+
+def at(config: SimpleARConfig, frame: Grid) -> SimpleARConfig:
+    """The config for pictures of these tokens."""
+    return replace(config, grid=frame)
+
+
 def prompt_text(config: Any, prompt: str) -> str:
     """What the network was trained to read, and the published scripts give it."""
     return f"{START}A highly realistic image of {prompt}{IMAGE}"
@@ -244,6 +261,9 @@ FAMILY = Family(
     tokenizer="cosmos_dv",
     tokenizer_file="Cosmos-1.0-Tokenizer-DV8x16x16/decoder.jit",
     free_size=True,
+    sizes=tuple((16 * side, 16 * side) for side in SIDES),
+    frames=frames,
+    at=at,
     defaults=Defaults(scale=6.0, schedule="constant", top_k=64000, top_p=1.0),
     fit=same_codes,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,43 @@ def test_the_published_negative_text_is_the_default(host: RunningHost, simplear)
     default = pictures(host, draw(simplear, "w5 w6"))
     assert np.array_equal(default, pictures(host, draw(simplear, "w5 w6", published)))
     assert not np.array_equal(default, pictures(host, draw(simplear, "w5 w6", "w7")))
+
+
+@pytest.fixture
+def tied(host: RunningHost, simplear) -> str:
+    """The same network with one matrix for embedding and output, in a file that holds it once."""
+    folder = host.models / "ar_checkpoints" / FOLDER
+    weights = load_file(folder / "model.safetensors")
+    shutil.copytree(folder, folder.with_name("tied"), dirs_exist_ok=True)
+    shutil.copytree(folder, folder.with_name("twice"), dirs_exist_ok=True)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    put(host, "ar_checkpoints", "twice/model.safetensors", weights)
+    del weights["lm_head.weight"]
+    return put(host, "ar_checkpoints", "tied/model.safetensors", weights)
+
+
+def test_one_matrix_for_embedding_and_output(host: RunningHost, simplear, tied) -> None:
+    drawn = [
+        pictures(host, draw((name, simplear[1]), "w5 w6", "w7"))
+        for name in (tied, "twice/model.safetensors", simplear[0])
+    ]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize("one_matrix", [False, True])
+def test_a_model_that_does_not_fit_leaves_nothing_stranded(
+    host: RunningHost, simplear, tied, one_matrix
+) -> None:
+    script = Path(__file__).with_name("partial_load.py")
+    name = tied if one_matrix else simplear[0]
+    files = host.models / "ar_checkpoints" / name, host.models / "ar_tokenizers" / simplear[1]
+    command = [sys.executable, str(script), str(host.process.host.folder), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stayed behind" in done.stdout
+    late = "none in this host" if host.version == "0.3.75" else "the same"
+    assert f"late weights: {late}" in done.stdout
 
 
 def test_softcfg_acts(host: RunningHost, simplear) -> None:

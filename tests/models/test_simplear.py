@@ -228,6 +228,13 @@ def test_an_image_tokenizer_of_another_size() -> None:
         same_codes(unknown, COSMOS)
 
 
+def test_sizes_of_pictures() -> None:
+    assert FAMILY.sizes[0] == (1024, 1024) and FAMILY.frames(SMALL)[0] == (64, 64)
+    assert FAMILY.at(SMALL, (16, 16)).length == 256
+    tiny = tiny_simplear().network.config
+    assert FAMILY.frames(replace(tiny, context=400)) == ((3, 4), (16, 16))
+
+
 def test_a_picture_larger_than_the_context() -> None:
     with pytest.raises(ValueError, match="smaller picture_size"):
         replace(SMALL, grid=(182, 182))
