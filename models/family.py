@@ -68,7 +68,6 @@ class Defaults:
         temperature: logits are divided by it.
         end: share of the run after which guidance is off.
         late_top_k: (step, top_k) from which on another top-k holds, or None.
-        line: tokens of a line, for a schedule that counts line ends (see `Schedule`).
         smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
     """
 
@@ -80,7 +79,6 @@ class Defaults:
     temperature: float = 1.0
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
-    line: int = 0
     smooth: bool = False
 
 

@@ -58,7 +58,7 @@ def describe(sampling: Sampling) -> Any:
         grids=loop.grids(model.config),
         causal=getattr(model.config, "causal", True),
         published=Schedule(
-            defaults.schedule, end=defaults.end, power=defaults.power, line=defaults.line
+            defaults.schedule, end=defaults.end, power=defaults.power, line=model.config.grid[1]
         ),
         temperature=sampling.filters.temperature,
     )

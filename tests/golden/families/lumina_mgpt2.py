@@ -102,7 +102,7 @@ def generate_greedy(
         run=Run(
             "token",
             ((1, 1),) * network.config.length,
-            published=Schedule(defaults.schedule, line=defaults.line),
+            published=Schedule(defaults.schedule, line=network.config.grid[1]),
         ),
         chain=Chain((CFG(scale=case.facts["guidance"]["initial_scale"]),)),
         draw=lambda logits: logits.argmax(-1),
