@@ -118,7 +118,7 @@ def test_the_wrong_condition_node(host: RunningHost, lumina) -> None:
     graph["load"]["inputs"]["tokenizer"] = "automatic"
     assert "does not read text itself" in refusal(host, graph)
     graph = generate(lumina, CODEC, classes="1")
-    assert "connect AR Prompt Condition instead" in refusal(host, graph)
+    assert "use AR Prompt Condition instead" in refusal(host, graph)
 
 
 def test_a_size_it_has_no_words_for(host: RunningHost, lumina) -> None:
