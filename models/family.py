@@ -73,7 +73,6 @@ class Defaults:
         temperature: logits are divided by it.
         end: share of the run after which guidance is off.
         late_top_k, late_temperature: (step, value) from which on another value holds, or None.
-        line: tokens of a line, for a schedule that counts line ends (see `Schedule`).
         smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
         smooth_steps: (first, one past the last) step at which they may be mixed; None = all.
         smooth_filtered: whether only the tokens that the filters keep are mixed.
@@ -88,7 +87,6 @@ class Defaults:
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
     late_temperature: tuple[int, float] | None = None
-    line: int = 0
     smooth: bool = False
     smooth_steps: tuple[int, int] | None = None
     smooth_filtered: bool = True

@@ -134,7 +134,10 @@ def facts(model: Model, drawing: Drawing) -> Run:
         grids=steps(model),
         causal=family.causal(model.config),
         published=Schedule(
-            published.schedule, end=published.end, power=published.power, line=published.line
+            published.schedule,
+            end=published.end,
+            power=published.power,
+            line=model.config.grid[1],
         ),
         temperature=asked,
         mixable=family.mixable(model.config),

@@ -81,6 +81,13 @@ def test_the_request_names_width_first_and_the_head_height_first() -> None:
     assert lumina2.special_tokens(config)["<reserved08824>"] == 151671 + 23
 
 
+def test_a_size_is_asked_for_in_pixels() -> None:
+    family = lumina2.FAMILY
+    assert family.sized(RELEASE, 384, 1536, 8).grid == (48, 192)
+    with pytest.raises(ValueError, match="makes no pictures of 2048x64 pixels; nearest: "):
+        family.sized(RELEASE, 64, 2048, 8)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
