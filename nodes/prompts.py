@@ -76,6 +76,11 @@ def _entry(features: Tensor, options: dict[str, Any], which: str) -> Prompts:
             )
     mask, pooled = options.get("attention_mask"), options.get("pooled_output")
     rows, length = features.shape[:2]
+    if mask is not None and mask.shape[-1] != length:
+        raise ValueError(
+            f"{which}: this CONDITIONING has {length} rows and a mask for {mask.shape[-1]}, as Conditioning (Concat) leaves"
+            " it: write both texts into one prompt instead"
+        )
     live = torch.ones(rows, length) if mask is None else mask.reshape(-1, length).expand(rows, -1)
     if pooled is not None:
         pooled = pooled.cpu().float().expand(rows, -1)

@@ -1,6 +1,6 @@
 """Run inside a host's Python path: load a tiny model with room for half of it, and list what would break on a GPU.
 
-    python partial_load.py HOST_FOLDER TRANSFORMER TOKENIZER
+    python partial_load.py HOST_FOLDER TRANSFORMER TOKENIZER [TEXT_ENCODER ...]
 
 Before that: newer hosts build layers without weights where a GPU can fetch them late; such a model must end up with the same.
 The device "meta" stands in for the GPU. Layers the host manages may stay behind (they move per call), and so may raw
@@ -33,12 +33,16 @@ comfy.cli_args.args.cpu = True
 
 import torch  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
+from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402
 
 CAST_AT_USE = re.compile(
     r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss"
     r"|norm\d?\.weight|[qk]_norm\.bias|ln_wo_grad\.weight|uncond_embedding|latent_tokens|positional_embedding|class_embedding"
     r"|cfg_uncond|ca\.mat_q|crop_cond_scales|crop_embed\.weight|scale_shift_table)$"
 )
+
+
+CAST_BY_CLIP = re.compile(r".*(in_proj_weight|in_proj_bias|text_projection)$")
 
 
 def stranded(patcher: object) -> list[str]:
@@ -51,7 +55,8 @@ def stranded(patcher: object) -> list[str]:
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for key, tensor in tensors:
             full = f"{name}.{key}".lstrip(".")
-            if tensor.device.type != "meta" and not managed and not CAST_AT_USE.match(full):
+            moved = managed or CAST_AT_USE.match(full) or CAST_BY_CLIP.match(full)
+            if tensor.device.type != "meta" and not moved:
                 left.append(full)
     return left
 
@@ -75,7 +80,8 @@ def lazily_loaded() -> bool:
 
 print("late weights:", "the same" if lazily_loaded() else "none in this host")
 model = load_model(transformer, tokenizer)
-for patcher in (model.patcher, *model.get_models()):
+encoders = [load_text_encoder([Path(path)])[0].patcher for path in sys.argv[4:]]
+for patcher in (model.patcher, *model.get_models(), *encoders):
     behind = list(patcher.model.parameters())
     bad = stranded(patcher)
     on_cpu = sum(p.device.type != "meta" for p in patcher.model.parameters())

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from ar_guidance.loaders.text import READINGS, read_tokenizer
 from ar_guidance.tests.tiny_encoders import (
     CLIP_SPECIAL,
     QWEN_SPECIAL,
@@ -175,6 +176,23 @@ def test_llamagen_captions_are_cleaned(encoded: Encoded, models: Any) -> None:
     with torch.no_grad():
         ids = torch.tensor([[*ids_of("a red bird"), 1]])
         encoded.close("11.0.cond", models["t5"](ids).last_hidden_state)
+
+
+@pytest.mark.parametrize("version", sorted(BY_VERSION))
+def test_the_host_s_own_vocabularies_serve(version: str, tmp_path: Path) -> None:
+    """Where no tokenizer lies beside an encoder: the ids of the releases, which no unknown word breaks."""
+    ids = {
+        "flan_t5": ([3, 9, 1131, 5963], 32128, {"</s>": 1, "<pad>": 0}),
+        "qwen2": ([64, 2518, 11958], 151936, {"<|endoftext|>": 151643}),
+        "clip_vector": ([320, 736, 3329], 49408, {"<|startoftext|>": 49406}),
+    }
+    for name, (expected, most, special) in ids.items():
+        reading = READINGS[name]
+        spare = BY_VERSION[version].folder / "comfy" / reading.spare
+        words = read_tokenizer(tmp_path, spare, reading.kind)
+        assert words.ids("a red bird") == expected, name
+        assert words.size <= most
+        assert {key: words.id(key) for key in special} == special
 
 
 def test_an_instruction_that_is_missing_is_told(models: Any, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,12 @@ from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
 from ar_guidance.tests.tiny_encoders import (
     CLIP_SPECIAL,
+    QWEN_SPECIAL,
     T5_SPECIAL,
     ids_of,
     save_model,
     tiny_clip,
+    tiny_qwen,
     tiny_t5,
     write_tokenizer,
 )
@@ -181,6 +185,19 @@ def test_weights_and_negatives_act(host: RunningHost, llamagen) -> None:
     assert not np.array_equal(plain, weighted) and not np.array_equal(plain, against)
 
 
+def test_encoders_that_do_not_fit_leave_nothing_stranded(
+    host: RunningHost, var_clip, llamagen
+) -> None:
+    script = Path(__file__).with_name("partial_load.py")
+    folders = ("ar_checkpoints", "ar_tokenizers", "text_encoders")
+    paths = [host.models / folder / name for folder, name in zip(folders, llamagen, strict=True)]
+    command = [sys.executable, script, host.process.host.folder, *paths]
+    command.append(host.models / "text_encoders" / var_clip[2])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("stayed behind") == 4
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -191,11 +208,19 @@ def test_a_wrong_text_encoder_is_refused_by_name(host: RunningHost, var_clip, ll
     assert "AR Load Text Encoder" in message
     swapped = (*llamagen[:2], var_clip[2])
     assert "reads flan-T5-XL" in refusal(host, from_text(swapped, ("w9",)))
-    special = dict(CLIP_SPECIAL)
-    write_tokenizer(host.models / "text_encoders" / "other", special)
+    write_tokenizer(host.models / "text_encoders" / "other", CLIP_SPECIAL)
     save_model(tiny_clip(), host.models / "text_encoders" / "other" / "clip.safetensors")
     other = (*var_clip[:2], "other/clip.safetensors")
     assert "is 128 wide instead of 24" in refusal(host, from_text(other, ("a bird",)))
+
+
+def test_harts_encoder_says_that_its_instruction_is_missing(host: RunningHost, llamagen) -> None:
+    folder = host.models / "text_encoders" / "qwen"
+    write_tokenizer(folder, QWEN_SPECIAL)
+    save_model(tiny_qwen(folder), folder / "model.safetensors")
+    graph = from_text((*llamagen[:2], "qwen/model.safetensors"), ("a bird",))
+    assert "comes from Qwen2-1.5B" in refusal(host, graph)
+    assert "Save the release's as prompt_prefix.txt" in host.process.log_text()
 
 
 def test_too_long_prompts_and_weights_that_cannot_act(

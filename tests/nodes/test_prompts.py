@@ -201,6 +201,10 @@ def test_what_other_nodes_ask_for_is_refused() -> None:
         condition([entry("infinity", area=(1, 1, 0, 0))])
     with pytest.raises(ValueError, match="empty"):
         condition([])
+    joined = entry("infinity")
+    joined[0] = torch.cat([joined[0], joined[0]], 1)  # as Conditioning (Concat) does
+    with pytest.raises(ValueError, match="6 rows and a mask for 3"):
+        condition([joined])
 
 
 def test_a_class_model_reads_no_text() -> None:
