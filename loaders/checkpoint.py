@@ -22,6 +22,7 @@ class ARModel:
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
         defaults: sampling settings preselected for this model.
+        folder: where the transformer's file lies, with whatever belongs to it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ARModel:
     defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
+    folder: Path = Path()
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -87,6 +89,7 @@ def load_model(
         labels=labels,
         label_set=label_set,
         defaults=main.defaults,
+        folder=main.weights.folder,
     )
 
 
@@ -118,7 +121,12 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
             f"{name}: picture_size {picture_size} does not divide by {factor}, the pixels per token of this tokenizer."
             f" Take {max(1, side) * factor} or {(side + 1) * factor}"
         )
-    return replace(main, config=replace(main.config, grid=(side, side)))
+    try:
+        return replace(main, config=replace(main.config, grid=(side, side)))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{name}: picture_size {picture_size} cannot be made: {error}"
+        ) from error
 
 
 def _labels(part: Part) -> tuple[tuple[str, ...], str]:

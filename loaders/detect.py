@@ -59,11 +59,14 @@ def find_part(weights: Weights, part: str) -> Part:
         weights.metadata,
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
+        weights.vocabulary if family.prompt else {},
+        weights.generation,
     )
     try:
         config = family.config(facts)
         with torch.device("meta"):
             expected = family.build(config).state_dict()
+        tensors = family.trim(config, tensors)
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(

@@ -23,11 +23,13 @@ class Loop:
         report_every: config -> steps between two reports of progress.
         features: (model, job, device, on_step, recorder) -> what the tokenizer decodes, (B, Z, H, W).
         so_far: (model, progress) -> the same for the first picture as it stands.
+        features_so_far: progress -> the same for all pictures, or None where a picture grows row by row.
     """
 
     report_every: Callable[[Any], int]
     features: Callable[[ARModel, Any, torch.device, OnStep, Recorder], Tensor]
     so_far: Callable[[ARModel, Any], Tensor]
+    features_so_far: Callable[[Any], Tensor] | None = None
 
 
 def scale_features(
@@ -59,6 +61,7 @@ LOOPS = {
         report_every=lambda config: 1,
         features=scale_features,
         so_far=lambda model, progress: progress.features[:1],
+        features_so_far=lambda progress: progress.features,
     ),
     "token": Loop(
         report_every=lambda config: config.grid[1],

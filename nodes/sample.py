@@ -6,8 +6,10 @@ from ..loaders.checkpoint import ARModel
 from ..sampling.plan import Drawing
 from . import sizes
 from .compat import numbers, schema, widget
-from .run import run_sampling
+from .live import live_sender
+from .run import View, run_sampling
 from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TraceLink
+from .viewer import CHOICES, FAST
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF = "family default", "on", "off"
@@ -159,8 +161,27 @@ class ARDecode(io.ComfyNode):
             inputs=[
                 SamplingLink.Input(
                     "ar_sampling", tooltip="From AR Sampler or the last guidance node."
-                )
+                ),
+                widget(
+                    io.Combo,
+                    "viewer",
+                    options=list(CHOICES),
+                    default=FAST,
+                    optional=True,
+                    tooltip="What the viewer on this node shows of the scales on the way. 'fast': their colours, which"
+                    " cost next to nothing. 'decoded': every scale decoded, which takes longer. 'off': no viewer.",
+                ),
+                widget(
+                    io.Boolean,
+                    "candidates",
+                    default=False,
+                    optional=True,
+                    tooltip="On: the viewer shows, for the token under the mouse, the five likeliest tokens before and after"
+                    " guidance. Makes the result larger.",
+                    advanced=True,
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 io.Image.Output("image", display_name="IMAGE"),
                 TraceLink.Output(
@@ -172,5 +193,12 @@ class ARDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, ar_sampling: Sampling) -> io.NodeOutput:
-        return io.NodeOutput(*run_sampling(ar_sampling))
+    def execute(
+        cls, ar_sampling: Sampling, viewer: str = FAST, candidates: bool = False
+    ) -> io.NodeOutput:
+        view = View(viewer, candidates, live_sender(cls.hidden.unique_id))
+        image, trace, shown = run_sampling(ar_sampling, view)
+        output = io.NodeOutput(image, trace)
+        if shown:
+            output.ui = {"ar_viewer": [shown]}
+        return output

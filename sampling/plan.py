@@ -133,7 +133,12 @@ def facts(model: Model, drawing: Drawing) -> Run:
         kind=family.kind,  # type: ignore[arg-type]
         grids=steps(model),
         causal=family.causal(model.config),
-        published=Schedule(published.schedule, end=published.end, power=published.power),
+        published=Schedule(
+            published.schedule,
+            end=published.end,
+            power=published.power,
+            line=model.config.grid[1],
+        ),
         temperature=asked,
         mixable=family.mixable(model.config),
     )

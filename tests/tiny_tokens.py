@@ -8,10 +8,13 @@ import torch
 from ar_guidance.guidance.base import Guidance, Run
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.models import alitok, llamagen
+from ar_guidance.models import alitok, llamagen, lumina2, simplear
 from ar_guidance.models.alitok import AliTok, AliTokConfig
 from ar_guidance.models.family import Defaults, Family
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
+from ar_guidance.models.lumina2 import Lumina, LuminaConfig
+from ar_guidance.models.parts.prompt import Prompt
+from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.edit import KeptSequence
 from ar_guidance.sampling.plan import Drawing, facts
@@ -21,11 +24,12 @@ from ar_guidance.tests.tiny import CPU, randomise
 
 @dataclass
 class TinyTokens:
-    """A network, a function from class numbers to its conditions, and its family."""
+    """A network, its family, and functions from class numbers, and from their count, to the conditions of both branches."""
 
     network: Any
     condition: Callable[[list[int]], Any]
     family: Family = llamagen.FAMILY_CLASS
+    null: Callable[[int], Any] | None = None
 
     @property
     def config(self) -> Any:
@@ -49,8 +53,9 @@ class TinyTokens:
         kept: KeptSequence | None = None,
     ) -> TokenwiseRun:
         """A run with per-image streams; `first` is the index of the first image."""
+        null = self.null or self.network.null_condition
         return TokenwiseRun(
-            conditions=(self.condition(labels), self.network.null_condition(len(labels))),
+            conditions=(self.condition(labels), null(len(labels))),
             batch=len(labels),
             run=self.run,
             chain=Chain(links),
@@ -99,9 +104,47 @@ def tiny_alitok() -> TinyTokens:
     return TinyTokens(network, torch.tensor, alitok.FAMILY)
 
 
+def prompt(labels: list[int]) -> Prompt:
+    """Text ids that depend on the numbers, of different lengths."""
+    return Prompt.of(
+        [[8, *[(3 * label + i) % 7 for i in range(1 + label % 4)], 9] for label in labels]
+    )
+
+
+def tiny_simplear() -> TinyTokens:
+    """Shared keys, tied matrices, and an unconditional branch longer than some prompts."""
+    config = SimpleARConfig(2, 32, 4, 2, 8, 48, 24, 10, (8, 9), (3, 4))
+    network = SimpleAR(config).eval()
+    randomise(network)
+    return TinyTokens(
+        network, prompt, simplear.FAMILY, lambda batch: Prompt.of([[8, 1, 5, 2, 9]] * batch)
+    )
+
+
+def tiny_lumina() -> TinyTokens:
+    config = LuminaConfig(
+        2, 32, 4, 2, 8, 48, 60, 30, 24, 20, 21, 22, (23, 24), (4, 4), norms=2, context=80
+    )
+    network = Lumina(config).eval()
+    randomise(network)
+    return TinyTokens(network, lambda labels: prompts(labels, config.head), lumina2.FAMILY)
+
+
+def prompts(labels: list[int], head: tuple[int, ...]) -> Prompt:
+    """Texts that depend on the numbers, of different lengths."""
+    rows = []
+    for label in labels:
+        generator = torch.Generator().manual_seed(label)
+        text = torch.randint(0, 20, (3 + label % 4,), generator=generator)
+        rows.append([*text.tolist(), *head])
+    return Prompt.of(rows)
+
+
 TOKEN_FAMILIES: dict[str, Callable[[], TinyTokens]] = {
     "llamagen": tiny_llamagen,
     "llamagen_text": tiny_llamagen_text,
     "alitok": tiny_alitok,
+    "simplear": tiny_simplear,
+    "lumina_mgpt2": tiny_lumina,
 }
 """One entry per family that has a token-wise loop; the laws run over all of them."""
