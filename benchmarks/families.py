@@ -31,6 +31,7 @@ from ar_guidance.guidance.cfg import CFG  # noqa: E402
 from ar_guidance.guidance.record import NULL_RECORDER  # noqa: E402
 from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS  # noqa: E402
 from ar_guidance.models.family import Defaults, Family  # noqa: E402
+from ar_guidance.models.parts.prompt import Prompt  # noqa: E402
 from ar_guidance.models.parts.text import TextCondition  # noqa: E402
 from ar_guidance.sampling.draw import Streams  # noqa: E402
 from ar_guidance.sampling.plan import Drawing, plan  # noqa: E402
@@ -65,8 +66,11 @@ def build(family: Family, release: Release, dtype: torch.dtype, device: str) -> 
 
 
 def conditions(model: Model, batch: int) -> tuple[Any, Any]:
-    """Both branches' conditions: class 0, or a random prompt of an encoder as wide as the family's."""
+    """Both branches' conditions: class 0, ids of a prompt, or random features of an encoder as wide as the family's."""
     spec, config = model.family.text, model.config
+    if model.family.prompt is not None:
+        given = Prompt.of([[*range(PROMPT), *model.family.prompt.head(config)]] * batch)
+        return given, given
     if spec is None:
         given = torch.zeros(batch, dtype=torch.long)
         return given, model.network.null_condition(batch)
@@ -84,6 +88,14 @@ def conditions(model: Model, batch: int) -> tuple[Any, Any]:
 def weight_bytes(*networks: Any) -> int:
     tensors = [t for n in networks for t in (*n.parameters(), *n.buffers())]
     return sum(t.numel() * t.itemsize for t in tensors)
+
+
+def cache_bytes(model: Model, batch: int) -> int:
+    """Of both branches; networks that read text themselves cache it, too."""
+    rows, network = 2 * batch, model.network
+    if not hasattr(network, "prefix_length"):
+        return network.cache_bytes(rows)
+    return network.cache_bytes(rows, network.prefix_length(conditions(model, batch)))
 
 
 def host_modules(folder: Path) -> tuple[Any, Any]:
@@ -104,7 +116,8 @@ def host_modules(folder: Path) -> tuple[Any, Any]:
 
 def told(place: Any, model: Model, batch: int) -> int:
     """Bytes beside the weights that ComfyUI is asked to keep free."""
-    return place.run_bytes(model.network, model.tokenizer, 2 * batch, batch)
+    given = conditions(model, batch)
+    return place.run_bytes(model.network, model.tokenizer, 2 * batch, batch, given)
 
 
 def row(place: Any, family: Family, release: Release, batch: int, dtype: torch.dtype) -> str:
@@ -112,7 +125,7 @@ def row(place: Any, family: Family, release: Release, batch: int, dtype: torch.d
     model = build(family, release, dtype, "meta")
     parameters = sum(p.numel() for p in model.network.parameters())
     weights = weight_bytes(model.network, model.tokenizer)
-    cache, run = model.network.cache_bytes(2 * batch), told(place, model, batch)
+    cache, run = cache_bytes(model, batch), told(place, model, batch)
     return (
         f"| {release.name} | {parameters / 1e6:,.0f} | {weights / 1e9:.2f} | {cache / 1e9:.2f} |"
         f" {run / 1e9:.2f} | {(weights + run) / 1e9:.2f} |"

@@ -22,6 +22,8 @@ PARAMETERS = {
     "HART-0.7B, 1024": 732_399_168,
     "LlamaGen-B, 256": 110_888_448,
     "AliTok-XL, 256": 662_141_696,
+    "SimpleAR-0.5B, 1024": 551_140_224,
+    "Lumina-mGPT-2-7B, 768": 7_880_273_920 - (171_385 - 16_384) * 4096,  # text is never predicted
 }
 MILLIONS = {"Infinity-125M, 256": 125, "Infinity-2B, 1024": 2205, "Infinity-8B, 1024": 8376}
 ALL = [(f, r) for f in TRANSFORMERS for r in releases.RELEASES.get(f.name, ())]
