@@ -117,7 +117,7 @@ def infinity(host: RunningHost) -> Files:
     for source in sorted((INFINITY / "transformer_weights").iterdir()):
         copied(host, "ar_checkpoints", source, f"infinity/{source.name}")
     return Files(
-        "infinity/model-00001-of-00003.safetensors",
+        "infinity/model.safetensors.index.json",
         copied(host, "ar_tokenizers", INFINITY / "vae.pth", "infinity_vae.pth"),
         text(host, "infinity.safetensors", **rows(given, "text")),
         text(host, "infinity-no.safetensors", **rows(given, "negative")),
@@ -249,7 +249,7 @@ def test_a_missing_shard(host: RunningHost, infinity: Files) -> None:
     folder = host.models / "ar_checkpoints" / "broken"
     shutil.copytree(folder.parent / "infinity", folder, dirs_exist_ok=True)
     (folder / "model-00002-of-00003.safetensors").unlink()
-    broken = replace(infinity, transformer="broken/model-00001-of-00003.safetensors")
+    broken = replace(infinity, transformer="broken/model.safetensors.index.json")
     message = refusal(host, broken.prompt())
     assert "1 of its 3 files are missing (model-00002-of-00003.safetensors)" in message
 
