@@ -16,9 +16,12 @@ def test_every_entry_is_read_back() -> None:
 def test_width_comes_first_and_squares_before_other_shapes() -> None:
     assert sizes.label((720, 1440)) == "1440×720 (2:1)"
     assert sizes.parse("1440×720 (2:1)") == sizes.parse("1440x720") == (720, 1440)
-    entries = sizes.choices()[1:]
-    assert entries[:4] == ["256×256 (1:1)", "384×384 (1:1)", "512×512 (1:1)", "1024×1024 (1:1)"]
-    assert all("(1:1)" not in entry for entry in entries[4:])
+    entries = [sizes.parse(entry) for entry in sizes.choices()[1:]]
+    square = [height == width for height, width in entries]
+    assert square == sorted(square, reverse=True) and any(square) and not all(square)
+    for shape in (True, False):
+        areas = [h * w for (h, w), even in zip(entries, square, strict=True) if even == shape]
+        assert areas == sorted(areas)
 
 
 @pytest.mark.parametrize("text", ["large", "512", "x512", "512x"])
