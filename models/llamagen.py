@@ -244,7 +244,7 @@ def config_from_file(facts: FileFacts) -> LlamaGenConfig:
 
 
 SIZES = ((256, 256), (384, 384), (512, 512))
-SIDES = (16, 24, 32, 48, 64)  # of these pictures, with tokenizers of factor 16 and 8
+SIDES = (16, 24, 32)  # of these pictures in tokens: every release has 16 pixels a token
 
 
 def frames(config: LlamaGenConfig) -> tuple[Grid, ...]:
