@@ -1,6 +1,5 @@
 """Per-token maps of a run for whoever listens; by default nobody does, and then nothing is computed."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -72,13 +71,3 @@ class TraceRecorder(Recorder):
             None if row is None else next(parts).unflatten(1, grid)
             for row, grid in zip(rows, self.grids, strict=True)
         ]
-
-
-def confidence(logits: Tensor) -> Tensor:
-    """Probability of the likeliest token, (..., V) -> (...)."""
-    return logits.softmax(-1).amax(-1)
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy of softmax(logits) divided by ln V, 0-1, (..., V) -> (...)."""
-    return torch.special.entr(logits.softmax(-1)).sum(-1) / math.log(logits.shape[-1])
