@@ -12,6 +12,7 @@ from ..guidance.record import Recorder
 from ..loaders.checkpoint import ARModel
 from ..sampling import scalewise, tokenwise
 
+Grid = tuple[int, int]
 OnStep = Callable[[Any], None]
 
 
@@ -20,12 +21,14 @@ class Loop:
     """How one kind of family is run.
 
     Attributes:
+        picture: config -> (h, w) of the picture a token-wise run's tokens make up; None where every step is one.
         report_every: config -> steps between two reports of progress.
         features: (model, job, device, on_step, recorder) -> what the tokenizer decodes, (B, Z, H, W).
         so_far: (model, progress) -> the same for the first picture as it stands.
         features_so_far: progress -> the same for all pictures, or None where a picture grows row by row.
     """
 
+    picture: Callable[[Any], Grid | None]
     report_every: Callable[[Any], int]
     features: Callable[[ARModel, Any, torch.device, OnStep, Recorder], Tensor]
     so_far: Callable[[ARModel, Any], Tensor]
@@ -58,12 +61,14 @@ def tokens_so_far(model: ARModel, progress: tokenwise.Progress) -> Tensor:
 
 LOOPS = {
     "scale": Loop(
+        picture=lambda config: None,
         report_every=lambda config: 1,
         features=scale_features,
         so_far=lambda model, progress: progress.features[:1],
         features_so_far=lambda progress: progress.features,
     ),
     "token": Loop(
+        picture=lambda config: config.grid,
         report_every=lambda config: config.grid[1],
         features=token_features,
         so_far=tokens_so_far,

@@ -18,7 +18,8 @@ from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import Streams
 from ..sampling.plan import plan, steps
 from .loops import LOOPS
-from .types import PictureTrace, Sampling
+from .picture_trace import PictureTrace
+from .types import Sampling
 from .viewer import DECODED, OFF, Send, Viewer
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
@@ -51,7 +52,7 @@ def run_sampling(
     """
     view = view or View()
     job, report = describe(sampling), Reporter(sampling)
-    recorder = TraceRecorder(job.run.grids)
+    recorder = recorder_of(sampling, job)
     viewer = None if view.mode == OFF else watch(sampling, view, recorder)
 
     def on_step(progress: Any) -> None:
@@ -64,9 +65,8 @@ def run_sampling(
     features, trace = sample(sampling, job, on_step, recorder)
     image = to_image(decode(sampling, features))
     report.finish(image)
-    names = tuple(link.name for link in sampling.links)
     shown = {} if viewer is None else viewer.payload(image, features, trace)
-    return image, PictureTrace(trace, image.shape[1], image.shape[2], names), shown
+    return image, PictureTrace.of(trace, image, job.chain.names), shown
 
 
 def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
@@ -85,6 +85,12 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
     )
 
 
+def recorder_of(sampling: Sampling, job: Any) -> TraceRecorder:
+    """A recorder for this run."""
+    model = sampling.model
+    return TraceRecorder(job.run.grids, LOOPS[model.family.kind].picture(model.config))
+
+
 def sample(
     sampling: Sampling, job: Any, on_step: OnStep, recorder: TraceRecorder | None = None
 ) -> tuple[Tensor, Trace]:
@@ -95,7 +101,7 @@ def sample(
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
     )
-    device, recorder = model.patcher.load_device, recorder or TraceRecorder(job.run.grids)
+    device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
     features = LOOPS[model.family.kind].features(model, job, device, on_step, recorder)
     return features, recorder.finish()
 
