@@ -12,9 +12,6 @@ import torch
 from ..models.parts.causal import CausalNetwork
 from .detect import Part
 
-# The releases run their transformers in half precision with an fp32 residual stream, their image decoders in fp32.
-TRANSFORMER_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
-
 
 def place_part(part: Part) -> Any:
     """Build the network of a checked part and hand it to ComfyUI: a `ModelPatcher`, weights still off the GPU."""
@@ -50,14 +47,13 @@ def place_part(part: Part) -> Any:
 
 
 def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
-    """How weights are stored and in which type matrix products run."""
+    """How weights are stored and in which type matrix products run: image decoders in fp32, as their releases do."""
     if part.family.part == "tokenizer":
         return torch.float32, torch.float32
     parameters = sum(value.numel() for value in part.tensors.values())
-    storage = mm.unet_dtype(
-        device=device, model_params=parameters, supported_dtypes=TRANSFORMER_DTYPES
-    )
-    return storage, mm.unet_manual_cast(storage, device, TRANSFORMER_DTYPES) or storage
+    possible = list(part.family.dtypes)
+    storage = mm.unet_dtype(device=device, model_params=parameters, supported_dtypes=possible)
+    return storage, mm.unet_manual_cast(storage, device, possible) or storage
 
 
 def run_bytes(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .parts.text import TextCondition, with_tokens
@@ -160,6 +161,7 @@ class Family:
         causal: config -> whether a cache carries a branch's past from step to step (transformers).
         mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
         smoothable: its steps can mix code vectors instead of drawing one (transformers).
+        dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32 (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
         trim: (config, tensors) -> those the network takes, where it needs a part of them only.
@@ -191,6 +193,7 @@ class Family:
     causal: Callable[[Any], bool] = lambda config: True
     mixable: Callable[[Any], int] = lambda config: 0
     smoothable: bool = False
+    dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
     trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
