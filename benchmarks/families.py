@@ -31,6 +31,7 @@ from ar_guidance.guidance.cfg import CFG  # noqa: E402
 from ar_guidance.guidance.record import NULL_RECORDER  # noqa: E402
 from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS  # noqa: E402
 from ar_guidance.models.family import Defaults, Family  # noqa: E402
+from ar_guidance.models.parts.prompt import Prompt  # noqa: E402
 from ar_guidance.models.parts.text import TextCondition  # noqa: E402
 from ar_guidance.sampling.draw import Streams  # noqa: E402
 from ar_guidance.sampling.plan import Drawing, plan  # noqa: E402
@@ -66,7 +67,10 @@ def build(family: Family, release: Release, dtype: torch.dtype, device: str) -> 
 
 def conditions(model: Model, batch: int) -> tuple[Any, Any]:
     """Both branches' conditions: class 0, or a random prompt of an encoder as wide as the family's."""
-    spec, config = model.family.text, model.config
+    spec, config, asked = model.family.text, model.config, model.family.prompt
+    if asked is not None:
+        given = Prompt.of([[*range(PROMPT), *asked.head(config)]] * batch)
+        return given, model.network.null_condition(batch)
     if spec is None:
         given = torch.zeros(batch, dtype=torch.long)
         return given, model.network.null_condition(batch)

@@ -7,10 +7,12 @@ from ar_guidance.models.alitok import AliTokConfig
 from ar_guidance.models.hart import HARTConfig
 from ar_guidance.models.infinity import InfinityConfig
 from ar_guidance.models.llamagen import LlamaGenConfig
+from ar_guidance.models.lumina2 import LuminaConfig
 from ar_guidance.models.parts.levels import KNOWN_SIDES
 from ar_guidance.models.switti_blocks import SwittiConfig
 from ar_guidance.models.tokenizers.alitok_1d import AliTok1DConfig, HalfConfig
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig
+from ar_guidance.models.tokenizers.movq import MoVQConfig
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig
 from ar_guidance.models.tokenizers.vq16 import VQ16Config
 from ar_guidance.models.var import VARConfig
@@ -26,6 +28,23 @@ class Release:
     tokenizer: Any
 
 
+# Ids that are not in the files' shapes are those of the release, or stand for them (separator, size tokens).
+LUMINA = LuminaConfig(
+    depth=32,
+    width=4096,
+    heads=32,
+    kv_heads=32,
+    head_width=128,
+    ffn=11008,
+    words=171385,
+    first=155000,
+    vocab=16384,
+    start=151665,
+    separator=153000,
+    line_end=151670,
+    sizes=tuple(range(151671, 151671 + 64)),
+    grid=(96, 96),
+)
 S256, S512, S1024 = KNOWN_SIDES[680, 10], KNOWN_SIDES[2240, 10], KNOWN_SIDES[9451, 14]
 VAE = MultiScaleVQConfig(4096, 32, 160)
 VQ16 = VQ16Config(16384, 8, 256, 128)
@@ -112,4 +131,5 @@ RELEASES: dict[str, tuple[Release, ...]] = {
         Release("AliTok-L, 256", alitok(1024, 24), ALITOK),
         Release("AliTok-XL, 256", alitok(1280, 32), ALITOK),
     ),
+    "lumina_mgpt2": (Release("Lumina-mGPT 2 7B, 768", LUMINA, MoVQConfig(16384, 4, 4, 256)),),
 }
