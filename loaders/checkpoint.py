@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..models.family import Defaults
+from ..models.family import Defaults, view
 from .detect import Part, find_part, fitted, has_part
 from .place import place_part
 from .read import CheckpointError, Weights, read_weights
@@ -17,7 +17,7 @@ class ARModel:
 
     Attributes:
         name: file name of the transformer.
-        transformer, tokenizer: detected parts, without their tensors.
+        family, config: what the transformer is, and its sizes.
         patcher: the transformer in ComfyUI's memory management; `get_models` adds the tokenizer's.
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
@@ -41,11 +41,22 @@ class ARModel:
 
     @property
     def network(self) -> Any:
-        return self.patcher.model
+        """The transformer, for pictures of the size that `config` says."""
+        return view(self.patcher.model, self.config)
 
     @property
     def tokenizer(self) -> Any:
         return self.tokenizer_patcher.model
+
+    def at(self, height: int, width: int) -> "ARModel":
+        """The same model for pictures of another size in pixels.
+
+        Raises:
+            ValueError: it makes no such pictures; the message names the nearest it makes.
+        """
+        factor = self.tokenizer.config.factor
+        config = self.family.sized(self.config, height, width, factor)
+        return replace(self, config=config)
 
     def __repr__(self) -> str:
         return f"AR model {self.name} ({self.family.title})"
@@ -77,7 +88,7 @@ def load_model(
         tokenizer_patcher=place_part(codec),
         labels=labels,
         label_set=label_set,
-        defaults=_defaults(main),
+        defaults=main.defaults,
         folder=main.weights.folder,
     )
 
@@ -134,10 +145,3 @@ def imagenet_labels() -> tuple[str, ...]:
     """The 1000 class names of ImageNet-1k, in the order of the sorted synsets."""
     path = Path(__file__).parent / "labels" / "imagenet.txt"
     return tuple(path.read_text(encoding="utf-8").splitlines())
-
-
-def _defaults(part: Part) -> Defaults:
-    """The family's published settings, or those a file's metadata gives."""
-    if "defaults" in part.metadata:
-        return Defaults(**json.loads(part.metadata["defaults"]))
-    return part.family.defaults_for(part.config) or Defaults(4.0, "constant", 0, 1.0)

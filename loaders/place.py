@@ -62,7 +62,7 @@ def run_bytes(
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
 
     Args:
-        transformer, tokenizer: the networks.
+        transformer, tokenizer: the networks, as they are for pictures of the size that is made.
         rows: branches x batch of the fullest step.
         batch: images.
         conditions: of the branches, for networks that read them before the first token.

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from .jit import archive_tensors
 SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit"}
 
 INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})(\.\w+)")  # model-00001-of-00002.safetensors
 
 # Two halves of one image tokenizer, released as two TorchScript archives in one folder.
 HALVES = ("encoder.jit", "decoder.jit")
@@ -100,6 +102,8 @@ def added_tokens(folder: Path) -> dict[int, str]:
 def read_weights(path: str | Path) -> Weights:
     """Open a `.safetensors` file, a folder or index of several, a torch pickle restricted to tensors and containers, or a `.jit`.
 
+    A file whose name says that it is one of several (`...-00001-of-00002...`) is read with the others.
+
     Tensors are memory-mapped where the format allows it: nothing is read until it is used.
 
     Raises:
@@ -112,6 +116,14 @@ def read_weights(path: str | Path) -> Weights:
         return _read_shards(path)
     if not path.is_file():
         raise CheckpointError(f"{path.name}: there is no such file in {path.parent}")
+    if match := _SHARD.fullmatch(path.name):
+        stem, count, suffix = match.groups()
+        names = [f"{stem}-{n:05d}-of-{count}{suffix}" for n in range(1, int(count) + 1)]
+        return _read_all(path.parent, names)
+    return _read_one(path)
+
+
+def _read_one(path: Path) -> Weights:
     if path.suffix in (".safetensors", ".sft"):
         return _read_safetensors(path)
     if path.suffix == ".jit":
@@ -144,23 +156,28 @@ def _read_shards(index: Path) -> Weights:
         raise CheckpointError(
             f"{index.name}: this is not the index of a sharded checkpoint (no weight_map)"
         )
-    shards = sorted(set(map(str, places.values())))
-    missing = [name for name in shards if not (index.parent / Path(name).name).is_file()]
-    if missing:
-        raise CheckpointError(
-            f"{index.parent.name}: {len(missing)} of its {len(shards)} files are missing ({', '.join(missing[:3])})."
-            " Download all of them into the folder of the index"
-        )
-    tensors: dict[str, Tensor] = {}
-    for name in shards:
-        tensors |= _read_safetensors(index.parent / Path(name).name).tensors
-    lost = [key for key in places if key not in tensors]
+    found = _read_all(index.parent, sorted({Path(str(name)).name for name in places.values()}))
+    lost = [key for key in places if key not in found.tensors]
     if lost:
         raise CheckpointError(
             f"{index.parent.name}: its files lack {', '.join(lost[:3])}, which the index promises."
             " One of them may belong to another checkpoint: get them again"
         )
-    return Weights(index.parent, tensors)
+    return found
+
+
+def _read_all(folder: Path, names: list[str]) -> Weights:
+    """All tensors of the files of one checkpoint, under the folder's name."""
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{folder.name}: {len(missing)} of its {len(names)} files are missing ({', '.join(missing[:3])})."
+            " Download all of them into one folder"
+        )
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        tensors |= _read_one(folder / name).tensors
+    return Weights(folder, tensors)
 
 
 def read_json(path: Path) -> dict[str, Any]:

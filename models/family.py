@@ -1,11 +1,15 @@
 """How a model family is described: one `Family` value per network file, walked by the loaders."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .parts.text import TextCondition, with_tokens
+from .text.encoders import TextEncoder
 
 Grid = tuple[int, int]
 
@@ -68,9 +72,10 @@ class Defaults:
         top_k, top_p: filters; 0 = off.
         temperature: logits are divided by it.
         end: share of the run after which guidance is off.
-        late_top_k: (step, top_k) from which on another top-k holds, or None.
-        line: tokens of a line, for a schedule that counts line ends (see `Schedule`).
+        late_top_k, late_temperature: (step, value) from which on another value holds, or None.
         smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
+        smooth_steps: (first, one past the last) step at which they may be mixed; None = all.
+        smooth_filtered: whether only the tokens that the filters keep are mixed.
     """
 
     scale: float
@@ -81,8 +86,10 @@ class Defaults:
     temperature: float = 1.0
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
-    line: int = 0
+    late_temperature: tuple[int, float] | None = None
     smooth: bool = False
+    smooth_steps: tuple[int, int] | None = None
+    smooth_filtered: bool = True
 
 
 def same_codes(transformer: Any, tokenizer: Any) -> Any:
@@ -103,6 +110,29 @@ def same_codes(transformer: Any, tokenizer: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class TextSpec:
+    """What a family reads of a prompt that a text encoder has read before it.
+
+    Attributes:
+        encoder: the one it was trained with.
+        width: config -> channels of a feature row.
+        tokens: config -> most rows of a prompt.
+        fixed: there must be exactly that many rows, padding included.
+        masked: which rows are padding must be known; otherwise all count as text where nothing is said.
+        pooled: config -> channels of the one vector per prompt beside the rows; 0 = none is read.
+        condition: (config, text) -> a branch's condition as the network takes it; raises ValueError.
+    """
+
+    encoder: TextEncoder
+    width: Callable[[Any], int]
+    tokens: Callable[[Any], int]
+    fixed: bool = False
+    masked: bool = False
+    pooled: Callable[[Any], int] = lambda config: 0
+    condition: Callable[[Any, TextCondition], Any] = with_tokens
+
+
+@dataclass(frozen=True)
 class Family:
     """One kind of network: how to recognise its weights and how to build it.
 
@@ -118,6 +148,7 @@ class Family:
         absent: keys (regular expression) the network computes itself and a file may lack.
         kind: "scale" or "token" (transformers).
         conditioning: "class", "text" (features of a text encoder) or "prompt" (reads text itself) (transformers).
+        text: what it reads of an encoded prompt (transformers of kind "text").
         prompt: how text is read, for conditioning "prompt".
         null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
             (an encoded empty or negative prompt) (transformers).
@@ -127,6 +158,9 @@ class Family:
         sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
         frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
         at: (config, one of its frames) -> the config for pictures of that size (transformers).
+        causal: config -> whether a cache carries a branch's past from step to step (transformers).
+        mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
+        smoothable: its steps can mix code vectors instead of drawing one (transformers).
         dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32 (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
@@ -147,6 +181,7 @@ class Family:
     absent: str = r"(?!)"
     kind: str = ""
     conditioning: str = ""
+    text: TextSpec | None = None
     prompt: PromptSpec | None = None
     null: str = "model"
     tokenizer: str = ""
@@ -155,6 +190,9 @@ class Family:
     sizes: tuple[tuple[int, int], ...] = ()
     frames: Callable[[Any], tuple[Grid, ...]] = lambda config: (config.grid,)
     at: Callable[[Any, Grid], Any] = lambda config, frame: config
+    causal: Callable[[Any], bool] = lambda config: True
+    mixable: Callable[[Any], int] = lambda config: 0
+    smoothable: bool = False
     dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
@@ -162,6 +200,31 @@ class Family:
     fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
-    def defaults_for(self, config: Any) -> Defaults | None:
-        """The published settings for a network of these sizes."""
-        return self.defaults(config) if callable(self.defaults) else self.defaults
+    def defaults_for(self, config: Any) -> Defaults:
+        """The published settings for a network of these sizes; plain ones where there are none."""
+        found = self.defaults(config) if callable(self.defaults) else self.defaults
+        return found or Defaults(4.0, "constant", 0, 1.0)
+
+    def sized(self, config: Any, height: int, width: int, factor: int) -> Any:
+        """The config for pictures of this size in pixels; `factor`: pixels per side of a token.
+
+        Raises:
+            ValueError: the network makes no such pictures; the message names the nearest it makes.
+        """
+        frames = {(h * factor, w * factor): (h, w) for h, w in self.frames(config)}
+        if (height, width) in frames:
+            return self.at(config, frames[height, width])
+        nearest = sorted(frames, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+        names = ", ".join(f"{w}x{h}" for h, w in nearest[:3])
+        raise ValueError(
+            f"this {self.title} model makes no pictures of {width}x{height} pixels; nearest: {names}"
+        )
+
+
+def view(network: Any, config: Any) -> Any:
+    """The same network, weights shared, as it runs under another config; the network itself is left as it is."""
+    if config == network.config:
+        return network
+    other = copy.copy(network)
+    other.config = config
+    return other

@@ -5,19 +5,21 @@ Letters as in `parts/causal.py`. The class is one prefix position, the caption 1
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
 from .parts.attention import Sight
 from .parts.cast import cast_like
 from .parts.causal import CausalNetwork, SwiGLU
 from .parts.norms import RMSNorm
 from .parts.rope import grid_angles, rope_table
+from .parts.text import TextCondition
+from .text.encoders import FLAN_T5
 
 Grid = tuple[int, int]
 
@@ -241,6 +243,20 @@ def config_from_file(facts: FileFacts) -> LlamaGenConfig:
     )
 
 
+SIZES = ((256, 256), (384, 384), (512, 512))
+SIDES = (16, 24, 32, 48, 64)  # of these pictures, with tokenizers of factor 16 and 8
+
+
+def frames(config: LlamaGenConfig) -> tuple[Grid, ...]:
+    """The network's own grid, and those of the released sizes: a file does not say which it was trained for."""
+    return (config.grid, *((side, side) for side in SIDES))
+
+
+def at(config: LlamaGenConfig, frame: Grid) -> LlamaGenConfig:
+    """The config for pictures of these tokens."""
+    return replace(config, grid=frame)
+
+
 _COMMON = ("tok_embeddings.weight", "layers.0.attention.wqkv.weight", "output.weight")
 
 FAMILY_CLASS = Family(
@@ -260,8 +276,19 @@ FAMILY_CLASS = Family(
     tokenizer="vq16",
     tokenizer_file="vq_ds16_c2i.pt",
     free_size=True,
+    sizes=SIZES,
+    frames=frames,
+    at=at,
     defaults=Defaults(scale=4.0, schedule="constant", top_k=2000, top_p=1.0),
 )
+
+
+def caption_from(config: LlamaGenConfig, text: TextCondition) -> Caption:
+    """Text padded to the prefix the network was trained with, then moved to its right end."""
+    assert text.live is not None
+    missing = config.prefix - text.features.shape[1]
+    return left_pad(F.pad(text.features, (0, 0, 0, missing)), F.pad(text.live, (0, missing)).long())
+
 
 FAMILY_TEXT = Family(
     name="llamagen_text",
@@ -278,8 +305,17 @@ FAMILY_TEXT = Family(
     ignored=r"freqs_cis",
     kind="token",
     conditioning="text",
+    text=TextSpec(
+        FLAN_T5,
+        width=lambda config: config.caption_width,
+        tokens=lambda config: config.prefix,
+        condition=caption_from,
+    ),
     tokenizer="vq16",
     tokenizer_file="vq_ds16_t2i.pt",
     free_size=True,
+    sizes=SIZES,
+    frames=frames,
+    at=at,
     defaults=Defaults(scale=7.5, schedule="constant", top_k=1000, top_p=1.0),
 )

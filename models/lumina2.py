@@ -294,13 +294,6 @@ def drawn_rows(config: LuminaConfig, tensors: dict[str, Tensor]) -> dict[str, Te
     return tensors | {"lm_head.weight": head}
 
 
-def published_defaults(config: LuminaConfig) -> Defaults:
-    """Settings of the authors' scripts."""
-    return Defaults(
-        scale=4.0, schedule="cumulative decay", top_k=4096, top_p=1.0, line=config.grid[1]
-    )
-
-
 FAMILY = Family(
     name="lumina_mgpt2",
     title="Lumina-mGPT 2",
@@ -331,5 +324,6 @@ FAMILY = Family(
     frames=frames,
     at=at,
     trim=drawn_rows,
-    defaults=published_defaults,
+    dtypes=(torch.bfloat16, torch.float32),  # trained in bfloat16, whose range half precision lacks
+    defaults=Defaults(scale=4.0, schedule="cumulative decay", top_k=4096, top_p=1.0),
 )

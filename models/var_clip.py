@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, Family, FileFacts, TextSpec
+from .parts.text import TextCondition
+from .text.encoders import CLIP_VECTOR
 from .var import FAMILY as VAR_FAMILY
 from .var import VAR, VARConfig, sizes_from_file
 
@@ -47,6 +50,11 @@ def config_from_file(facts: FileFacts) -> VARClipConfig:
     )
 
 
+def text_vector(config: VARClipConfig, text: TextCondition) -> Tensor:
+    """The prompt's one vector, divided by its length: (B, 1, E) -> (B, E)."""
+    return F.normalize(text.features[:, 0].float(), dim=-1)
+
+
 FAMILY = Family(
     name="var_clip",
     title="VAR-CLIP",
@@ -62,8 +70,17 @@ FAMILY = Family(
     ignored=VAR_FAMILY.ignored,
     absent=VAR_FAMILY.absent,
     conditioning="text",
+    text=TextSpec(
+        CLIP_VECTOR,
+        width=lambda config: config.text_dim,
+        tokens=lambda config: 1,
+        fixed=True,
+        condition=text_vector,
+    ),
     kind="scale",
     tokenizer="multiscale_vq",
+    sizes=((256, 256),),
+    smoothable=True,
     # The release's demo: cfg 4 in VAR's convention, top-k 900, top-p 0.95.
     defaults=Defaults(scale=5.0, schedule="linear ramp", top_k=900, top_p=0.95),
 )

@@ -44,13 +44,9 @@ class ARClassCondition(io.ComfyNode):
     @classmethod
     def execute(cls, ar_model: ARModel, label: str, classes: str = "") -> io.NodeOutput:
         if ar_model.family.conditioning != "class":
-            remedy = (
-                "connect AR Prompt Condition instead"
-                if ar_model.family.prompt is not None
-                else "this version can only draw classes. Load a class-conditional model such as VAR"
-            )
             raise ValueError(
-                f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: {remedy}"
+                f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: use"
+                f" {'AR Text Condition' if ar_model.family.text else 'AR Prompt Condition'} instead"
             )
         indices, names = labels.parse(ar_model, label, classes)
         return io.NodeOutput(

@@ -10,6 +10,7 @@ from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .prompt import ARPromptCondition
 from .sample import ARDecode, ARSampler
+from .text import ARLoadTextEncoder, ARTextCondition
 
 folders.register()
 
@@ -20,6 +21,8 @@ class ARGuidanceExtension(ComfyExtension):
             ARLoadCheckpoint,
             ARClassCondition,
             ARPromptCondition,
+            ARLoadTextEncoder,
+            ARTextCondition,
             ARSampler,
             *guide.NODES,
             ARDecode,

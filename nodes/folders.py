@@ -16,6 +16,8 @@ BUNDLED_FILES = (
 )
 SAME_FILE = "automatic"
 INDEX, SHARD = ".safetensors.index.json", re.compile(r"-\d+-of-\d+\.safetensors$")
+TEXT_ENCODERS = "text_encoders"  # the host's own folder
+NO_FILE = "none"
 
 
 def register() -> None:
@@ -69,6 +71,20 @@ def resolve(checkpoint: str, tokenizer: str) -> tuple[Path, Path | None]:
         return transformer, own if tokenizer == SAME_FILE else _path(TOKENIZERS, tokenizer)
     chosen = None if tokenizer == SAME_FILE else _path(TOKENIZERS, tokenizer)
     return _path(CHECKPOINTS, checkpoint), chosen
+
+
+def text_encoder_choices() -> list[str]:
+    """Files of the host's folder of text encoders."""
+    return folder_paths.get_filename_list(TEXT_ENCODERS)
+
+
+def resolve_text_encoder(first: str, second: str) -> list[Path]:
+    """Paths of the chosen text encoder, or of both of a pair.
+
+    Raises:
+        ValueError: a name that is not in the folder.
+    """
+    return [_path(TEXT_ENCODERS, name) for name in (first, second) if name != NO_FILE]
 
 
 def _path(key: str, name: str) -> Path:

@@ -1,36 +1,47 @@
 """Tiny random token-wise networks of every available family."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from ar_guidance.guidance.base import Guidance, Run
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.models import alitok, llamagen, lumina2, simplear
 from ar_guidance.models.alitok import AliTok, AliTokConfig
+from ar_guidance.models.family import Defaults, Family
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.edit import KeptSequence
+from ar_guidance.sampling.plan import Drawing, facts
 from ar_guidance.sampling.tokenwise import TokenwiseResult, TokenwiseRun, generate
 from ar_guidance.tests.tiny import CPU, randomise
 
 
 @dataclass
 class TinyTokens:
-    """A network, and functions from class numbers, and from their count, to the conditions of both branches."""
+    """A network, functions from class numbers, and from their count, to the conditions of both branches, and its family."""
 
     network: Any
     condition: Callable[[list[int]], Any]
+    family: Family = llamagen.FAMILY_CLASS
     null: Callable[[int], Any] | None = None
 
     @property
+    def config(self) -> Any:
+        return self.network.config
+
+    @property
+    def defaults(self) -> Defaults:
+        return self.family.defaults_for(self.config)
+
+    @property
     def run(self) -> Run:
-        grids = ((1, 1),) * self.network.config.length
-        return Run("token", grids, published=Schedule("constant"))
+        return replace(facts(self, Drawing()), published=Schedule("constant"))
 
     def job(
         self,
@@ -84,13 +95,13 @@ def tiny_llamagen_text() -> TinyTokens:
     network = LlamaGen(config).eval()
     randomise(network)
     network.cls_embedding.uncond_embedding.normal_(generator=torch.Generator().manual_seed(3))
-    return TinyTokens(network, caption)
+    return TinyTokens(network, caption, llamagen.FAMILY_TEXT)
 
 
 def tiny_alitok() -> TinyTokens:
     network = AliTok(AliTokConfig(2, 32, 2, 24, 48, 5, line=3, grid=(3, 3))).eval()
     randomise(network)
-    return TinyTokens(network, torch.tensor)
+    return TinyTokens(network, torch.tensor, alitok.FAMILY)
 
 
 def prompt(labels: list[int]) -> Prompt:
@@ -105,7 +116,9 @@ def tiny_simplear() -> TinyTokens:
     config = SimpleARConfig(2, 32, 4, 2, 8, 48, 24, 10, (8, 9), (3, 4))
     network = SimpleAR(config).eval()
     randomise(network)
-    return TinyTokens(network, prompt, lambda batch: Prompt.of([[8, 1, 5, 2, 9]] * batch))
+    return TinyTokens(
+        network, prompt, simplear.FAMILY, lambda batch: Prompt.of([[8, 1, 5, 2, 9]] * batch)
+    )
 
 
 def tiny_lumina() -> TinyTokens:
@@ -114,7 +127,7 @@ def tiny_lumina() -> TinyTokens:
     )
     network = Lumina(config).eval()
     randomise(network)
-    return TinyTokens(network, lambda labels: prompts(labels, config.head))
+    return TinyTokens(network, lambda labels: prompts(labels, config.head), lumina2.FAMILY)
 
 
 def prompts(labels: list[int], head: tuple[int, ...]) -> Prompt:

@@ -25,7 +25,7 @@ class TokenState:
     hidden: Tensor | None  # (rows, 1, 1, L): positions nobody sees (padding)
     table: Tensor  # (2, L, d/2), or (2, rows, 1, L, d/2)
     cache: KVCache
-    line: int = 0  # tokens after which a line end stands in the cache, 0 = never
+    line: int  # tokens after which a line end stands in the cache, 0 = never
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
         """Weight the values and keys (B, n) of image tokens 0..n-1, unconditional rows only, from now on."""

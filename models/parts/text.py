@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,32 @@ class TextCondition:
     features: Tensor
     live: Tensor | None
     pooled: Tensor | None = None
+
+
+def with_tokens(config: Any, text: TextCondition) -> TextCondition:
+    """The text as it is, if every prompt has a token at all.
+
+    Raises:
+        ValueError: a prompt has none, so that there is nothing to attend to.
+    """
+    if text.live is not None and not text.live.any(1).all():
+        raise ValueError("a prompt has no token that counts as text: all of it is padding")
+    return text
+
+
+def stack_prompts(prompts: Sequence[TextCondition]) -> TextCondition:
+    """Prompts of one encoder in one batch, padded on the right to the longest.
+
+    Every prompt's `live` is given; pooled vectors are those of all or of none.
+    """
+    length = max(prompt.features.shape[1] for prompt in prompts)
+    live = [prompt.live for prompt in prompts if prompt.live is not None]
+    pooled = [prompt.pooled for prompt in prompts if prompt.pooled is not None]
+    return TextCondition(
+        torch.cat([_pad(prompt.features, length) for prompt in prompts]),
+        torch.cat([_pad(mask[..., None], length)[..., 0] for mask in live]),
+        torch.cat(pooled) if pooled else None,
+    )
 
 
 def stack_branches(branches: Sequence[TextCondition], device: torch.device) -> TextCondition:

@@ -19,7 +19,12 @@ from ..parts.cast import cast_like
 
 @dataclass(frozen=True)
 class ClipTextConfig:
-    """Sizes of a tower; the number of heads leaves no trace in the weights (released rule: 64 channels each)."""
+    """Sizes of a tower; the number of heads leaves no trace in the weights (released rule: 64 channels each).
+
+    Attributes:
+        dim: E, or 0 for a tower without a projection.
+        quick: QuickGELU instead of exact GELU.
+    """
 
     vocab: int
     length: int
@@ -39,8 +44,8 @@ class ClipTextConfig:
             length=shapes["positional_embedding"][0],
             width=width,
             layers=len(layers),
-            heads=heads or width // 64,
-            dim=shapes["text_projection"][1],
+            heads=heads or max(width // 64, 1),
+            dim=shapes.get("text_projection", (0, 0))[1],
         )
 
 
@@ -115,20 +120,33 @@ class ClipText(nn.Module):
         self.positional_embedding = nn.Parameter(torch.empty(config.length, width, **place))
         self.transformer = Blocks(config, operations, **place)
         self.ln_final = operations.LayerNorm(width, **place)
-        self.text_projection = nn.Parameter(torch.empty(width, config.dim, **place))
+        self.text_projection = (
+            nn.Parameter(torch.empty(width, config.dim, **place)) if config.dim else None
+        )
+
+    def states(self, ids: Tensor) -> Tensor:
+        """Ids (B, n) -> states of the last layer after its norm (B, n, C), fp32 unless the weights are wider."""
+        x = self.token_embedding(ids)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = x + cast_like(self.positional_embedding, x)[: ids.shape[1]]
+        for block in self.transformer.resblocks:
+            x = block(x)
+        return self.ln_final(x)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids (B, n) -> projected state at the end token (B, E), not normalised.
 
         The end token has the largest id; padding behind it is out of sight of a causal tower.
         """
-        x = self.token_embedding(ids)
-        x = x + cast_like(self.positional_embedding, x)[: ids.shape[1]]
-        for block in self.transformer.resblocks:
-            x = block(x)
-        end = self.ln_final(x)[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
+        end = at_end(self.states(ids), ids)
+        assert self.text_projection is not None, "this tower was built without a projection"
         return end @ cast_like(self.text_projection, end)
 
     def embed(self, ids: Tensor) -> Tensor:
         """What VAR-CLIP is conditioned on: `forward`, divided by its L2 norm, (B, E) fp32."""
         return F.normalize(self(ids).float(), dim=-1)
+
+
+def at_end(states: Tensor, ids: Tensor) -> Tensor:
+    """The state (B, C) at the end token, the first one with the largest id."""
+    return states[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]

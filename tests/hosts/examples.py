@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
-BRING_A_FILE = {"CheckpointLoaderSimple", "UNETLoader", "CLIPLoader", "VAELoader"}
+BRING_A_FILE = {
+    "ARLoadTextEncoder",
+    "CheckpointLoaderSimple",
+    "UNETLoader",
+    "CLIPLoader",
+    "VAELoader",
+}
 
 
 def loads_a_file(node: dict[str, Any]) -> bool:

@@ -36,7 +36,8 @@ from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
 
 CAST_AT_USE = re.compile(
     r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss"
-    r"|norm\d?\.weight|[qk]_norm\.bias|uncond_embedding|latent_tokens|positional_embedding|class_embedding)$"
+    r"|norm\d?\.weight|ln_wo_grad\.weight|[qk]_norm\.bias|uncond_embedding|latent_tokens|positional_embedding|class_embedding"
+    r"|cfg_uncond|ca\.mat_q|crop_cond_scales|crop_embed\.weight|scale_shift_table)$"
 )
 
 

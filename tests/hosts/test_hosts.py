@@ -73,7 +73,10 @@ def test_example_lacks_nothing_but_its_files(host: RunningHost, stem: str) -> No
     for node in prompt.values():
         assert node["class_type"] in host.object_info(node["class_type"])
     result = host.run(prompt, workflow)
-    assert result.status == "refused"
+    if result.status == "error":  # the older host leaves a list of our own to our node
+        assert "there is no such file in models/" in result.error
+    else:
+        assert result.status == "refused"
     loaders = {key for key, node in prompt.items() if loads_a_file(node)}
     assert set(result.node_errors) <= loaders, result.node_errors
     for refused in result.node_errors.values():

@@ -18,7 +18,7 @@ from ar_guidance.tests.hosts.test_tokens import soft
 from safetensors.torch import load_file
 
 CASE = Path(__file__).resolve().parents[1] / "golden" / "cases" / "lumina_mgpt2" / "t2i_decay"
-INDEX = "model.safetensors.index.json"
+INDEX, CODEC = "model.safetensors.index.json", "golden-movqgan.ckpt"
 PROMPT = "waterfall, photograph"
 
 
@@ -30,19 +30,19 @@ def install(host: RunningHost, name: str, lacking: str = "nothing") -> str:
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings["latent_grid"] = [8, 4]  # the case's picture; a release makes its largest by default
     (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
-    shutil.copy(CASE / "movqgan" / "270M" / "movqgan_270M.ckpt", codecs)
+    shutil.copy(CASE / "movqgan" / "270M" / "movqgan_270M.ckpt", codecs / CODEC)
     return f"{name}/{INDEX}"
 
 
 @pytest.fixture
 def lumina(host: RunningHost) -> str:
-    return install(host, "Lumina-mGPT-2.0")
+    return install(host, "golden-lumina")
 
 
 def draw(checkpoint: str, prompt: str = PROMPT, negative: str = "", **settings: Any) -> dict:
     """Load, prompt, sampler, CFG, decode, save; greedy unless told otherwise."""
     settings = {"scale": 9.0, "temperature": 0.0} | settings
-    graph = generate(checkpoint, "movqgan_270M.ckpt", **settings)
+    graph = generate(checkpoint, CODEC, **settings)
     graph["condition"] = node(
         "ARPromptCondition", ar_model=["load", 0], prompt=prompt, negative_prompt=negative
     )
@@ -83,13 +83,13 @@ def test_a_checkpoint_of_several_files_is_listed_once(host: RunningHost, lumina)
     info = host.object_info("ARLoadCheckpoint")["ARLoadCheckpoint"]["input"]["required"]
     kind, settings = info["checkpoint"]
     names = settings["options"] if kind == "COMBO" else kind
-    assert [name for name in names if "Lumina" in name and name.endswith("json")] == [lumina]
+    assert [name for name in names if "lumina" in name and name.endswith("json")] == [lumina]
     assert not [name for name in names if "-of-" in name or name.endswith("config.json")]
 
 
 def test_a_model_that_does_not_fit_leaves_nothing_stranded(host: RunningHost, lumina) -> None:
     script = Path(__file__).with_name("partial_load.py")
-    codec = host.models / "ar_tokenizers" / "movqgan_270M.ckpt"
+    codec = host.models / "ar_tokenizers" / CODEC
     models = host.models / "ar_checkpoints" / lumina, codec
     command = [sys.executable, str(script), str(host.process.host.folder), *map(str, models)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -117,8 +117,8 @@ def test_the_wrong_condition_node(host: RunningHost, lumina) -> None:
     graph = draw("bundled: emoji 64x64")
     graph["load"]["inputs"]["tokenizer"] = "automatic"
     assert "does not read text itself" in refusal(host, graph)
-    graph = generate(lumina, "movqgan_270M.ckpt", classes="1")
-    assert "connect AR Prompt Condition instead" in refusal(host, graph)
+    graph = generate(lumina, CODEC, classes="1")
+    assert "use AR Prompt Condition instead" in refusal(host, graph)
 
 
 def test_a_size_it_has_no_words_for(host: RunningHost, lumina) -> None:

@@ -9,44 +9,34 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.schedule import Schedule, cumulative
-from ar_guidance.loaders.detect import find_part, fitted
+from ar_guidance.guidance.schedule import cumulative
+from ar_guidance.loaders.detect import Part, fitted
 from ar_guidance.loaders.prompts import encode, encode_negative, read_tokenizer
-from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.parts.prompt import Prompt
-from ar_guidance.sampling.draw import Filters
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams
+from ar_guidance.sampling.plan import Drawing, plan
+from ar_guidance.sampling.tokenwise import generate
+from golden_shared import CPU, build, find
 from torch import Tensor
-
-CPU = torch.device("cpu")
 
 
 def run(case: Any) -> None:
     with torch.inference_mode():
-        weights = read_weights(case.file("language_model_index"))
-        part = find_part(weights, "transformer")
-        codec = fitted(part, find_part(read_weights(case.file("image_tokenizer")), "tokenizer"))
-        check_sizes(case, part.config, codec.config)
-        config = replace(part.config, grid=tuple(case.facts["config"]["latent_grid"]))
-        network = build(part.family, config, part.tensors)
+        found = find(case, "transformer", "language_model_index")
+        codec = fitted(found, find(case, "tokenizer", "image_tokenizer"))
+        check_sizes(case, found.config, codec.config)
+        height, width = case.facts["config"]["image_size"]
+        config = found.family.sized(found.config, height, width, codec.config.factor)
+        assert config.grid == tuple(case.facts["config"]["latent_grid"])
+        part = replace(found, config=config)
         conditions = check_prompt(case, part.family.prompt, config)
-        steps, codes = generate_greedy(case, part.family, network, conditions)
-        check_codec(case, build(codec.family, codec.config, codec.tensors), codes, config.grid)
+        steps, codes = generate_greedy(case, part, conditions)
+        check_codec(case, build(codec), codes, config.grid)
         everything = replace(config, first=0, vocab=config.words)
-        state = part.family.trim(everything, weights.tensors)
-        check_all_positions(
-            case, config, build(part.family, everything, state), conditions, codes, steps
-        )
-
-
-def build(family: Any, config: Any, tensors: dict[str, Tensor]) -> Any:
-    """A network as the loaders build it, in fp32."""
-    network = family.build(config).eval()
-    network.load_state_dict(tensors, strict=False)
-    return network
+        whole = part.family.trim(everything, part.weights.tensors)
+        network = build(replace(part, config=everything, tensors=whole))
+        check_all_positions(case, config, network, conditions, codes, steps)
 
 
 def check_sizes(case: Any, config: Any, codec: Any) -> None:
@@ -92,22 +82,12 @@ def check_prompt(case: Any, spec: Any, config: Any) -> tuple[Prompt, Prompt]:
 
 
 def generate_greedy(
-    case: Any, family: Any, network: Any, conditions: tuple[Prompt, Prompt]
+    case: Any, part: Part, conditions: tuple[Prompt, Prompt]
 ) -> tuple[list, Tensor]:
-    """The loop's steps and the codes it draws."""
-    steps, defaults = [], family.defaults_for(network.config)
-    job = TokenwiseRun(
-        conditions=conditions,
-        batch=1,
-        run=Run(
-            "token",
-            ((1, 1),) * network.config.length,
-            published=Schedule(defaults.schedule, line=defaults.line),
-        ),
-        chain=Chain((CFG(scale=case.facts["guidance"]["initial_scale"]),)),
-        draw=lambda logits: logits.argmax(-1),
-    )
-    codes = generate(network, job, CPU, on_step=steps.append).tokens
+    """The loop's steps and the codes it draws, as the nodes plan the run."""
+    steps, scale = [], case.facts["guidance"]["initial_scale"]
+    job = plan(part, conditions, 1, (CFG(scale=scale),), Drawing(temperature=0.0), Streams(0, 1))
+    codes = generate(build(part), job, CPU, on_step=steps.append).tokens
     case.equal("codes", codes)
     return steps, codes
 

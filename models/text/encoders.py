@@ -1,0 +1,43 @@
+"""The text encoders the families were trained with: what they are called, in messages and in a conditioning's options."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """One kind of text encoder.
+
+    Attributes:
+        name: identifier; our loader writes it into everything the encoder gives.
+        title: for people.
+        load: which node loads it from which file.
+    """
+
+    name: str
+    title: str
+    load: str
+
+
+FLAN_T5 = TextEncoder(
+    "flan_t5",
+    "flan-T5-XL",
+    "AR Load Text Encoder with the flan-T5-XL file",
+)
+QWEN2 = TextEncoder(
+    "qwen2",
+    "Qwen2-1.5B",
+    "AR Load Text Encoder with the Qwen2-1.5B file of HART's release",
+)
+CLIP_VECTOR = TextEncoder(
+    "clip_vector",
+    "CLIP ViT-L/14 text tower (one vector per prompt)",
+    "AR Load Text Encoder with ViT-L-14.pt",
+)
+CLIP_PAIR = TextEncoder(
+    "clip_pair",
+    "CLIP-L and CLIP-bigG, last layer",
+    "AR Load Text Encoder with both files, CLIP-L and CLIP-bigG",
+)
+ENCODERS = {encoder.name: encoder for encoder in (FLAN_T5, QWEN2, CLIP_VECTOR, CLIP_PAIR)}
+
+MARK = "ar_text_encoder"  # option of a CONDITIONING: the encoder's name

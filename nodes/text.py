@@ -1,0 +1,133 @@
+"""AR Load Text Encoder and AR Text Condition."""
+
+from typing import Any
+
+from comfy_api.v0_0_2 import io
+
+from ..loaders.checkpoint import ARModel
+from ..loaders.text_encoders import PRECISIONS, load_text_encoder
+from . import folders
+from .compat import schema, tell, widget
+from .prompts import TextConditioning, read_conditioning
+from .types import Conditioning, Model
+
+
+class ARLoadTextEncoder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARLoadTextEncoder",
+            display_name="AR Load Text Encoder",
+            category="AR Guidance",
+            description="Loads the text encoder of a text-to-image model as an ordinary CLIP, for CLIP Text Encode: those"
+            " that ComfyUI's own loaders cannot load as they were released. Which one it is is read from the file.",
+            search_aliases=["flan-T5-XL", "Qwen2", "CLIP loader", "Infinity", "HART", "VAR-CLIP"],
+            inputs=[
+                widget(
+                    io.Combo,
+                    "text_encoder",
+                    options=folders.text_encoder_choices(),
+                    tooltip="File from models/text_encoders: flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART) or CLIP"
+                    " ViT-L/14 (VAR-CLIP, Switti). Of a model in several files choose any.",
+                ),
+                widget(
+                    io.Combo,
+                    "second_file",
+                    options=[folders.NO_FILE, *folders.text_encoder_choices()],
+                    default=folders.NO_FILE,
+                    tooltip="Only for Switti, which reads two encoders: CLIP-bigG.",
+                ),
+                widget(
+                    io.Combo,
+                    "precision",
+                    options=list(PRECISIONS),
+                    default="automatic",
+                    optional=True,
+                    advanced=True,
+                    tooltip="How weights are kept; computed is in float32 always. 'automatic' = half precision: as in the"
+                    " file, or ComfyUI's choice.",
+                ),
+                widget(
+                    io.Boolean,
+                    "clean_captions",
+                    default=False,
+                    optional=True,
+                    tooltip="For LlamaGen, whose training captions were lower case, without links, markup and odd signs."
+                    " Off for Infinity.",
+                ),
+                widget(
+                    io.String,
+                    "prompt_prefix",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    advanced=True,
+                    tooltip="For HART: the instruction its release puts before every prompt. Empty = what"
+                    " prompt_prefix.txt in the encoder's folder says.",
+                ),
+            ],
+            outputs=[io.Clip.Output("clip", display_name="CLIP")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, text_encoder: str, second_file: str = folders.NO_FILE, **settings: Any
+    ) -> Any:
+        paths = folders.resolve_text_encoder(text_encoder, second_file)
+        files = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+        return [*files, *settings.values()]
+
+    @classmethod
+    def execute(
+        cls,
+        text_encoder: str,
+        second_file: str = folders.NO_FILE,
+        precision: str = "automatic",
+        clean_captions: bool = False,
+        prompt_prefix: str = "",
+    ) -> io.NodeOutput:
+        paths = folders.resolve_text_encoder(text_encoder, second_file)
+        clip, note = load_text_encoder(paths, precision, prompt_prefix, clean_captions)
+        if note:
+            tell(cls, note)
+        return io.NodeOutput(clip)
+
+
+class ARTextCondition(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARTextCondition",
+            display_name="AR Text Condition",
+            category="AR Guidance",
+            description="Says what to draw, for models that read text: takes prompts from ComfyUI's own CLIP Text Encode"
+            " and checks that they come from the text encoder the model was trained with.",
+            search_aliases=["prompt", "text to image", "negative prompt", "Infinity prompt"],
+            inputs=[
+                Model.Input("ar_model", tooltip="The model that shall draw it."),
+                io.Conditioning.Input(
+                    "positive",
+                    tooltip="From CLIP Text Encode. Several prompts joined by Conditioning (Combine) make a batch: one"
+                    " picture each.",
+                ),
+                io.Conditioning.Input(
+                    "negative",
+                    optional=True,
+                    tooltip='What guidance leads away from. Leave it open for what the model learnt as "no prompt";'
+                    " Switti learnt none and needs it, with an empty text.",
+                ),
+            ],
+            outputs=[Conditioning.Output("ar_conditioning", display_name="AR_CONDITIONING")],
+        )
+
+    @classmethod
+    def execute(
+        cls, ar_model: ARModel, positive: list[Any], negative: list[Any] | None = None
+    ) -> io.NodeOutput:
+        condition = TextConditioning(
+            read_conditioning(positive, "positive"),
+            () if negative is None else read_conditioning(negative, "negative"),
+        )
+        condition.check(ar_model)
+        return io.NodeOutput(condition)

@@ -1,0 +1,55 @@
+"""Run inside a host's Python path: load text encoders as a node does, and encode prompts as CLIP Text Encode does.
+
+    python encode_text.py HOST_FOLDER JOBS.json OUT.safetensors
+
+A job: {"paths": [...], "settings": {...}, "prompts": [...]}. Of prompt j of job i `i.j.cond`, `i.j.attention_mask` and
+`i.j.pooled_output` are written; what a job is refused for goes to standard output, one JSON list for all.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+host_folder, jobs_file, out_file = sys.argv[1:4]
+sys.path.insert(0, host_folder)
+
+import importlib.util  # noqa: E402
+
+root = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
+loader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loader)
+loader.load_pack()
+
+from ar_guidance.tools.dev import launch_host  # noqa: E402
+
+if launch_host.torchvision_needs_help():
+    launch_host.declare_torchvision_operators()
+
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+
+import torch  # noqa: E402
+from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
+
+def run(number: int, job: dict) -> str:
+    """Encode the prompts of a job into `results`; what it was refused for, or what the loader says."""
+    try:
+        clip, note = load_text_encoder([Path(path) for path in job["paths"]], **job["settings"])
+        for index, prompt in enumerate(job["prompts"]):
+            ((cond, options),) = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
+            kept = {"cond": cond, **{k: v for k, v in options.items() if torch.is_tensor(v)}}
+            results.update({f"{number}.{index}.{k}": v.contiguous() for k, v in kept.items()})
+    except ValueError as error:
+        return str(error)
+    return note
+
+
+results: dict[str, torch.Tensor] = {}
+with torch.inference_mode():
+    said = [run(number, job) for number, job in enumerate(json.loads(Path(jobs_file).read_text()))]
+save_file({key: value.clone() for key, value in results.items()}, out_file)
+print("SAID", json.dumps(said))

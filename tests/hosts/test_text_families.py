@@ -1,0 +1,238 @@
+"""Text-to-image in real hosts: model file, text encoder file and prompt -> picture, and what an artist sees when one is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.loaders.detect import find_part, fitted
+from ar_guidance.loaders.read import read_weights
+from ar_guidance.models.llamagen import left_pad
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.tokenwise import TokenwiseRun
+from ar_guidance.sampling.tokenwise import generate as sample
+from ar_guidance.tests.hosts.graphs import cfg, node
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
+from ar_guidance.tests.tiny_encoders import (
+    CLIP_SPECIAL,
+    T5_SPECIAL,
+    ids_of,
+    save_model,
+    tiny_clip,
+    tiny_t5,
+    write_tokenizer,
+)
+from safetensors.torch import load_file
+
+CASES = Path(__file__).resolve().parents[1] / "golden" / "cases"
+VAR_CLIP = CASES / "var_clip" / "d2_text"
+WORDS = {f"w{i}": i for i in range(3, 510)}  # one word per id of the golden case's text tower
+GOLDEN_PROMPT = "W300 w17  w44 w9 w250"  # cleaned: lower case, single blanks
+CPU = torch.device("cpu")
+
+
+def from_text(
+    files: tuple[str, str, str],
+    prompts: tuple[str, ...],
+    negative: str | None = None,
+    scale: float = 5.0,
+    encoder: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Model, encoder, prompts, sampler, CFG, decode, save: node ids are the words here."""
+    checkpoint, tokenizer, text_encoder = files
+    settings = {"second_file": "none", "precision": "float32"} | (encoder or {})
+    graph = {
+        "load": node("ARLoadCheckpoint", checkpoint=checkpoint, tokenizer=tokenizer),
+        "clip": node("ARLoadTextEncoder", text_encoder=text_encoder, **settings),
+        "condition": node("ARTextCondition", ar_model=["load", 0], positive=["text0", 0]),
+        "sampler": node(
+            "ARSampler",
+            ar_model=["load", 0],
+            ar_conditioning=["condition", 0],
+            **{"seed": 1, "batch_size": 1, "temperature": 0.0},
+            **{"top_k": -1, "top_p": -1.0, "min_p": 0.0},
+        ),
+        "cfg": cfg(["sampler", 0], scale),
+        "decode": node("ARDecode", ar_sampling=["cfg", 0]),
+        "save": node("SaveImage", images=["decode", 0], filename_prefix="test"),
+    }
+    for index, prompt in enumerate(prompts):
+        graph[f"text{index}"] = node("CLIPTextEncode", text=prompt, clip=["clip", 0])
+        if index:
+            before = graph["condition"]["inputs"]["positive"]
+            both = {"conditioning_1": before, "conditioning_2": [f"text{index}", 0]}
+            graph[f"both{index}"] = node("ConditioningCombine", **both)
+            graph["condition"]["inputs"]["positive"] = [f"both{index}", 0]
+    if negative is not None:
+        graph["negative"] = node("CLIPTextEncode", text=negative, clip=["clip", 0])
+        graph["condition"]["inputs"]["negative"] = ["negative", 0]
+    return graph
+
+
+@pytest.fixture
+def var_clip(host: RunningHost) -> tuple[str, str, str]:
+    """The golden case's files; its text tower with words for the ids it was run with."""
+    file = "var_clip/ar-ckpt-last.pth"
+    put(host, "ar_checkpoints", file, (VAR_CLIP / "ar-ckpt-last.pth").read_bytes())
+    special = {"<|startoftext|>": 510, "<|endoftext|>": 511}
+    write_tokenizer(host.models / "text_encoders" / "var_clip", special, WORDS)
+    tower = torch.load(VAR_CLIP / "clip_text.pt", weights_only=True)
+    return (
+        file,
+        "automatic",  # the training checkpoint holds both
+        put(host, "text_encoders", "var_clip/clip.safetensors", tower, {"heads": "2"}),
+    )
+
+
+@pytest.fixture
+def llamagen(host: RunningHost) -> tuple[str, str, str]:
+    """The golden class-conditional network with a caption's prefix of 8 in place of its classes, and a tiny flan-T5."""
+    network = torch.load(CASES / "llamagen" / "c2i_square4" / "c2i_tiny_8.pt", weights_only=True)
+    network = {k: v for k, v in network["model"].items() if "cls_embedding" not in k}
+    width = network["tok_embeddings.weight"].shape[1]
+    generator = torch.Generator().manual_seed(5)
+    for key, shape in (
+        ("cap_proj.fc1.weight", (width, 12)),
+        ("cap_proj.fc2.weight", (width, width)),
+        ("uncond_embedding", (8, 12)),
+    ):
+        network[f"cls_embedding.{key}"] = 0.3 * torch.randn(shape, generator=generator)
+    network.pop("freqs_cis", None)
+    codec = torch.load(CASES / "llamagen" / "c2i_square4" / "vq_ds2_c2i.pt", weights_only=True)
+    folder = host.models / "text_encoders" / "flan"
+    write_tokenizer(folder, T5_SPECIAL)
+    save_model(tiny_t5(), folder / "model.safetensors", shards=2)
+    known = {"heads": "4", "side": "4"}
+    return (
+        put(host, "ar_checkpoints", "t2i.safetensors", network, known),
+        put(host, "ar_tokenizers", "t2i_vq.safetensors", codec.get("model", codec)),
+        "flan/model-00002-of-00002.safetensors",
+    )
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def test_var_clip_gives_the_official_picture(host: RunningHost, var_clip) -> None:
+    """The golden run from its prompt: 'family default' is its ramp, scale 5 its cfg 4."""
+    official = load_file(VAR_CLIP / "expected.safetensors")["image"][0].movedim(0, -1).numpy()
+    picture = pictures(host, from_text(var_clip, (GOLDEN_PROMPT,)))[0]
+    assert np.abs(picture - official).max() <= 1 / 255 + 1e-4
+
+
+def llamagen_pictures(host: RunningHost, files: tuple[str, str, str], prompts: tuple[str, ...]):
+    """The same without the host: features by `transformers`, then the pack's loop."""
+    main = find_part(read_weights(host.models / "ar_checkpoints" / files[0]), "transformer")
+    codec = fitted(
+        main, find_part(read_weights(host.models / "ar_tokenizers" / files[1]), "tokenizer")
+    )
+    network, decoder = (part.family.build(part.config).eval() for part in (main, codec))
+    network.load_state_dict(main.tensors)
+    decoder.load_state_dict(codec.tensors)
+    encoder, texts = tiny_t5(), [[*ids_of(prompt), 1] for prompt in prompts]
+    features, mask = torch.zeros(len(texts), 8, 12), torch.zeros(len(texts), 8, dtype=torch.long)
+    with torch.inference_mode():
+        for row, ids in enumerate(texts):
+            features[row, : len(ids)] = encoder(torch.tensor([ids])).last_hidden_state[0]
+            mask[row, : len(ids)] = 1
+        batch = len(prompts)
+        job = TokenwiseRun(
+            conditions=(left_pad(features, mask), network.null_condition(batch)),
+            batch=batch,
+            run=Run("token", ((1, 1),) * 16, published=Schedule("constant")),
+            chain=Chain((CFG(3.0),)),
+            draw=StreamDrawer(Filters(temperature=0), Streams(1, batch)),
+        )
+        tokens = sample(network, job, CPU).tokens
+        made = decoder.decode(decoder.lookup(tokens, (4, 4)))
+    return (made.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).numpy()
+
+
+def test_llamagen_draws_what_its_encoder_read(host: RunningHost, llamagen) -> None:
+    """Three prompts of different lengths, one of them empty, from a sharded encoder."""
+    prompts = ("a red bird on the grass", "blue bird", "")
+    made = pictures(host, from_text(llamagen, prompts, scale=3.0))
+    expected = llamagen_pictures(host, llamagen, prompts)
+    assert made.shape == expected.shape
+    assert np.abs(made - expected).max() <= 1 / 255 + 1e-4
+    assert not np.array_equal(made[0], made[1])
+
+
+def test_text_is_encoded_once_and_the_encoder_read_once(host: RunningHost, llamagen) -> None:
+    """A change behind the condition leaves loader and encoder in the host's cache."""
+    host.run(from_text(llamagen, ("bird of glass",), scale=2.0))
+    again = host.run(from_text(llamagen, ("bird of glass",), scale=2.5))
+    assert again.status == "success"
+    assert {"clip", "text0", "condition"} <= set(again.cached)
+
+
+def test_weights_and_negatives_act(host: RunningHost, llamagen) -> None:
+    plain = pictures(host, from_text(llamagen, ("a red bird",)))
+    weighted = pictures(host, from_text(llamagen, ("a (red:1.8) bird",)))
+    against = pictures(host, from_text(llamagen, ("a red bird",), negative="blue grass"))
+    assert not np.array_equal(plain, weighted) and not np.array_equal(plain, against)
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_text_encoder_is_refused_by_name(host: RunningHost, var_clip, llamagen) -> None:
+    swapped = (*var_clip[:2], llamagen[2])
+    message = refusal(host, from_text(swapped, ("a bird",)))
+    assert "reads CLIP ViT-L/14" in message and "comes from flan-T5-XL" in message
+    assert "AR Load Text Encoder" in message
+    swapped = (*llamagen[:2], var_clip[2])
+    assert "reads flan-T5-XL" in refusal(host, from_text(swapped, ("w9",)))
+    special = dict(CLIP_SPECIAL)
+    write_tokenizer(host.models / "text_encoders" / "other", special)
+    save_model(tiny_clip(), host.models / "text_encoders" / "other" / "clip.safetensors")
+    other = (*var_clip[:2], "other/clip.safetensors")
+    assert "is 128 wide instead of 24" in refusal(host, from_text(other, ("a bird",)))
+
+
+def test_too_long_prompts_and_weights_that_cannot_act(
+    host: RunningHost, var_clip, llamagen
+) -> None:
+    message = refusal(host, from_text(llamagen, ("bird " * 8,)))
+    assert "positive: this prompt has 9 tokens" in message and "at most 8" in message
+    assert "has 78 tokens" in refusal(host, from_text(var_clip, ("w7 " * 76,)))
+    assert "remove the weights" in refusal(host, from_text(var_clip, ("(w7:1.2) w8",)))
+
+
+def test_files_that_are_no_text_encoder(host: RunningHost, llamagen) -> None:
+    folder = host.models / "text_encoders" / "flan"
+    first = folder / "model-00001-of-00002.safetensors"
+    first.rename(folder / "elsewhere")
+    message = refusal(host, from_text(llamagen, ("a red bird", "shard")))
+    (folder / "elsewhere").rename(first)
+    assert "1 of its 2 files are missing (model-00001-of-00002.safetensors)" in message
+    codec = torch.load(CASES / "llamagen" / "c2i_square4" / "vq_ds2_c2i.pt", weights_only=True)
+    wrong = put(host, "text_encoders", "vq.safetensors", codec.get("model", codec))
+    message = refusal(host, from_text((*llamagen[:2], wrong), ("a bird",)))
+    assert "vq.safetensors: no text encoder" in message
+    damaged = put(host, "text_encoders", "cut.safetensors", b"\x10\x00\x00")
+    assert "cut.safetensors" in refusal(host, from_text((*llamagen[:2], damaged), ("a bird",)))
+    write_tokenizer(folder, T5_SPECIAL, {f"w{i}": i for i in range(3, 60)})
+    message = refusal(host, from_text(llamagen, ("a bird of glass",)))
+    assert "knows only 40" in message and "tokenizer.json" in message
+
+
+def test_a_class_condition_and_a_text_model(host: RunningHost, llamagen) -> None:
+    graph = from_text(llamagen, ("a bird",))
+    graph["condition"] = node(
+        "ARClassCondition",
+        ar_model=["load", 0],
+        label="no class (unconditional)",
+        classes="",
+    )
+    assert "AR Text Condition" in refusal(host, graph)
+    graph = from_text(("bundled: emoji 64x64", "automatic", llamagen[2]), ("a bird",))
+    assert "AR Class Condition" in refusal(host, graph)
