@@ -41,7 +41,8 @@ class Combining(Guidance):
     schedule: str = parameter(
         FAMILY_DEFAULT,
         "How the scale grows over the steps. 'family default' is what the model's authors published"
-        " (VAR: linear ramp, so the first scale is unguided).",
+        " (VAR: linear ramp, so the first scale is unguided; Lumina-mGPT 2: falls to 4 within the first lines and is"
+        " never lower).",
         options=(FAMILY_DEFAULT, *KINDS),
     )
     start: float = parameter(

@@ -19,10 +19,13 @@ class HiddenCFG(Guidance):
     """Classifier-free guidance on hidden states. scale 1 = no guidance."""
 
     name: ClassVar[str] = "hidden_cfg"
+    node_id: ClassVar[str] = "ARGuidanceHiddenCFG"
     title: ClassVar[str] = "AR Guidance: Hidden CFG"
     summary: ClassVar[str] = (
-        "Classifier-free guidance inside the network: mixes the branches after a late block instead of at the end."
+        "Classifier-free guidance inside the network, for Infinity: mixes the branches after a late block instead of at"
+        " the end, so that the last blocks can still tidy up what guidance did."
     )
+    aliases: ClassVar[tuple[str, ...]] = ("Infinity", "cfg_insertion_layer")
     paper: ClassVar[str] = "arXiv 2412.04431"
     formula: ClassVar[str] = "x = u + γ (c − u) after block N − depth"
     combines: ClassVar[bool] = False
@@ -32,19 +35,27 @@ class HiddenCFG(Guidance):
         "How strongly the picture follows the prompt. 1 = no guidance. Too little: vague. Too much: harsh colours.",
         minimum=-20.0,
         maximum=50.0,
-        step=0.1,
+        step=0.05,
     )
     depth: int = parameter(
         5,
-        "How many blocks before the end the branches are mixed. 1 = behind the last block.",
+        "How many blocks before the end the branches are mixed. 1 = behind the last block, close to ordinary CFG. Large:"
+        " most of the network works on the mixture, which it never saw in training.",
         minimum=1,
         maximum=64,
         step=1,
     )
-    schedule: str = parameter("constant", "How the scale grows over the steps.", options=KINDS)
+    schedule: str = parameter(
+        "constant",
+        "How the scale grows over the steps; the release keeps it constant.",
+        options=KINDS,
+    )
     values: tuple[float, ...] = parameter(
         (), "Only for 'list': the scale of every step, separated by commas.", advanced=True
     )
+
+    def __post_init__(self) -> None:
+        self._schedule()  # refuses bad settings when the link is made, not when it runs
 
     def _schedule(self) -> Schedule:
         return Schedule(self.schedule, values=self.values)

@@ -2,11 +2,12 @@
 
 from .base import Guidance
 from .cfg import CFG
+from .hidden_cfg import HiddenCFG
 from .igg import IGG
 from .mixed import Mixed
 from .softcfg import SoftCFG
 from .ssg import SSG
 
 METHODS: dict[str, type[Guidance]] = {
-    method.name: method for method in (CFG, IGG, Mixed, SSG, SoftCFG)
+    method.name: method for method in (CFG, IGG, Mixed, SSG, SoftCFG, HiddenCFG)
 }

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 
 KINDS = ("constant", "linear ramp", "held ramp", "cosine power", "linear decay", "list")
+CUMULATIVE = "cumulative decay"  # of one family only, so not offered by name
+FLOOR = 4.0  # of cumulative decay
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,12 @@ class Schedule:
     Attributes:
         kind: constant (r = 1); linear ramp k/(K-1) (VAR); held ramp, the same but for the last
             step, which is as the one before (HART); cosine power (1 - cos((k/K)^power pi))/2 (AliTok, RAR,
-            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step).
+            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step);
+            cumulative decay (Lumina-mGPT 2), see `cumulative`.
         start, end: share of the run (0-1, both ends included) outside which the guidance is off.
         power: exponent of cosine power, > 0.
         values: strengths of `list`.
+        line: tokens of a line, whose ends cumulative decay counts too.
 
     Raises:
         ValueError: unknown kind, start after end, or a power that is not positive.
@@ -32,9 +36,10 @@ class Schedule:
     end: float = 1.0
     power: float = 1.0
     values: tuple[float, ...] = ()
+    line: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in (*KINDS, CUMULATIVE):
             raise ValueError(f"unknown schedule '{self.kind}'; there are: {', '.join(KINDS)}")
         if not 0 <= self.start <= self.end <= 1:
             raise ValueError(
@@ -74,4 +79,22 @@ class Schedule:
             return None
         if self.kind == "list":
             return self.values[index]
+        if self.kind == CUMULATIVE:
+            return cumulative(index, count, full, self.line)
         return rest + (full - rest) * self.rate(index, count)
+
+
+def cumulative(index: int, count: int, full: float, line: int) -> float:
+    """Lumina-mGPT 2's weight at token `index` of `count`: g <- max(4, g (1 - n / (count/4))), once per position up to it.
+
+    n counts the positions since the start of the image: two for its size, then tokens and line ends. So any scale falls to 4
+    within the first lines and a smaller one is raised to 4; only 1, no guidance, is left as it is.
+    """
+    if full == 1.0:
+        return 1.0
+    last = index + (index // line if line else 0)
+    for n in range(2, last + 3):
+        full = max(FLOOR, full * (1 - 4 * n / count))
+        if full == FLOOR:
+            break
+    return full

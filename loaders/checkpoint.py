@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..models.family import Defaults
+from ..models.family import Defaults, view
 from .detect import Part, find_part, fitted, has_part
 from .place import place_part
 from .read import CheckpointError, Weights, read_weights
@@ -17,11 +17,12 @@ class ARModel:
 
     Attributes:
         name: file name of the transformer.
-        transformer, tokenizer: detected parts, without their tensors.
+        family, config: what the transformer is, and its sizes.
         patcher: the transformer in ComfyUI's memory management; `get_models` adds the tokenizer's.
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
         defaults: sampling settings preselected for this model.
+        folder: where the transformer's file lies, with whatever belongs to it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ARModel:
     defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
+    folder: Path = Path()
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -39,11 +41,22 @@ class ARModel:
 
     @property
     def network(self) -> Any:
-        return self.patcher.model
+        """The transformer, for pictures of the size that `config` says."""
+        return view(self.patcher.model, self.config)
 
     @property
     def tokenizer(self) -> Any:
         return self.tokenizer_patcher.model
+
+    def at(self, height: int, width: int) -> "ARModel":
+        """The same model for pictures of another size in pixels.
+
+        Raises:
+            ValueError: it makes no such pictures; the message names the nearest it makes.
+        """
+        factor = self.tokenizer.config.factor
+        config = self.family.sized(self.config, height, width, factor)
+        return replace(self, config=config)
 
     def __repr__(self) -> str:
         return f"AR model {self.name} ({self.family.title})"
@@ -75,7 +88,8 @@ def load_model(
         tokenizer_patcher=place_part(codec),
         labels=labels,
         label_set=label_set,
-        defaults=_defaults(main),
+        defaults=main.defaults,
+        folder=main.weights.folder,
     )
 
 
@@ -107,7 +121,12 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
             f"{name}: picture_size {picture_size} does not divide by {factor}, the pixels per token of this tokenizer."
             f" Take {max(1, side) * factor} or {(side + 1) * factor}"
         )
-    return replace(main, config=replace(main.config, grid=(side, side)))
+    try:
+        return replace(main, config=replace(main.config, grid=(side, side)))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{name}: picture_size {picture_size} cannot be made: {error}"
+        ) from error
 
 
 def _labels(part: Part) -> tuple[tuple[str, ...], str]:
@@ -126,10 +145,3 @@ def imagenet_labels() -> tuple[str, ...]:
     """The 1000 class names of ImageNet-1k, in the order of the sorted synsets."""
     path = Path(__file__).parent / "labels" / "imagenet.txt"
     return tuple(path.read_text(encoding="utf-8").splitlines())
-
-
-def _defaults(part: Part) -> Defaults:
-    """The family's published settings, or those a file's metadata gives."""
-    if "defaults" in part.metadata:
-        return Defaults(**json.loads(part.metadata["defaults"]))
-    return part.family.defaults_for(part.config) or Defaults(4.0, "constant", 0, 1.0)

@@ -1,5 +1,6 @@
 """Which networks a file holds, by key names and shapes; a file name is never evidence."""
 
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.family import Family, FileFacts
+from ..models.family import Defaults, Family, FileFacts
 from .families import TOKENIZERS, TRANSFORMERS
 from .read import CheckpointError, Weights
 
@@ -34,6 +35,13 @@ class Part:
     def metadata(self) -> dict[str, str]:
         return self.weights.metadata
 
+    @property
+    def defaults(self) -> Defaults:
+        """The family's published settings, or those the file's metadata gives (transformers)."""
+        if "defaults" in self.metadata:
+            return Defaults(**json.loads(self.metadata["defaults"]))
+        return self.family.defaults_for(self.config)
+
 
 def find_part(weights: Weights, part: str) -> Part:
     """The one `part` ("transformer" or "tokenizer") in a file.
@@ -51,11 +59,14 @@ def find_part(weights: Weights, part: str) -> Part:
         weights.metadata,
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
+        weights.vocabulary if family.prompt else {},
+        weights.generation,
     )
     try:
         config = family.config(facts)
         with torch.device("meta"):
             expected = family.build(config).state_dict()
+        tensors = family.trim(config, tensors)
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
@@ -74,7 +85,7 @@ def fitted(transformer: Part, tokenizer: Part) -> Part:
     names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
     if transformer.family.tokenizer != tokenizer.family.name:
         raise CheckpointError(
-            f"{names} do not belong together: a {transformer.family.title} transformer does not work with a"
+            f"{names} do not belong together: the {transformer.family.title} transformer does not work with the"
             f" {tokenizer.family.title}. Choose the tokenizer released with the transformer"
         )
     try:

@@ -1,8 +1,8 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
-from ..models import alitok, hart, infinity, llamagen, switti, var, var_clip
+from ..models import alitok, hart, infinity, llamagen, lumina2, simplear, switti, var, var_clip
 from ..models.family import Family
-from ..models.tokenizers import alitok_1d, bsq, multiscale_vq, vq16
+from ..models.tokenizers import alitok_1d, bsq, cosmos_dv, movq, multiscale_vq, vq16
 
 TRANSFORMERS: tuple[Family, ...] = (
     hart.FAMILY,
@@ -13,10 +13,14 @@ TRANSFORMERS: tuple[Family, ...] = (
     llamagen.FAMILY_CLASS,
     llamagen.FAMILY_TEXT,
     alitok.FAMILY,
+    simplear.FAMILY,
+    lumina2.FAMILY,
 )
 TOKENIZERS: tuple[Family, ...] = (
     bsq.FAMILY,
     multiscale_vq.FAMILY,
     vq16.FAMILY,
     alitok_1d.FAMILY,
+    cosmos_dv.FAMILY,
+    movq.FAMILY,
 )

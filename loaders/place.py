@@ -9,10 +9,8 @@ import comfy.model_patcher
 import comfy.ops
 import torch
 
+from ..models.parts.causal import CausalNetwork
 from .detect import Part
-
-# The releases run their transformers in half precision with an fp32 residual stream, their image decoders in fp32.
-TRANSFORMER_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 
 
 def place_part(part: Part) -> Any:
@@ -31,9 +29,9 @@ def place_part(part: Part) -> Any:
         comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher
     )
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-    # In the network's own types: a few tensors must stay wider than the rest.
+    # In the network's own types: a few tensors must stay wider than the rest. A host's layers may have no weights yet.
     own = network.state_dict()
-    state = {k: v.to(own[k].dtype) for k, v in part.tensors.items()}
+    state = {k: v.to(own[k].dtype if k in own else storage) for k, v in part.tensors.items()}
     network.load_state_dict(
         state, strict=False, assign=getattr(patcher, "is_dynamic", lambda: False)()
     )
@@ -49,40 +47,43 @@ def place_part(part: Part) -> Any:
 
 
 def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
-    """How weights are stored and in which type matrix products run."""
+    """How weights are stored and in which type matrix products run: image decoders in fp32, as their releases do."""
     if part.family.part == "tokenizer":
         return torch.float32, torch.float32
     parameters = sum(value.numel() for value in part.tensors.values())
-    storage = mm.unet_dtype(
-        device=device, model_params=parameters, supported_dtypes=TRANSFORMER_DTYPES
-    )
-    return storage, mm.unet_manual_cast(storage, device, TRANSFORMER_DTYPES) or storage
+    possible = list(part.family.dtypes)
+    storage = mm.unet_dtype(device=device, model_params=parameters, supported_dtypes=possible)
+    return storage, mm.unet_manual_cast(storage, device, possible) or storage
 
 
-def run_bytes(transformer: Any, tokenizer: Any, rows: int, batch: int) -> int:
+def run_bytes(
+    transformer: Any, tokenizer: Any, rows: int, batch: int, conditions: Sequence[Any] = ()
+) -> int:
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
 
     Args:
-        transformer, tokenizer: the networks.
+        transformer, tokenizer: the networks, as they are for pictures of the size that is made.
         rows: branches x batch of the fullest step.
         batch: images.
+        conditions: of the branches, for networks that read them before the first token.
     """
     config = transformer.config
-    tokens = config.step_tokens
-    logits = 4 * tokens * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
+    if isinstance(transformer, CausalNetwork):
+        tokens, drawn = transformer.prefix_length(conditions), 1
+        cache = transformer.cache_bytes(rows, tokens)
+    else:
+        tokens = drawn = config.step_tokens
+        cache = transformer.cache_bytes(rows)
+    logits = 4 * drawn * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
     activations = 4 * rows * tokens * (3 * config.width + config.ffn + 3 * config.width)
-    return transformer.cache_bytes(rows) + logits + activations + decode_bytes(tokenizer, config)
+    return cache + logits + activations + decode_bytes(tokenizer, config)
 
 
 def decode_bytes(tokenizer: Any, config: Any) -> int:
-    """Peak of the image decoder for one chunk of pictures (see `decode_chunk`)."""
-    return (
-        6
-        * 4
-        * tokenizer.config.channels
-        * pixels(tokenizer, config)
-        * decode_chunk(tokenizer, config)
-    )
+    """Peak of the image decoder for one chunk of pictures (see `decode_chunk`): six maps of the full size."""
+    sizes = tokenizer.config
+    channels = getattr(sizes, "full_channels", sizes.channels)
+    return 6 * 4 * channels * pixels(tokenizer, config) * decode_chunk(tokenizer, config)
 
 
 def pixels(tokenizer: Any, config: Any) -> int:

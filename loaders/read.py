@@ -13,10 +13,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt"}
+from .jit import archive_tensors
+
+SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit"}
 
 INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})(\.\w+)")  # model-00001-of-00002.safetensors
+
+# Two halves of one image tokenizer, released as two TorchScript archives in one folder.
+HALVES = ("encoder.jit", "decoder.jit")
 
 # What torch raises on bytes that are not what they claim to be.
 _UNREADABLE = (
@@ -48,17 +53,54 @@ class Weights:
     tensors: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """Where the file lies, with whatever belongs to it."""
+        return self.path if self.path.is_dir() else self.path.parent
+
     @cached_property
     def settings(self) -> dict[str, Any]:
-        folder = self.path if self.path.is_dir() else self.path.parent
-        for beside in (self.path.with_suffix(".json"), folder / "config.json"):
+        for beside in (self.path.with_suffix(".json"), self.folder / "config.json"):
             if beside.is_file():
-                return _read_json(beside)
+                return read_json(beside)
         return {}
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """Entries of `generation_config.json` in the same folder."""
+        return read_json(self.folder / "generation_config.json")
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Text token -> id, from the settings (`vocabulary_map`), or the tokenizer's files in the same folder."""
+        listed = self.settings.get("vocabulary_map")
+        if isinstance(listed, dict):
+            return {str(name): id for name, id in listed.items() if isinstance(id, int)}
+        content = read_json(self.folder / "tokenizer.json")
+        if not content:
+            words = read_json(self.folder / "vocab.json")
+            words = {name: id for name, id in words.items() if isinstance(id, int)}
+            return words | {name: id for id, name in added_tokens(self.folder).items()}
+        model, added = content.get("model"), content.get("added_tokens")
+        words = model.get("vocab") if isinstance(model, dict) else None
+        extra = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
+        return (words if isinstance(words, dict) else {}) | {
+            t["content"]: t["id"] for t in extra if "content" in t and isinstance(t.get("id"), int)
+        }
+
+
+def added_tokens(folder: Path) -> dict[int, str]:
+    """Tokens of a text tokenizer besides its vocabulary: id -> name, from its settings or `added_tokens.json`."""
+    listed = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder")
+    if isinstance(listed, dict):
+        tokens = {id: token for id, token in listed.items() if isinstance(token, dict)}
+        return {int(id): str(token.get("content")) for id, token in tokens.items() if id.isdigit()}
+    named = read_json(folder / "added_tokens.json")
+    return {id: name for name, id in named.items() if isinstance(id, int)}
 
 
 def read_weights(path: str | Path) -> Weights:
-    """Open a `.safetensors` file, a folder or index of several, or a torch pickle restricted to tensors and containers.
+    """Open a `.safetensors` file, a folder or index of several, a torch pickle restricted to tensors and containers, or a `.jit`.
 
     A file whose name says that it is one of several (`...-00001-of-00002...`) is read with the others.
 
@@ -84,12 +126,32 @@ def read_weights(path: str | Path) -> Weights:
 def _read_one(path: Path) -> Weights:
     if path.suffix in (".safetensors", ".sft"):
         return _read_safetensors(path)
+    if path.suffix == ".jit":
+        return Weights(path, _read_archives(path))
     return Weights(path, dict(_flatten(_load_pickle(path))))
+
+
+def _read_archives(path: Path) -> dict[str, Tensor]:
+    """Tensors of a TorchScript archive; of both, where it is one of the two halves of a tokenizer."""
+    halves = [path.with_name(name) for name in HALVES] if path.name in HALVES else [path]
+    if not halves[-1].is_file():
+        raise CheckpointError(
+            f"{path.name}: {halves[-1].name} is missing beside it. Put both into one folder of their own"
+        )
+    tensors: dict[str, Tensor] = {}
+    for half in halves:
+        if not half.is_file():
+            continue
+        try:
+            tensors |= archive_tensors(half)
+        except (ValueError, OSError) as error:
+            raise CheckpointError(_damaged(half, error)) from error
+    return tensors
 
 
 def _read_shards(index: Path) -> Weights:
     """All tensors of a sharded checkpoint, from the shards its index names."""
-    places = _read_json(index).get("weight_map")
+    places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(
             f"{index.name}: this is not the index of a sharded checkpoint (no weight_map)"
@@ -118,7 +180,7 @@ def _read_all(folder: Path, names: list[str]) -> Weights:
     return Weights(folder, tensors)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; {} where the file is not one (Infinity's config.json is not valid JSON)."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))

@@ -181,6 +181,7 @@ FAMILY = Family(
     config=config_from_file,
     build=AliTok,
     kind="token",
+    sizes=((256, 256),),
     conditioning="class",
     tokenizer="alitok_1d",
     tokenizer_file="AliTok.pth",

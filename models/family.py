@@ -1,13 +1,17 @@
 """How a model family is described: one `Family` value per network file, walked by the loaders."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .parts.text import TextCondition, with_tokens
 from .text.encoders import TextEncoder
+
+Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class FileFacts:
         metadata: text entries of a safetensors header.
         settings: entries of the config.json beside the file, for what leaves no trace in the weights.
         samples: single elements of large buffers, by key (see `Family.samples`).
+        vocabulary: text token -> id, for families that read text themselves (see `Family.prompt`).
+        generation: entries of the generation_config.json beside the file.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -27,6 +33,33 @@ class FileFacts:
     metadata: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
+    vocabulary: Mapping[str, int] = field(default_factory=dict)
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromptSpec:
+    """How a family that reads text itself is told what to draw: a text, its ids by the family's tokenizer, then a head.
+
+    Attributes:
+        text: (config, prompt) -> what the tokenizer reads for the conditional branch.
+        words: config -> how many ids the text vocabulary has; larger ones are not text of this network.
+        room: config -> how many positions text and head may take together.
+        head: config -> ids that follow the text, in both branches.
+        special: config -> tokens the tokenizer must know, with the ids they have in this network.
+        negative: the published negative prompt; None = the unconditional branch has no text, only the head.
+        negative_text: (config, negative prompt) -> what the tokenizer reads for the unconditional branch; None = as `text`.
+        leads: the text begins with the id that the tokenizer's settings name as the first (bos, or eos where there is none).
+    """
+
+    text: Callable[[Any, str], str]
+    words: Callable[[Any], int]
+    room: Callable[[Any], int]
+    head: Callable[[Any], tuple[int, ...]] = lambda config: ()
+    special: Callable[[Any], Mapping[str, int]] = lambda config: {}
+    negative: str | None = None
+    negative_text: Callable[[Any, str], str] | None = None
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,8 +72,10 @@ class Defaults:
         top_k, top_p: filters; 0 = off.
         temperature: logits are divided by it.
         end: share of the run after which guidance is off.
-        late_top_k: (step, top_k) from which on another top-k holds, or None.
+        late_top_k, late_temperature: (step, value) from which on another value holds, or None.
         smooth: whether the authors' scripts mix code vectors instead of taking the drawn token's (more_smooth).
+        smooth_steps: (first, one past the last) step at which they may be mixed; None = all.
+        smooth_filtered: whether only the tokens that the filters keep are mixed.
     """
 
     scale: float
@@ -51,7 +86,10 @@ class Defaults:
     temperature: float = 1.0
     end: float = 1.0
     late_top_k: tuple[int, int] | None = None
+    late_temperature: tuple[int, float] | None = None
     smooth: bool = False
+    smooth_steps: tuple[int, int] | None = None
+    smooth_filtered: bool = True
 
 
 def same_codes(transformer: Any, tokenizer: Any) -> Any:
@@ -109,15 +147,24 @@ class Family:
         ignored: keys (regular expression) a file may hold and the network does not need.
         absent: keys (regular expression) the network computes itself and a file may lack.
         kind: "scale" or "token" (transformers).
-        conditioning: "class" or "text" (transformers).
-        text: what it reads of an encoded prompt (transformers of kind "text").
+        conditioning: "class", "text" (features of a text encoder) or "prompt" (reads text itself) (transformers).
+        text: what it reads of an encoded prompt, for conditioning "text".
+        prompt: how text is read, for conditioning "prompt".
         null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
             (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         tokenizer_file: what the tokenizer's released file is called (transformers).
         free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
+        sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
+        frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
+        at: (config, one of its frames) -> the config for pictures of that size (transformers).
+        causal: config -> whether a cache carries a branch's past from step to step (transformers).
+        mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
+        smoothable: its steps can mix code vectors instead of drawing one (transformers).
+        dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32 (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
+        trim: (config, tensors) -> those the network takes, where it needs a part of them only.
         fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
             ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
@@ -135,15 +182,49 @@ class Family:
     kind: str = ""
     conditioning: str = ""
     text: TextSpec | None = None
+    prompt: PromptSpec | None = None
     null: str = "model"
     tokenizer: str = ""
     tokenizer_file: str = ""
     free_size: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
+    frames: Callable[[Any], tuple[Grid, ...]] = lambda config: (config.grid,)
+    at: Callable[[Any, Grid], Any] = lambda config, frame: config
+    causal: Callable[[Any], bool] = lambda config: True
+    mixable: Callable[[Any], int] = lambda config: 0
+    smoothable: bool = False
+    dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
     defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
+    trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
     fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
-    def defaults_for(self, config: Any) -> Defaults | None:
-        """The published settings for a network of these sizes."""
-        return self.defaults(config) if callable(self.defaults) else self.defaults
+    def defaults_for(self, config: Any) -> Defaults:
+        """The published settings for a network of these sizes; plain ones where there are none."""
+        found = self.defaults(config) if callable(self.defaults) else self.defaults
+        return found or Defaults(4.0, "constant", 0, 1.0)
+
+    def sized(self, config: Any, height: int, width: int, factor: int) -> Any:
+        """The config for pictures of this size in pixels; `factor`: pixels per side of a token.
+
+        Raises:
+            ValueError: the network makes no such pictures; the message names the nearest it makes.
+        """
+        frames = {(h * factor, w * factor): (h, w) for h, w in self.frames(config)}
+        if (height, width) in frames:
+            return self.at(config, frames[height, width])
+        nearest = sorted(frames, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+        names = ", ".join(f"{w}x{h}" for h, w in nearest[:3])
+        raise ValueError(
+            f"this {self.title} model makes no pictures of {width}x{height} pixels; nearest: {names}"
+        )
+
+
+def view(network: Any, config: Any) -> Any:
+    """The same network, weights shared, as it runs under another config; the network itself is left as it is."""
+    if config == network.config:
+        return network
+    other = copy.copy(network)
+    other.config = config
+    return other

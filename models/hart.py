@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts, TextSpec, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
 from .parts.cache import KVCache
-from .parts.levels import Grid, sides_of_levels
+from .parts.levels import SquareScales, sides_of_levels
+from .parts.network import Cached
 from .parts.norms import RMSNorm
 from .parts.text import TextCondition, stack_branches
 from .text.encoders import QWEN2
 
 
 @dataclass(frozen=True)
-class HARTConfig:
+class HARTConfig(SquareScales):
     """Sizes of a network, and the variant of the layout.
 
     Attributes:
@@ -61,9 +62,9 @@ class HARTConfig:
             )
 
     @property
-    def grids(self) -> tuple[Grid, ...]:
-        """(h, w) of every scale."""
-        return tuple((side, side) for side in self.sides)
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass; the first one reads the text."""
+        return max(self.text_tokens, super().step_tokens)
 
     @property
     def length(self) -> int:
@@ -83,7 +84,7 @@ class HARTState:
     out: Tensor | None = None  # (rows, T, C) of the latest step
 
 
-class HART(nn.Module):
+class HART(Cached, nn.Module):
     """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
 
     Args:
@@ -128,19 +129,8 @@ class HART(nn.Module):
         live[:, 0] = True
         return TextCondition(torch.zeros(batch, c.text_tokens, c.text_dim), live)
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of the key/value cache for `rows` = branches x batch."""
-        c = self.config
-        itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, c.length, c.width // c.heads, itemsize)
-
-    def begin(
-        self,
-        branches: Sequence[TextCondition],
-        device: torch.device,
-        grids: Sequence[Grid] | None = None,
-    ) -> HARTState:
-        """Start a run; `device`: where to compute; `grids`: the model's own."""
+    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> HARTState:
+        """Start a run; `device`: where to compute."""
         c, given = self.config, stack_branches(branches, device)
         if given.features.shape[1] != c.text_tokens or given.live is None:
             raise ValueError(
@@ -148,13 +138,12 @@ class HART(nn.Module):
             )
         text = self._embed_text(given.features)  # (rows, n, C)
         pooled = text.amax(1)  # over padding too, as the release does
-        size = len(text), c.heads, c.length, c.width // c.heads
         return HARTState(
             text=text,
             modulation=_live_mean(text, given.live) if c.shared_adaln else None,
             head=self.head_nm.modulation(pooled.to(self.compute_dtype)),
             angles=self._angles(given.live),
-            cache=KVCache(c.depth, *size, self.compute_dtype, device),
+            cache=self.new_cache(len(text), device),
         )
 
     def step(self, state: HARTState, scale: int, maps: Tensor | None, rows: int) -> Tensor:
@@ -310,6 +299,8 @@ FAMILY = Family(
     ),
     kind="scale",
     tokenizer="multiscale_vq",
+    sizes=((1024, 1024),),
+    smoothable=True,
     fit=fit,
     # The scripts: cfg 4.5, top-k 600 for the first seven scales and 300 after them, code vectors mixed.
     defaults=Defaults(

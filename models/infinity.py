@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts, TextSpec
 from .infinity_blocks import Block, Pool, grid_angles, grid_positions
-from .infinity_grids import BUDGETS, Grid, grids_for, sizes, template_for, whole_grid
+from .infinity_grids import BUDGETS, RELEASED, Grid, frames, place_of, sizes, template_for
 from .parts.cache import KVCache
+from .parts.levels import Scales
+from .parts.network import Cached
 from .parts.norms import RMSNorm, plain_norm
 from .parts.text import TextCondition, stack_branches
 from .text.encoders import FLAN_T5
@@ -22,7 +24,7 @@ from .var import Head
 
 
 @dataclass(frozen=True)
-class InfinityConfig:
+class InfinityConfig(Scales):
     """Sizes of a network, recovered from the file's keys and shapes; what leaves no trace has the release's value.
 
     Attributes:
@@ -30,7 +32,7 @@ class InfinityConfig:
         text_dim, text_length: width of the text encoder's rows, and the most rows it may give.
         pool_heads: of the attention that pools the text.
         levels: rows of the level embedding.
-        budget: pixels of the default size ("1M").
+        ratio, scales: height to width of the pictures, and how much of that ratio's list of scales they take.
         level_every_chunk: add the level embedding before every chunk of blocks, not only before the first.
     """
 
@@ -43,7 +45,8 @@ class InfinityConfig:
     text_length: int
     pool_heads: int
     levels: int = 15
-    budget: str = "1M"
+    ratio: float = 1.0
+    scales: int = 13
     level_every_chunk: bool = False
     qk_norm: bool = True
 
@@ -52,8 +55,6 @@ class InfinityConfig:
             raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
         if self.width % self.pool_heads:
             raise ValueError(f"width {self.width} does not divide into {self.pool_heads} heads")
-        if self.budget not in BUDGETS:
-            raise ValueError(f"pixel budget {self.budget} is none of {', '.join(BUDGETS)}")
 
     @property
     def depth(self) -> int:
@@ -67,17 +68,8 @@ class InfinityConfig:
 
     @property
     def grids(self) -> tuple[Grid, ...]:
-        """(h, w) of every scale of the default size, a square."""
-        return template_for(1.0).at(self.budget)
-
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Images (height, width) of the model's pixel budget, nearest ratios to a square first."""
-        return sizes(self.budget)
-
-    def grids_for(self, height: int, width: int) -> tuple[Grid, ...]:
-        """Scale list of an image size, also of another budget; ValueError names the nearest valid sizes."""
-        return grids_for(height, width)
+        """(h, w) of every scale."""
+        return template_for(self.ratio).grids[: self.scales]
 
 
 @dataclass
@@ -94,7 +86,7 @@ class InfinityState:
     mixes: Sequence[Mapping[int, float]] = field(default_factory=list)
 
 
-class Infinity(nn.Module):
+class Infinity(Cached, nn.Module):
     """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
 
     Args:
@@ -140,21 +132,12 @@ class Infinity(nn.Module):
         """The learned "no prompt": of its rows, as many as the image's own prompt has."""
         return TextCondition(self.cfg_uncond.detach().float().expand(batch, -1, -1), live=None)
 
-    def cache_bytes(self, rows: int, grids: Sequence[Grid] | None = None) -> int:
-        """Memory of keys and values, of the image's and of the text's longest, for `rows` = branches x batch."""
-        c = self.config
-        length = c.text_length + sum(h * w for h, w in grids or c.grids)
-        itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
+    @property
+    def text_positions(self) -> int:
+        return self.config.text_length
 
-    def begin(
-        self,
-        branches: Sequence[TextCondition],
-        device: torch.device,
-        grids: Sequence[Grid] | None = None,
-    ) -> InfinityState:
-        """Start a run; `device`: where to compute; `grids`: a scale list of the release, by default the square's."""
-        grids = tuple(grids or self.config.grids)
+    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> InfinityState:
+        """Start a run; `device`: where to compute."""
         text = stack_branches(branches, device)
         assert text.live is not None
         live, dtype = text.live[:, None, None], self.compute_dtype
@@ -167,8 +150,8 @@ class Infinity(nn.Module):
             live=live,
             shared=self.shared_ada_lin(condition).float().unflatten(-1, (1, 6, -1)),
             head=self.head_nm(condition),
-            angles=self._angles(grids, device),
-            cache=self._cache(len(condition), grids, device),
+            angles=self._angles(device),
+            cache=self.new_cache(len(condition), device),
         )
 
     def mix_branches(self, state: InfinityState, mixes: Sequence[Mapping[int, float]]) -> None:
@@ -222,15 +205,11 @@ class Infinity(nn.Module):
         cond, uncond = x.chunk(2)
         return (uncond + gamma * (cond - uncond)).repeat(2, 1, 1)
 
-    def _angles(self, grids: tuple[Grid, ...], device: torch.device) -> list[Tensor]:
-        width, whole = self.config.width // self.config.heads, whole_grid(grids)
-        return [grid_angles(width, *grid_positions(grid, whole, device)) for grid in grids]
-
-    def _cache(self, rows: int, grids: Sequence[Grid], device: torch.device) -> KVCache:
+    def _angles(self, device: torch.device) -> list[Tensor]:
         c = self.config
-        length = sum(h * w for h, w in grids)
-        width = c.width // c.heads
-        return KVCache(c.depth, rows, c.heads, length, width, self.compute_dtype, device)
+        # Positions refer to the largest grid of the ratio, also where a picture takes only the beginning of its list.
+        width, whole = c.width // c.heads, template_for(c.ratio).grids[-1]
+        return [grid_angles(width, *grid_positions(grid, whole, device)) for grid in c.grids]
 
 
 def plain_layout(key: str, tensor: Tensor) -> tuple[str, Tensor]:
@@ -252,6 +231,9 @@ def config_from_file(facts: FileFacts) -> InfinityConfig:
         raise ValueError(
             f"its head has {shapes['head.weight'][0]} outputs for {bits} bits: only bitwise heads are supported"
         )
+    budget = str(facts.settings.get("pn", "0.06M" if width <= 768 else "1M"))
+    if budget not in BUDGETS:
+        raise ValueError(f"pixel budget {budget} is none of {', '.join(BUDGETS)}")
     places = {tuple(key.split(".")[1:3]) for key in shapes if key.startswith("block_chunks.")}
     chunks = sorted({int(chunk) for chunk, _ in places})
     first = "block_chunks.0.0."
@@ -265,7 +247,8 @@ def config_from_file(facts: FileFacts) -> InfinityConfig:
         text_length=shapes["cfg_uncond"][0],
         pool_heads=shapes["text_proj_for_sos.ca.mat_q"][1],
         levels=shapes["lvl_embed.weight"][0],
-        budget=str(facts.settings.get("pn", "0.06M" if width <= 768 else "1M")),
+        scales=BUDGETS[budget],
+        level_every_chunk=not facts.settings.get("add_lvl_embeding_only_first_block", 1),
     )
 
 
@@ -278,6 +261,12 @@ def fit(config: InfinityConfig, tokenizer: Any) -> Any:
         f"the transformer predicts {config.bits} bits per token, the tokenizer has {tokenizer.dim} per code"
         " (they must be equal, or one to four)"
     )
+
+
+def at(config: InfinityConfig, frame: Grid) -> InfinityConfig:
+    """The config for pictures of these tokens."""
+    ratio, scales = place_of(frame)
+    return replace(config, ratio=ratio, scales=scales)
 
 
 FAMILY = Family(
@@ -310,6 +299,10 @@ FAMILY = Family(
     kind="scale",
     tokenizer="bsq",
     fit=fit,
+    sizes=tuple(size for budget in RELEASED for size in sizes(budget)),
+    frames=lambda config: (config.grid, *frames()),
+    at=at,
+    mixable=lambda config: config.depth,
     # The shell script of the 2B; both 8B demos have temperature 1 and scale 3.
     defaults=lambda config: Defaults(
         scale=4.0 if config.bits != 56 else 3.0,

@@ -10,6 +10,7 @@ Grid = tuple[int, int]
 
 PIXELS = 16  # per side of a token of the last grid, in every release
 BUDGETS = {"0.06M": 7, "0.25M": 10, "0.60M": 12, "1M": 13}  # -> number of scales
+RELEASED = ("0.06M", "0.25M", "1M")  # budgets some network was trained for
 
 # h/w -> (rows of every grid, columns of every grid)
 _TALL: dict[float, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -84,32 +85,18 @@ def sizes(budget: str) -> list[tuple[int, int]]:
     return [(PIXELS * h, PIXELS * w) for h, w in last]
 
 
-def grids_for(height: int, width: int) -> tuple[Grid, ...]:
-    """Scale list of an image size.
+def frames() -> tuple[Grid, ...]:
+    """The last grid of every ratio at every budget a network was released for."""
+    return tuple(template.at(budget)[-1] for budget in RELEASED for template in TEMPLATES)
+
+
+def place_of(frame: Grid) -> tuple[float, int]:
+    """Ratio and number of scales of the list that ends with this grid.
 
     Raises:
-        ValueError: no ratio and budget give this size; the message names the nearest that do.
-    """
-    for budget in BUDGETS:
-        for template in TEMPLATES:
-            h, w = template.at(budget)[-1]
-            if (PIXELS * h, PIXELS * w) == (height, width):
-                return template.at(budget)
-    template = template_for(height / width)
-    offered = [tuple(PIXELS * n for n in template.at(budget)[-1]) for budget in BUDGETS]
-    names = ", ".join(f"{w}x{h}" for h, w in offered)
-    raise ValueError(
-        f"Infinity has no scale list for {width}x{height} pixels; nearest of this shape: {names}"
-    )
-
-
-def whole_grid(grids: tuple[Grid, ...]) -> Grid:
-    """The largest grid of the aspect ratio a scale list belongs to, which rotary positions refer to.
-
-    Raises:
-        ValueError: it is not the beginning of any ratio's list.
+        ValueError: none does.
     """
     for template in TEMPLATES:
-        if template.grids[: len(grids)] == tuple(grids):
-            return template.grids[-1]
-    raise ValueError(f"{grids} is not the beginning of any of Infinity's scale lists")
+        if frame in template.grids:
+            return template.ratio, template.grids.index(frame) + 1
+    raise ValueError(f"no scale list of Infinity ends with {frame}")

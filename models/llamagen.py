@@ -5,7 +5,7 @@ Letters as in `parts/causal.py`. The class is one prefix position, the caption 1
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -243,6 +243,20 @@ def config_from_file(facts: FileFacts) -> LlamaGenConfig:
     )
 
 
+SIZES = ((256, 256), (384, 384), (512, 512))
+SIDES = (16, 24, 32, 48, 64)  # of these pictures, with tokenizers of factor 16 and 8
+
+
+def frames(config: LlamaGenConfig) -> tuple[Grid, ...]:
+    """The network's own grid, and those of the released sizes: a file does not say which it was trained for."""
+    return (config.grid, *((side, side) for side in SIDES))
+
+
+def at(config: LlamaGenConfig, frame: Grid) -> LlamaGenConfig:
+    """The config for pictures of these tokens."""
+    return replace(config, grid=frame)
+
+
 _COMMON = ("tok_embeddings.weight", "layers.0.attention.wqkv.weight", "output.weight")
 
 FAMILY_CLASS = Family(
@@ -262,6 +276,9 @@ FAMILY_CLASS = Family(
     tokenizer="vq16",
     tokenizer_file="vq_ds16_c2i.pt",
     free_size=True,
+    sizes=SIZES,
+    frames=frames,
+    at=at,
     defaults=Defaults(scale=4.0, schedule="constant", top_k=2000, top_p=1.0),
 )
 
@@ -297,5 +314,8 @@ FAMILY_TEXT = Family(
     tokenizer="vq16",
     tokenizer_file="vq_ds16_t2i.pt",
     free_size=True,
+    sizes=SIZES,
+    frames=frames,
+    at=at,
     defaults=Defaults(scale=7.5, schedule="constant", top_k=1000, top_p=1.0),
 )

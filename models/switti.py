@@ -8,14 +8,15 @@ T tokens of a scale, V vocabulary, Z codebook channels, n text tokens, E text wi
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts, TextSpec
-from .parts.cache import KVCache
-from .parts.levels import Grid, sides_from_file
+from .parts.levels import sides_from_file
+from .parts.network import Cached
 from .parts.norms import plain_norm
 from .parts.text import TextCondition, stack_branches
 from .switti_blocks import (
@@ -30,10 +31,11 @@ from .text.encoders import CLIP_PAIR
 from .var import Head
 
 MASK = "attn_bias_for_masking"  # training's mask, the only tensor that tells the two kinds apart
+GUIDED = 11  # scales of the 1024 models that are guided
 TEXT_TOKENS = 77  # of CLIP
 
 
-class Switti(nn.Module):
+class Switti(Cached, nn.Module):
     """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
 
     Args:
@@ -65,20 +67,17 @@ class Switti(nn.Module):
         self.head_nm = Head(config, operations, **place)
         self.head = operations.Linear(width, config.vocab, **place)
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of what is kept between scales: the text's keys and values, and the causal kind's own."""
-        c = self.config
-        length = TEXT_TOKENS + c.causal * sum(side * side for side in c.sides)
-        itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
+    @property
+    def positions(self) -> int:
+        """Only the causal kind sees earlier scales."""
+        return self.config.causal * self.config.length
 
-    def begin(
-        self,
-        branches: Sequence[TextCondition],
-        device: torch.device,
-        grids: Sequence[Grid] | None = None,
-    ) -> SwittiState:
-        """Start a run; `device`: where to compute; `grids`: the model's own."""
+    @property
+    def text_positions(self) -> int:
+        return TEXT_TOKENS
+
+    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> SwittiState:
+        """Start a run; `device`: where to compute."""
         text = stack_branches(branches, device)
         assert text.pooled is not None and text.live is not None
         condition, crop = self.condition(text.pooled), self.crop(device)
@@ -92,7 +91,7 @@ class Switti(nn.Module):
             live=text.live[:, None, None],
             modulations=[block.modulation(condition, crop, c.dtype) for block in self.blocks],
             head=self.head_nm(c),
-            cache=self._cache(len(c), device) if self.config.causal else None,
+            cache=self.new_cache(len(c), device) if self.config.causal else None,
         )
 
     def step(self, state: SwittiState, scale: int, maps: Tensor | None, rows: int) -> Tensor:
@@ -129,11 +128,6 @@ class Switti(nn.Module):
     def _level(self, scale: int, device: torch.device) -> Tensor:
         return self.lvl_embed(torch.tensor([scale], device=device)).float()
 
-    def _cache(self, rows: int, device: torch.device) -> KVCache:
-        c = self.config
-        length, width = sum(side * side for side in c.sides), c.width // c.heads
-        return KVCache(c.depth, rows, c.heads, length, width, self.compute_dtype, device)
-
 
 def config_from_file(facts: FileFacts) -> SwittiConfig:
     """Sizes from shapes; the kind from training's mask, or from a config.json beside the file."""
@@ -165,10 +159,24 @@ def config_from_file(facts: FileFacts) -> SwittiConfig:
 
 
 def published(config: SwittiConfig) -> Defaults:
-    """The pipeline's settings: cfg 6, and guidance switched off from scale 10 on, which only longer runs reach."""
+    """cfg 6; runs of more than 11 scales (1024 pixels) as in the release's example, shorter ones as its pipeline does.
+
+    The example guides and mixes code vectors up to scale 10; from scale 11 on it draws at temperature 0.1, unguided.
+    The pipeline's own settings would switch guidance off from scale 10 on, which those shorter runs never reach.
+    """
+    common = Defaults(
+        scale=7.0, schedule="linear ramp", top_k=400, top_p=0.95, smooth_filtered=False
+    )
     last = len(config.sides) - 1
-    end = 1.0 if last < 10 else 9.5 / last  # between scales 9 and 10
-    return Defaults(scale=7.0, schedule="linear ramp", top_k=400, top_p=0.95, end=end)
+    if last < GUIDED:
+        return replace(common, smooth_steps=(0, GUIDED - 1))
+    return replace(
+        common,
+        end=(GUIDED - 0.5) / last,  # between scales 10 and 11
+        late_temperature=(GUIDED, 0.1),
+        smooth=True,
+        smooth_steps=(2, GUIDED),
+    )
 
 
 FAMILY = Family(
@@ -199,5 +207,8 @@ FAMILY = Family(
     null="prompt",
     kind="scale",
     tokenizer="multiscale_vq",
+    sizes=((512, 512), (1024, 1024)),
+    smoothable=True,
+    causal=lambda config: config.causal,
     defaults=published,
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .parts.cache import KVCache
 from .parts.cast import cast_like
-from .parts.levels import Grid
+from .parts.levels import SquareScales
 from .parts.norms import RMSNorm, plain_norm
 from .parts.rotary import rotate_pairs
 from .parts.swiglu import SwiGLU
@@ -23,7 +23,7 @@ EPS = 1e-6  # of the root-mean-square norms
 
 
 @dataclass(frozen=True)
-class SwittiConfig:
+class SwittiConfig(SquareScales):
     """Sizes of a network. Heads and the rotary constants leave no trace in the weights.
 
     Attributes:
@@ -49,11 +49,6 @@ class SwittiConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 4:
             raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
-
-    @property
-    def grids(self) -> tuple[Grid, ...]:
-        """(h, w) of every scale."""
-        return tuple((side, side) for side in self.sides)
 
 
 def scale_angles(config: SwittiConfig, side: int, device: torch.device) -> Tensor:

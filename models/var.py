@@ -17,12 +17,13 @@ from .family import Defaults, Family, FileFacts
 from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.feedforward import FeedForward
-from .parts.levels import Grid, level_index, sides_from_file
+from .parts.levels import SquareScales, level_index, sides_from_file
+from .parts.network import Cached
 from .parts.norms import plain_norm
 
 
 @dataclass(frozen=True)
-class VARConfig:
+class VARConfig(SquareScales):
     """Sizes of a network, all recovered from the file's keys and shapes; `classes` is 0 where text is the condition."""
 
     depth: int
@@ -39,26 +40,6 @@ class VARConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
-
-    @property
-    def grids(self) -> tuple[Grid, ...]:
-        """(h, w) of every scale."""
-        return tuple((side, side) for side in self.sides)
-
-    @property
-    def grid(self) -> Grid:
-        """(h, w) of the picture's codes."""
-        return self.grids[-1]
-
-    @property
-    def step_tokens(self) -> int:
-        """Positions of the largest forward pass."""
-        return self.sides[-1] ** 2
-
-    @property
-    def length(self) -> int:
-        """Tokens of all scales."""
-        return sum(side * side for side in self.sides)
 
 
 class Attention(nn.Module):
@@ -163,7 +144,7 @@ class VARState:
     cache: KVCache
 
 
-class VAR(nn.Module):
+class VAR(Cached, nn.Module):
     """The transformer. Implements the scale-wise protocol: `begin`, then `step` for k = 0..K-1.
 
     Args:
@@ -219,21 +200,11 @@ class VAR(nn.Module):
         """Labels of the unconditional branch: the class after the last."""
         return torch.full((batch,), self.config.classes, dtype=torch.long)
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of the key/value cache for `rows` = branches x batch."""
-        c = self.config
-        itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, c.length, c.width // c.heads, itemsize)
-
-    def begin(
-        self, branches: Sequence[Tensor], device: torch.device, grids: Sequence[Grid] | None = None
-    ) -> VARState:
-        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute; `grids`: the model's."""
-        c = self.config
+    def begin(self, branches: Sequence[Tensor], device: torch.device) -> VARState:
+        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute."""
         condition, positions = self._embed(torch.cat([branch.to(device) for branch in branches]))
         first = condition[:, None] + self.pos_start.to(device).float()
-        size = condition.shape[0], c.heads, c.length, c.width // c.heads
-        cache = KVCache(c.depth, *size, self.compute_dtype, device)
+        cache = self.new_cache(len(condition), device)
         modulations, head = self._modulate(condition)
         return VARState(first + positions[:, : first.shape[1]], positions, modulations, head, cache)
 
@@ -342,5 +313,7 @@ FAMILY = Family(
     kind="scale",
     tokenizer="multiscale_vq",
     tokenizer_file="vae_ch160v4096z32.pth",
+    sizes=((256, 256), (512, 512)),
+    smoothable=True,
     defaults=Defaults(scale=5.0, schedule="linear ramp", top_k=900, top_p=0.95),
 )

@@ -79,6 +79,8 @@ FAMILY = Family(
     ),
     kind="scale",
     tokenizer="multiscale_vq",
+    sizes=((256, 256),),
+    smoothable=True,
     # The release's demo: cfg 4 in VAR's convention, top-k 900, top-p 0.95.
     defaults=Defaults(scale=5.0, schedule="linear ramp", top_k=900, top_p=0.95),
 )

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import re
 from typing import Any
 
 from comfy_api.v0_0_2 import io
@@ -21,6 +22,20 @@ def schema(**arguments: Any) -> io.Schema:
 def widget(kind: Any, identifier: str, **arguments: Any) -> Any:
     """`kind.Input` with whatever this host understands (`advanced` and the like are newer than 0.3.75)."""
     return kind.Input(identifier, **known(kind.Input, arguments))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """A list of numbers as it is typed into a text widget.
+
+    Raises:
+        ValueError: something in it is not a number.
+    """
+    try:
+        return tuple(float(part) for part in re.split(r"[,\s]+", text.strip()) if part)
+    except ValueError as error:
+        raise ValueError(
+            f"'{text}' is not a list of numbers: write one per step, for example 1, 2.5, 4"
+        ) from error
 
 
 def tell(node: Any, text: str) -> None:

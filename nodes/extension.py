@@ -8,6 +8,7 @@ from .diffusion import ARDiffusionIGG
 from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
+from .prompt import ARPromptCondition
 from .sample import ARDecode, ARSampler
 from .text import ARLoadTextEncoder, ARTextCondition
 
@@ -21,6 +22,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARClassCondition,
             ARLoadTextEncoder,
             ARTextCondition,
+            ARPromptCondition,
             ARSampler,
             *guide.NODES,
             ARDecode,

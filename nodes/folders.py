@@ -1,5 +1,6 @@
 """Where model files are found: registered folders, and the pack's own bundled checkpoint."""
 
+import re
 from pathlib import Path
 
 import folder_paths
@@ -16,6 +17,7 @@ BUNDLED_FILES = (
 SAME_FILE = "automatic"
 TEXT_ENCODERS = "text_encoders"  # the host's own folder
 NO_FILE = "none"
+INDEX, SHARD = ".safetensors.index.json", re.compile(r"-\d+-of-\d+\.safetensors$")
 
 
 def register() -> None:
@@ -26,16 +28,36 @@ def register() -> None:
         folder_paths.add_model_folder_path(key, str(default))
         # A key made this way would list every file, read-me files included.
         paths, _ = folder_paths.folder_names_and_paths[key]
-        folder_paths.folder_names_and_paths[key] = (paths, set(SUFFIXES))
+        folder_paths.folder_names_and_paths[key] = (paths, {*SUFFIXES, ".json"})
 
 
 def checkpoint_choices() -> list[str]:
     """The bundled model first, then what lies in the folders."""
-    return [BUNDLED, *folder_paths.get_filename_list(CHECKPOINTS)]
+    return [BUNDLED, *_weight_files(CHECKPOINTS)]
 
 
 def tokenizer_choices() -> list[str]:
-    return [SAME_FILE, *folder_paths.get_filename_list(TOKENIZERS)]
+    return [SAME_FILE, *_weight_files(TOKENIZERS)]
+
+
+def _weight_files(key: str) -> list[str]:
+    """Files a model can be read from: a checkpoint of several files is chosen by its index, not by one of them."""
+    names = folder_paths.get_filename_list(key)
+    indices = {name for name in names if name.endswith(INDEX)}
+    indexed = {Path(name).parent for name in indices}
+    return [
+        name
+        for name in names
+        if name in indices
+        or not (name.endswith(".json") or (SHARD.search(name) and Path(name).parent in indexed))
+    ]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files whose change makes a model another one: all of the folder where an index names several."""
+    if not path.name.endswith(INDEX):
+        return [path]
+    return sorted(file for file in path.parent.iterdir() if file.is_file())
 
 
 def resolve(checkpoint: str, tokenizer: str) -> tuple[Path, Path | None]:

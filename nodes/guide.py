@@ -1,14 +1,13 @@
 """Guidance nodes, one per registered method, derived from its dataclass."""
 
 import dataclasses
-import re
 from typing import Any
 
 from comfy_api.v0_0_2 import io
 
 from ..guidance.base import Guidance, Parameter
 from ..guidance.registry import METHODS
-from .compat import schema, widget
+from .compat import numbers, schema, widget
 from .types import Sampling, SamplingLink
 
 
@@ -62,12 +61,7 @@ def _value(method: type[Guidance], name: str, raw: Any) -> Any:
     default = next(f.default for f in dataclasses.fields(method) if f.name == name)  # type: ignore[arg-type]
     if not isinstance(default, tuple):
         return raw
-    try:
-        return tuple(float(part) for part in re.split(r"[,\s]+", raw.strip()) if part)
-    except ValueError as error:
-        raise ValueError(
-            f"'{raw}' is not a list of numbers: write one per step, for example 1, 2.5, 4"
-        ) from error
+    return numbers(raw)
 
 
 NODES: list[type[io.ComfyNode]] = [guidance_node(method) for method in METHODS.values()]

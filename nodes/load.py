@@ -23,6 +23,7 @@ class ARLoadCheckpoint(io.ComfyNode):
                 "VAR",
                 "LlamaGen",
                 "AliTok",
+                "Lumina-mGPT",
                 "autoregressive",
                 "load VAR",
                 "next-scale",
@@ -34,7 +35,8 @@ class ARLoadCheckpoint(io.ComfyNode):
                     "checkpoint",
                     options=folders.checkpoint_choices(),
                     default=folders.BUNDLED,
-                    tooltip="Transformer file from models/ar_checkpoints. The bundled emoji model is always there.",
+                    tooltip="Transformer file from models/ar_checkpoints; of a model in several files, its"
+                    " model.safetensors.index.json. The bundled emoji model is always there.",
                 ),
                 widget(
                     io.Combo,
@@ -54,7 +56,7 @@ class ARLoadCheckpoint(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="Side of the picture in pixels, for files that do not hold it (LlamaGen: 256, 384 or 512, as"
-                    " in the file's name). 0 = what the file suggests. A size the model was not trained for gives mush.",
+                    " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not trained for gives mush.",
                 ),
             ],
             outputs=[Model.Output("ar_model", display_name="AR_MODEL")],
@@ -63,8 +65,9 @@ class ARLoadCheckpoint(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> Any:
         paths = [path for path in folders.resolve(checkpoint, tokenizer) if path is not None]
-        files = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
-        return [*files, picture_size]
+        files = [file for path in paths for file in folders.files_of(path)]
+        stats = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+        return [*stats, picture_size]
 
     @classmethod
     def execute(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> io.NodeOutput:

@@ -12,7 +12,6 @@ from ..guidance.record import Recorder
 from ..loaders.checkpoint import ARModel
 from ..sampling import scalewise, tokenwise
 
-Grid = tuple[int, int]
 OnStep = Callable[[Any], None]
 
 
@@ -21,18 +20,16 @@ class Loop:
     """How one kind of family is run.
 
     Attributes:
-        job: what describes a run.
-        grids: config -> (h, w) of every step.
         report_every: config -> steps between two reports of progress.
         features: (model, job, device, on_step, recorder) -> what the tokenizer decodes, (B, Z, H, W).
         so_far: (model, progress) -> the same for the first picture as it stands.
+        features_so_far: progress -> the same for all pictures, or None where a picture grows row by row.
     """
 
-    job: type
-    grids: Callable[[Any], tuple[Grid, ...]]
     report_every: Callable[[Any], int]
     features: Callable[[ARModel, Any, torch.device, OnStep, Recorder], Tensor]
     so_far: Callable[[ARModel, Any], Tensor]
+    features_so_far: Callable[[Any], Tensor] | None = None
 
 
 def scale_features(
@@ -61,15 +58,12 @@ def tokens_so_far(model: ARModel, progress: tokenwise.Progress) -> Tensor:
 
 LOOPS = {
     "scale": Loop(
-        job=scalewise.ScalewiseRun,
-        grids=lambda config: config.grids,
         report_every=lambda config: 1,
         features=scale_features,
         so_far=lambda model, progress: progress.features[:1],
+        features_so_far=lambda progress: progress.features,
     ),
     "token": Loop(
-        job=tokenwise.TokenwiseRun,
-        grids=lambda config: ((1, 1),) * config.length,
         report_every=lambda config: config.grid[1],
         features=token_features,
         so_far=tokens_so_far,

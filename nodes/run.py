@@ -1,6 +1,8 @@
 """Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management as mm
@@ -11,63 +13,103 @@ from latent_preview import LatentPreviewMethod
 from PIL import Image
 from torch import Tensor
 
-from ..guidance.base import Run
-from ..guidance.chain import Chain
 from ..guidance.record import Trace, TraceRecorder
-from ..guidance.schedule import Schedule
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
-from ..sampling.draw import StreamDrawer, Streams
+from ..sampling.draw import Streams
+from ..sampling.plan import plan, steps
 from .loops import LOOPS
 from .types import PictureTrace, Sampling
+from .viewer import DECODED, OFF, Send, Viewer
 
-PREVIEW_SECONDS = 0.2
+PREVIEW_SECONDS = 0.2  # between two previews, at least
+PREVIEW_SHARE = 0.05  # of the time a run takes, at most
+OnStep = Callable[[Any], Any]
 
 
-def run_sampling(sampling: Sampling) -> tuple[Tensor, PictureTrace]:
-    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32, and what was recorded on the way.
+@dataclass(frozen=True)
+class View:
+    """What the viewer on the node wants.
+
+    Attributes:
+        mode: one of `viewer.CHOICES`.
+        candidates: the likeliest tokens before and after guidance, too.
+        send: where live maps go.
+    """
+
+    mode: str = OFF
+    candidates: bool = False
+    send: Send | None = None
+
+
+def run_sampling(
+    sampling: Sampling, view: View | None = None
+) -> tuple[Tensor, PictureTrace, dict[str, Any]]:
+    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32; what was recorded on the way; what the viewer shows.
 
     Raises:
         ValueError: a guidance that cannot act on this model, before anything is computed.
     """
-    job = describe(sampling)
-    features, trace = sample(sampling, job, Reporter(sampling))
+    view = view or View()
+    job, report = describe(sampling), Reporter(sampling)
+    recorder = TraceRecorder(job.run.grids)
+    viewer = None if view.mode == OFF else watch(sampling, view, recorder)
+
+    def on_step(progress: Any) -> None:
+        shown = report(progress)
+        if viewer is not None:
+            viewer(progress)
+            if shown:
+                viewer.live(progress)
+
+    features, trace = sample(sampling, job, on_step, recorder)
     image = to_image(decode(sampling, features))
+    report.finish(image)
     names = tuple(link.name for link in sampling.links)
-    return image, PictureTrace(trace, image.shape[1], image.shape[2], names)
+    shown = {} if viewer is None else viewer.payload(image, features, trace)
+    return image, PictureTrace(trace, image.shape[1], image.shape[2], names), shown
 
 
-def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Trace]:
+def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
+    """A viewer of this run."""
+    model = sampling.model
+
+    def decoded(features: Tensor) -> Tensor:
+        return to_image(model.tokenizer.decode(features.to(model.patcher.load_device))).cpu()
+
+    return Viewer(
+        recorder,
+        LOOPS[model.family.kind].features_so_far,
+        decoded if view.mode == DECODED else None,
+        view.candidates,
+        view.send if wants_previews() else None,
+    )
+
+
+def sample(
+    sampling: Sampling, job: Any, on_step: OnStep, recorder: TraceRecorder | None = None
+) -> tuple[Tensor, Trace]:
     """Run the loop with the models on the device: what the tokenizer decodes, and what was recorded."""
     model = sampling.model
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
-        run_bytes(model.network, model.tokenizer, rows, job.batch),
+        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
     )
-    device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
-    features = LOOPS[model.family.kind].features(model, job, device, report, recorder)
+    device, recorder = model.patcher.load_device, recorder or TraceRecorder(job.run.grids)
+    features = LOOPS[model.family.kind].features(model, job, device, on_step, recorder)
     return features, recorder.finish()
 
 
 def describe(sampling: Sampling) -> Any:
     """The loop's view of a sampling, checked: every refusal happens here."""
     model = sampling.model
-    loop, defaults = LOOPS[model.family.kind], model.defaults
-    run = Run(
-        kind=model.family.kind,
-        grids=loop.grids(model.config),
-        causal=getattr(model.config, "causal", True),
-        published=Schedule(defaults.schedule, end=defaults.end, power=defaults.power),
-        temperature=sampling.filters.temperature,
-    )
-    chain = Chain(sampling.links)
-    chain.check(run)
-    return loop.job(
-        conditions=sampling.conditioning.branches(model, sampling.copies),
-        batch=sampling.batch,
-        run=run,
-        chain=chain,
-        draw=StreamDrawer(sampling.filters, Streams(sampling.seed, sampling.batch)),
+    return plan(
+        model,
+        sampling.conditioning.branches(model, sampling.copies),
+        sampling.batch,
+        sampling.links,
+        sampling.drawing,
+        Streams(sampling.seed, sampling.batch),
     )
 
 
@@ -89,6 +131,9 @@ def to_image(pictures: Tensor) -> Tensor:
 class Reporter:
     """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
 
+    Previews take at most `PREVIEW_SHARE` of the time: a step's picture is left out while the earlier ones have cost more.
+    The finished picture, which costs nothing more, is shown by `finish`.
+
     `runs`: how many runs of the sampling the one bar covers.
     """
 
@@ -96,36 +141,53 @@ class Reporter:
         self.sampling = sampling
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
-        self.total = runs * len(self.loop.grids(sampling.model.config))
+        self.total = runs * len(steps(sampling.model))
         self.bar = comfy.utils.ProgressBar(self.total)
         self.done = 0
-        self.shown = 0.0
+        self.started = self.shown = time.monotonic()
+        self.spent = 0.0
 
-    def __call__(self, progress: Any) -> None:
+    def __call__(self, progress: Any) -> bool:
+        """Report a step; whether it was one of those that are shown."""
         mm.throw_exception_if_processing_interrupted()
         self.done += 1
         done = progress.index + 1
         if done % self.every and done < progress.count:
-            return
-        preview = ("JPEG", self.picture(progress), args.preview_size) if self.due() else None
+            return False
+        due = self.due()
+        preview = None
+        if due and self.spent <= PREVIEW_SHARE * (self.shown - self.started):
+            preview = self.framed(self.so_far(progress))
+            self.spent += time.monotonic() - self.shown
         self.bar.update_absolute(self.done, self.total, preview)
+        return due
+
+    def finish(self, image: Tensor) -> None:
+        """Show the first of the finished pictures (B, H, W, 3)."""
+        if wants_previews():
+            self.bar.update_absolute(self.done, self.total, self.framed(image[0]))
 
     def due(self) -> bool:
-        """Whether the user wants previews and the last one is old enough; the finished picture is always shown."""
-        if args.preview_method == LatentPreviewMethod.NoPreviews:
+        """Whether the user wants previews and the last one is old enough."""
+        now = time.monotonic()
+        if not wants_previews() or now - self.shown < PREVIEW_SECONDS:
             return False
-        early = time.monotonic() - self.shown < PREVIEW_SECONDS
-        if early and self.done < self.total:
-            return False
-        self.shown = time.monotonic()
+        self.shown = now
         return True
 
-    def picture(self, progress: Any) -> Image.Image:
-        """The first picture of the batch as it stands after this step."""
+    def so_far(self, progress: Any) -> Tensor:
+        """The first picture (H, W, 3) of the batch as it stands after this step."""
         model = self.sampling.model
-        image = to_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
+        return to_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
+
+    def framed(self, image: Tensor) -> tuple[str, Image.Image, int]:
+        """A picture (H, W, 3) as the host's progress bar takes it."""
         picture = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
         enlarge = max(1, 256 // picture.width)  # by whole pixels: the host would blur a small one
-        return picture.resize(
-            (picture.width * enlarge, picture.height * enlarge), Image.Resampling.NEAREST
-        )
+        size = (picture.width * enlarge, picture.height * enlarge)
+        return "JPEG", picture.resize(size, Image.Resampling.NEAREST), args.preview_size
+
+
+def wants_previews() -> bool:
+    """The user's choice in ComfyUI's settings, which may change between runs."""
+    return args.preview_method != LatentPreviewMethod.NoPreviews

@@ -3,12 +3,16 @@
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import ARModel
-from ..sampling.draw import Filters
-from .compat import schema, widget
-from .run import run_sampling
+from ..sampling.plan import Drawing
+from . import sizes
+from .compat import numbers, schema, widget
+from .live import live_sender
+from .run import View, run_sampling
 from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TraceLink
+from .viewer import CHOICES, FAST
 
 PUBLISHED = -1
+AS_PUBLISHED, ON, OFF = "family default", "on", "off"
 
 
 class ARSampler(io.ComfyNode):
@@ -44,11 +48,12 @@ class ARSampler(io.ComfyNode):
                 widget(
                     io.Float,
                     "temperature",
-                    default=1.0,
-                    min=0.0,
+                    default=float(PUBLISHED),
+                    min=float(PUBLISHED),
                     max=4.0,
                     step=0.05,
-                    tooltip="Below 1: safer, plainer. Above 1: wilder, then noise. 0 = always the likeliest token.",
+                    tooltip="Below 1: safer, plainer. Above 1: wilder, then noise. 0 = always the likeliest token,"
+                    " -1 = what the model's authors published (1 for most models, 0.5 for Infinity 2B).",
                 ),
                 widget(
                     io.Int,
@@ -79,6 +84,35 @@ class ARSampler(io.ComfyNode):
                     tooltip="Leave out tokens less likely than this share of the likeliest one. 0 = off; near 1 = greedy.",
                     advanced=True,
                 ),
+                widget(
+                    io.Combo,
+                    "size",
+                    options=sizes.choices(),
+                    default=sizes.MODEL_DEFAULT,
+                    optional=True,
+                    tooltip="Width × height of the picture. Most models make one size only; Infinity makes many, LlamaGen"
+                    " 256, 384 or 512. A size the model cannot make is refused with the nearest it can; one far from what"
+                    " it was trained for looks poor.",
+                ),
+                widget(
+                    io.String,
+                    "temperatures",
+                    default="",
+                    optional=True,
+                    tooltip="A temperature for every step, separated by commas, in place of the one above; for scale-wise"
+                    " models. Empty = one for all. Low numbers at the end make details calm.",
+                    advanced=True,
+                ),
+                widget(
+                    io.Combo,
+                    "smooth",
+                    options=[AS_PUBLISHED, ON, OFF],
+                    default=AS_PUBLISHED,
+                    optional=True,
+                    tooltip="Mix likely codes instead of drawing one (more_smooth of VAR, Switti and HART). On: softer,"
+                    " cleaner pictures with less texture. Off: crisper, noisier ones.",
+                    advanced=True,
+                ),
             ],
             outputs=[SamplingLink.Output("ar_sampling", display_name="AR_SAMPLING")],
         )
@@ -94,18 +128,24 @@ class ARSampler(io.ComfyNode):
         top_k: int,
         top_p: float,
         min_p: float,
+        size: str = sizes.MODEL_DEFAULT,
+        temperatures: str = "",
+        smooth: str = AS_PUBLISHED,
     ) -> io.NodeOutput:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         ar_conditioning.check(ar_model)
-        defaults = ar_model.defaults
-        filters = Filters(
-            temperature,
-            defaults.top_k if top_k < 0 else top_k,
-            defaults.top_p if top_p < 0 else top_p,
-            min_p,
+        wanted = sizes.parse(size)
+        model = ar_model if wanted is None else ar_model.at(*wanted)
+        drawing = Drawing(
+            temperature=None if temperature < 0 else temperature,
+            temperatures=numbers(temperatures),
+            top_k=None if top_k < 0 else top_k,
+            top_p=None if top_p < 0 else top_p,
+            min_p=min_p,
+            smooth=None if smooth == AS_PUBLISHED else smooth == ON,
         )
-        return io.NodeOutput(Sampling(ar_model, ar_conditioning, seed, batch_size, filters))
+        return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, drawing))
 
 
 class ARDecode(io.ComfyNode):
@@ -121,8 +161,27 @@ class ARDecode(io.ComfyNode):
             inputs=[
                 SamplingLink.Input(
                     "ar_sampling", tooltip="From AR Sampler or the last guidance node."
-                )
+                ),
+                widget(
+                    io.Combo,
+                    "viewer",
+                    options=list(CHOICES),
+                    default=FAST,
+                    optional=True,
+                    tooltip="What the viewer on this node shows of the scales on the way. 'fast': their colours, which"
+                    " cost next to nothing. 'decoded': every scale decoded, which takes longer. 'off': no viewer.",
+                ),
+                widget(
+                    io.Boolean,
+                    "candidates",
+                    default=False,
+                    optional=True,
+                    tooltip="On: the viewer shows, for the token under the mouse, the five likeliest tokens before and after"
+                    " guidance. Makes the result larger.",
+                    advanced=True,
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 io.Image.Output("image", display_name="IMAGE"),
                 TraceLink.Output(
@@ -134,5 +193,12 @@ class ARDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, ar_sampling: Sampling) -> io.NodeOutput:
-        return io.NodeOutput(*run_sampling(ar_sampling))
+    def execute(
+        cls, ar_sampling: Sampling, viewer: str = FAST, candidates: bool = False
+    ) -> io.NodeOutput:
+        view = View(viewer, candidates, live_sender(cls.hidden.unique_id))
+        image, trace, shown = run_sampling(ar_sampling, view)
+        output = io.NodeOutput(image, trace)
+        if shown:
+            output.ui = {"ar_viewer": [shown]}
+        return output

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..guidance.base import Guidance
 from ..guidance.record import Trace
 from ..loaders.checkpoint import ARModel
-from ..sampling.draw import Filters
+from ..sampling.plan import Drawing
 
 Model = io.Custom("AR_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")
@@ -76,7 +76,7 @@ class Sampling:
     conditioning: Condition
     seed: int
     copies: int
-    filters: Filters
+    drawing: Drawing
     links: tuple[Guidance, ...] = ()
 
     @property

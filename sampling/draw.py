@@ -78,19 +78,14 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
     )  # NaN finds no place: the loop refuses it at its end
 
 
-def smooth_codes(logits: Tensor, exponentials: Tensor, codebook: Tensor, position: float) -> Tensor:
-    """VAR's `more_smooth`: mixtures of code vectors (B, T, Z) instead of drawn ones (Gumbel-softmax).
+def smooth_weights(logits: Tensor, exponentials: Tensor, position: float) -> Tensor:
+    """VAR's `more_smooth`: how much of every code vector, (B, T, V), instead of one drawn (Gumbel-softmax).
 
-    softmax((logits (1 + r) + g) / tau) @ codebook, g = -log(Exp(1) draws), tau = max(0.27 (1 - 0.95 r), 0.005).
-    `logits` (B, T, V) already filtered, `position` r = k/(K-1).
+    softmax((logits (1 + r) + g) / tau), g = -log(Exp(1) draws), tau = max(0.27 (1 - 0.95 r), 0.005).
+    `logits` (B, T, V) as they are to be mixed, `position` r = k/(K-1).
     """
-    tau = smooth_temperature(position)
-    return gumbel_softmax(logits, exponentials, 1 + position, tau) @ codebook
-
-
-def smooth_temperature(position: float) -> float:
-    """tau of `smooth_codes`."""
-    return max(0.27 * (1 - position * 0.95), 0.005)
+    tau = max(0.27 * (1 - position * 0.95), 0.005)
+    return gumbel_softmax(logits, exponentials, 1 + position, tau)
 
 
 def gumbel_softmax(logits: Tensor, exponentials: Tensor, sharpness: float, tau: float) -> Tensor:
@@ -134,6 +129,16 @@ def _mix(seed: int, image: int) -> int:
     return (x ^ (x >> 31)) >> 1
 
 
+class Noise(Protocol):
+    """Where random numbers come from: image i's are its own. `Streams`, or recorded ones."""
+
+    def uniforms(self, shape: tuple[int, ...], device: torch.device) -> Tensor: ...
+
+    def exponentials(self, shape: tuple[int, ...], device: torch.device) -> Tensor: ...
+
+    def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor: ...
+
+
 class Drawer(Protocol):
     """Turns guided logits (B, T, V) of step `step` into tokens (B, T); (B, T, D, 2) into bits (B, T, D)."""
 
@@ -148,11 +153,15 @@ class StreamDrawer:
     """
 
     filters: Filters | Sequence[Filters]
-    streams: Streams
+    streams: Noise
 
     def __call__(self, logits: Tensor, step: int = 0) -> Tensor:
-        filters = self.filters if isinstance(self.filters, Filters) else self.filters[step]
+        filters = self.at(step)
         if filters.temperature == 0:
             return logits.argmax(-1)
         uniforms = self.streams.uniforms(tuple(logits.shape[1:-1]), logits.device)
         return inverse_cdf(filters.apply(logits), uniforms)
+
+    def at(self, step: int) -> Filters:
+        """The filters of a step."""
+        return self.filters if isinstance(self.filters, Filters) else self.filters[step]

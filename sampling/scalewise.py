@@ -27,19 +27,19 @@ class ScaleTransformer(Protocol):
     inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
     """
 
-    def begin(
-        self, branches: Sequence[Any], device: torch.device, grids: Sequence[Grid] | None = None
-    ) -> Any: ...
+    def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
 
     def step(self, state: Any, scale: int, maps: Tensor | None, rows: int) -> Tensor: ...
 
 
 class ScaleCodec(Protocol):
-    """What the loop needs of an image tokenizer."""
+    """What the loop needs of an image tokenizer; `mix` only where a run mixes code vectors."""
 
     def empty_features(self, batch: int, grids: Sequence[Grid], device: torch.device) -> Tensor: ...
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor: ...
+
+    def mix(self, weights: Tensor, grid: Grid) -> Tensor: ...
 
     def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor: ...
 
@@ -71,8 +71,8 @@ class ScalewiseRun:
         chain: the guidances.
         draw: (guided logits, k) -> tokens.
         kept: tokens to hold on to, or None.
-        smooth: (logits, k) -> code vectors (B, T, Z) that replace the drawn tokens' (VAR's more_smooth), or None to
-            leave this scale's as they are.
+        smooth: (logits, k) -> weights (B, T, V) of all code vectors, whose mixture replaces the drawn token's (VAR's
+            more_smooth), or None to leave this scale's as they are.
         noise: (shape, device) -> normal numbers (B, *shape), for networks that draw a continuous residual.
     """
 
@@ -140,7 +140,7 @@ def generate(
 
 def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: torch.device) -> Any:
     """The network's state for this run."""
-    state = network.begin(job.conditions[: 1 + uncond], device, job.run.grids)
+    state = network.begin(job.conditions[: 1 + uncond], device)
     mixes = job.chain.mixes(job.run)
     if any(mixes):
         network.mix_branches(state, mixes)  # pyright: ignore[reportAttributeAccessIssue]
@@ -164,11 +164,8 @@ def _residual(
 def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
     """Code vectors (B, Z, h, w) of this scale: drawn, smoothed, or kept."""
     grid = job.run.grids[k]
-    smooth = None if job.smooth is None else job.smooth(guided, k)
-    if smooth is None:
-        codes = codec.lookup(tokens, grid)
-    else:
-        codes = smooth.transpose(1, 2).unflatten(2, grid)
+    weights = None if job.smooth is None else job.smooth(guided, k)
+    codes = codec.lookup(tokens, grid) if weights is None else codec.mix(weights, grid)
     return _kept(codec, job, k, codes)
 
 

@@ -1,14 +1,14 @@
 """Tiny random networks of every available family, for laws that must hold whatever the weights are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from ar_guidance.guidance.base import Guidance, Run
-from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.models import hart, infinity, switti, var, var_clip
+from ar_guidance.models.family import Defaults, Family
 from ar_guidance.models.hart import HART, HARTConfig
 from ar_guidance.models.infinity import Infinity, InfinityConfig
 from ar_guidance.models.parts.text import TextCondition
@@ -19,7 +19,8 @@ from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScale
 from ar_guidance.models.var import VAR, VARConfig
 from ar_guidance.models.var_clip import VARClip, VARClipConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseResult, ScalewiseRun, generate
+from ar_guidance.sampling.plan import Drawing, facts, plan
+from ar_guidance.sampling.scalewise import ScalewiseResult, generate
 
 CPU = torch.device("cpu")
 SIDES = (1, 2, 3, 4)
@@ -27,28 +28,30 @@ SIDES = (1, 2, 3, 4)
 
 @dataclass
 class TinyModel:
-    """A network, its codec, and how to ask for things by number.
+    """A network, its codec, its family, and how to ask for things by number.
 
     Attributes:
         condition: numbers -> what the network takes of them.
         null: batch -> the unconditional branch's; by default the network's own.
-        grids: by default the network's own.
     """
 
     network: Any
     codec: Any
     condition: Callable[[list[int]], Any] = torch.tensor
     null: Callable[[int], Any] | None = None
-    grids: tuple[tuple[int, int], ...] = ()
+    family: Family = var.FAMILY
+
+    @property
+    def config(self) -> Any:
+        return self.network.config
+
+    @property
+    def defaults(self) -> Defaults:
+        return self.family.defaults_for(self.config)
 
     @property
     def run(self) -> Run:
-        return Run(
-            "scale",
-            self.grids or self.network.config.grids,
-            causal=getattr(self.network.config, "causal", True),
-            published=Schedule("linear ramp"),
-        )
+        return facts(self, Drawing())
 
     def sample(
         self,
@@ -57,19 +60,19 @@ class TinyModel:
         seed: int = 1,
         first: int = 0,
         filters: Filters | None = None,
+        drawing: Drawing | None = None,
         **options: Any,
     ) -> ScalewiseResult:
-        """Generate with per-image streams; `first` is the index of the first image."""
+        """Generate with per-image streams; `first` is the index of the first image.
+
+        `drawing`: as a user asks for it; otherwise all tokens are drawn with `filters`, by default without any.
+        """
         null = self.null or self.network.null_condition
         streams = Streams(seed, len(labels), first)
-        job = ScalewiseRun(
-            conditions=(self.condition(labels), null(len(labels))),
-            batch=len(labels),
-            run=self.run,
-            chain=Chain(links),
-            draw=StreamDrawer(filters or Filters(), streams),
-            noise=streams.normals,
-        )
+        conditions = self.condition(labels), null(len(labels))
+        job = plan(self, conditions, len(labels), links, drawing or Drawing(smooth=False), streams)
+        if drawing is None:
+            job = replace(job, draw=StreamDrawer(filters or Filters(), streams))
         with torch.inference_mode():
             return generate(self.network, self.codec, job, CPU, **options)
 
@@ -131,7 +134,10 @@ def tiny_var_clip() -> TinyModel:
     randomise(network)
     text = texts(8)
     return TinyModel(
-        network, tiny_codec(), lambda labels: F.normalize(text(labels).features[:, 0], dim=-1)
+        network,
+        tiny_codec(),
+        lambda labels: F.normalize(text(labels).features[:, 0], dim=-1),
+        family=var_clip.FAMILY,
     )
 
 
@@ -140,23 +146,24 @@ def tiny_switti(causal: bool = False) -> TinyModel:
     network = Switti(config).eval()
     randomise(network)
     text = texts(8, pooled=5)
-    return TinyModel(network, tiny_codec(), text, null=lambda batch: text([99] * batch))
+    null = lambda batch: text([99] * batch)  # noqa: E731
+    return TinyModel(network, tiny_codec(), text, null, switti.FAMILY)
 
 
 def tiny_infinity() -> TinyModel:
-    config = InfinityConfig((1, 1), 32, 2, 8, 64, 8, 12, 2)
+    config = InfinityConfig((1, 1), 32, 2, 8, 64, 8, 12, 2, ratio=0.5, scales=4)
     network = Infinity(config).eval()
     randomise(network)
     codec = BitwiseVQ(BitwiseConfig(2, 24, (1, 1), 1, (1, 1), 2, patch=2)).eval()
     randomise(codec, seed=1)
-    return TinyModel(network, codec, texts(8), grids=((1, 1), (2, 2), (2, 4), (3, 6)))
+    return TinyModel(network, codec, texts(8), family=infinity.FAMILY)
 
 
 def tiny_hart() -> TinyModel:
     config = HARTConfig(2, 32, 2, 24, 6, SIDES, 48, 8, 9, head_width=16, head_depth=1, head_steps=3)
     network = HART(config).eval()
     randomise(network)
-    return TinyModel(network, tiny_codec(hybrid=True), texts(8))
+    return TinyModel(network, tiny_codec(hybrid=True), texts(8), family=hart.FAMILY)
 
 
 FAMILIES: dict[str, Callable[[], TinyModel]] = {

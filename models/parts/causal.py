@@ -1,10 +1,10 @@
 """What decoder-only image networks share: state of a run, prefill, decoding one token, the whole sequence at once.
 
 Letters: B images, R branches (rows = R*B, branch by branch), P prefix positions, T image tokens, L = P + T - 1 positions,
-D width, H heads, d head width, V vocabulary. Position P + t holds token t; the output at position P + t - 1 predicts it.
+D width, H heads (G of keys and values, where they are shared), d head width, V vocabulary. Position P + t holds token t; the output at position P + t - 1 predicts it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .attention import Sight
 from .cache import KVCache, PositionWeights
+from .rope import rotate
 
 
 @dataclass
@@ -22,8 +23,9 @@ class TokenState:
 
     prefix: Tensor  # (rows, P, D) fp32
     hidden: Tensor | None  # (rows, 1, 1, L): positions nobody sees (padding)
-    table: Tensor  # (2, L, d/2)
+    table: Tensor  # (2, L, d/2), or (2, rows, 1, L, d/2)
     cache: KVCache
+    line: int  # tokens after which a line end stands in the cache, 0 = never
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
         """Weight the values and keys (B, n) of image tokens 0..n-1, unconditional rows only, from now on."""
@@ -31,6 +33,7 @@ class TokenState:
             self.cache.weights = None
             return
         start = self.prefix.shape[1]
+        values, keys = (None if w is None else with_line_ends(w, self.line) for w in (values, keys))
         self.cache.weights = PositionWeights(self.prefix.shape[0] // 2, start, values, keys)
 
 
@@ -50,12 +53,14 @@ class SwiGLU(nn.Module):
 class CausalNetwork(nn.Module):
     """The token-wise protocol (`begin`, then `step` for every token) over what a family defines.
 
-    A family sets `config` (with depth, heads, head_width, prefix, length, vocab), `compute_dtype`, and defines `prefix`, `embed`,
-    `rotations`, `trunk` and `head`. The residual stream is fp32; matrix products run in `compute_dtype`.
+    A family sets `config` (with depth, heads, head_width, prefix, length, vocab, and kv_heads where fewer), `compute_dtype`, and
+    defines `prefix`, `embed`, `rotations` (or `table`), `trunk` and `head`; one whose prefix has no fixed length also defines
+    `prefix_length`. The residual stream is fp32; matrix products run in `compute_dtype`.
     """
 
     config: Any
     compute_dtype: torch.dtype
+    turn: Callable[[Tensor, Tensor], Tensor] = staticmethod(rotate)
 
     # --- what a family defines -------------------------------------------------------------------------------------
 
@@ -67,9 +72,26 @@ class CausalNetwork(nn.Module):
         """Embeddings (B, T, D) of image tokens (B, T)."""
         raise NotImplementedError
 
+    @property
+    def line(self) -> int:
+        """Tokens after each of which the network itself puts a line end into the sequence; 0 = never."""
+        return 0
+
+    def line_ends(self, tokens: Tensor) -> Tensor:
+        """Embeddings (B, 1, D) of a line end behind tokens (B, T)."""
+        raise NotImplementedError
+
+    def prefix_length(self, branches: Sequence[Any]) -> int:
+        """Prefix positions P of a run with these conditions."""
+        return self.config.prefix
+
     def rotations(self) -> Tensor:
         """The table (2, L, d/2) of every position."""
         raise NotImplementedError
+
+    def table(self, prefix: int, padding: Tensor | None) -> Tensor:
+        """The table of `prefix` positions and all tokens; rows of their own, (2, rows, 1, L, d/2), where padding shifts them."""
+        return self.rotations()
 
     def trunk(self, x: Tensor, sight: Sight) -> Tensor:
         """All layers: (rows, T, D) -> (rows, T, D)."""
@@ -81,22 +103,31 @@ class CausalNetwork(nn.Module):
 
     # --- the token-wise protocol -----------------------------------------------------------------------------------
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of the key/value cache for `rows` = branches x batch."""
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return getattr(self.config, "kv_heads", self.config.heads)
+
+    def cache_bytes(self, rows: int, prefix: int | None = None) -> int:
+        """Memory of the key/value cache for `rows` = branches x batch; `prefix`: positions, None = the configured ones."""
         c = self.config
+        length = (c.prefix if prefix is None else prefix) + places(c.length, self.line)
         itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, c.prefix + c.length, c.head_width, itemsize)
+        return KVCache.bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
 
     def begin(self, branches: Sequence[Any], device: torch.device) -> TokenState:
         """Start a run. `branches`: every branch's condition; `device`: where to compute."""
         c = self.config
         prefix, padding = self.prefix(branches, device)
-        rows, length = prefix.shape[0], c.prefix + c.length - 1
+        follow = places(c.length - 1, self.line)
+        rows, length = prefix.shape[0], prefix.shape[1] + follow
         hidden = None
         if padding is not None:
-            hidden = F.pad(padding, (0, c.length - 1))[:, None, None]
-        cache = KVCache(c.depth, rows, c.heads, length, c.head_width, self.compute_dtype, device)
-        return TokenState(prefix.float(), hidden, self.rotations().to(device), cache)
+            hidden = F.pad(padding, (0, follow))[:, None, None]
+        sizes = c.depth, rows, self.kv_heads, length, c.head_width
+        cache = KVCache(*sizes, self.compute_dtype, device)
+        table = self.table(prefix.shape[1], padding).to(device)
+        return TokenState(prefix.float(), hidden, table, cache, self.line)
 
     def step(self, state: TokenState, tokens: Tensor | None, rows: int) -> Tensor:
         """Raw logits (rows, 1, V), fp32, of the next token, for the first `rows` rows.
@@ -106,35 +137,86 @@ class CausalNetwork(nn.Module):
         if tokens is None:
             x = state.prefix[:rows]
         else:
-            x = self.embed(tokens).float()
+            place = state.cache.filled - state.prefix.shape[1]
+            x = self.sequence(tokens, place).float()
             x = x.repeat(rows // x.shape[0], 1, 1)
         start = state.cache.filled
         end = start + x.shape[1]
         hidden = None if state.hidden is None else state.hidden[:rows, :, :, :end]
         if x.shape[1] > 1:
-            hidden = causal(end, hidden, x.device)
-        x = self.trunk(x, Sight(state.table[:, start:end], hidden, state.cache))
+            hidden = causal(end, hidden, x.device, start)
+        table = positions(state.table, start, end, rows)
+        x = self.trunk(x, Sight(table, hidden, state.cache, self.turn))
         state.cache.advance(end - start)
         return self.head(x[:, -1:]).float()
+
+    def sequence(self, tokens: Tensor, place: int = 0) -> Tensor:
+        """Embeddings (B, positions, D) of tokens (B, T) and the line ends among and after them; the first is at `place`."""
+        x, line = self.embed(tokens), self.line
+        if not line:
+            return x
+        first = line - place % (line + 1)  # tokens up to the end of this line
+        parts = [x[:, :first], *x[:, first:].split(line, dim=1)] if first < x.shape[1] else [x]
+        for i, left in enumerate([first, *[line] * (len(parts) - 1)]):
+            if parts[i].shape[1] == left:
+                parts[i] = torch.cat((parts[i], self.line_ends(tokens)), dim=1)
+        return torch.cat(parts, dim=1)
 
     # --- the whole sequence at once, for training and tests --------------------------------------------------------
 
     def forward(self, condition: Any, tokens: Tensor) -> Tensor:
         """Teacher-forced logits (B, T, V), fp32: tokens (B, T), of which the last is not read."""
-        prefix, padding = self.prefix([condition], tokens.device)
-        x = torch.cat((prefix.float(), self.embed(tokens[:, :-1]).float()), dim=1)
+        x = self.outputs(condition, self.sequence(tokens[:, :-1]))
+        index = torch.arange(tokens.shape[1], device=x.device)
+        return self.head(x[:, index + index // self.line] if self.line else x).float()
+
+    def outputs(self, condition: Any, sequence: Tensor) -> Tensor:
+        """What the layers make of the prefix and a sequence (B, n, D), from the prefix's last position on: (B, 1 + n, D)."""
+        prefix, padding = self.prefix([condition], sequence.device)
+        x = torch.cat((prefix.float(), sequence.float()), dim=1)
         hidden = None
         if padding is not None:
-            hidden = F.pad(padding, (0, tokens.shape[1] - 1))[:, None, None]
+            hidden = F.pad(padding, (0, sequence.shape[1]))[:, None, None]
         hidden = causal(x.shape[1], hidden, x.device)
-        x = self.trunk(x, Sight(self.rotations().to(x.device)[:, : x.shape[1]], hidden))
-        return self.head(x[:, prefix.shape[1] - 1 :]).float()
+        table = self.table(prefix.shape[1], padding).to(x.device)
+        table = positions(table, 0, x.shape[1], x.shape[0])
+        x = self.trunk(x, Sight(table, hidden, None, self.turn))
+        return x[:, prefix.shape[1] - 1 :]
 
 
-def causal(length: int, hidden: Tensor | None, device: torch.device) -> Tensor:
-    """What must not be seen, (.., length, length): later positions and `hidden` ones, but never the position itself."""
-    mask = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+def places(tokens: int, line: int) -> int:
+    """Positions that this many tokens of a picture and their line ends take."""
+    return tokens + (tokens // line if line else 0)
+
+
+def with_line_ends(weights: Tensor, line: int) -> Tensor:
+    """Weights (B, n) of tokens -> of their positions, 1 for line ends."""
+    if not line or weights.shape[1] < line:
+        return weights
+    ends = weights.new_ones(weights.shape[0], 1)
+    return torch.cat(
+        [
+            torch.cat((part, ends), 1) if part.shape[1] == line else part
+            for part in weights.split(line, 1)
+        ],
+        1,
+    )
+
+
+def positions(table: Tensor, start: int, end: int, rows: int) -> Tensor:
+    """Positions start .. end - 1 of a table, of the first `rows` rows where rows have their own."""
+    part = table[..., start:end, :]
+    return part if part.dim() == 3 else part[:, :rows]
+
+
+def causal(length: int, hidden: Tensor | None, device: torch.device, start: int = 0) -> Tensor:
+    """What positions `start` and later must not see, (.., length - start, length).
+
+    Later positions and `hidden` ones, but never the position itself.
+    """
+    square = torch.ones(length - start, length, dtype=torch.bool, device=device)
+    mask = square.triu(start + 1)
     if hidden is None:
         return mask
-    itself = torch.eye(length, dtype=torch.bool, device=device)
+    itself = square.triu(start) & ~mask
     return (mask | hidden) & ~itself

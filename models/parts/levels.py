@@ -10,6 +10,42 @@ from ..family import FileFacts
 
 Grid = tuple[int, int]
 
+
+class Scales:
+    """What follows from a config's list of scales, its `grids`."""
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """(h, w) of every scale."""
+        raise NotImplementedError
+
+    @property
+    def grid(self) -> Grid:
+        """(h, w) of the picture's tokens."""
+        return self.grids[-1]
+
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        return max(h * w for h, w in self.grids)
+
+    @property
+    def length(self) -> int:
+        """Tokens of all scales."""
+        return sum(h * w for h, w in self.grids)
+
+
+class SquareScales(Scales):
+    """The same where every scale is square and the config lists their `sides`."""
+
+    sides: tuple[int, ...]
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """(h, w) of every scale."""
+        return tuple((side, side) for side in self.sides)
+
+
 # Releases whose conversions may have lost the `lvl_1L` buffer: (L, K) -> sides.
 KNOWN_SIDES = {
     (680, 10): (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),

@@ -1,7 +1,7 @@
-"""Rotary positions of the LlamaGen kind: interleaved pairs, a dead prefix, lines and grids.
+"""Rotary positions: lines and grids, interleaved pairs or halves, and LlamaGen's dead prefix.
 
-Letters: T positions, d head width (d/2 pairs). Pair m of a head vector is its elements (2m, 2m + 1), turned by angle m:
-(a, b) -> (a cos - b sin, b cos + a sin).
+Letters: T positions, d head width (d/2 pairs). Pair m of a head vector is turned by angle m:
+(a, b) -> (a cos - b sin, b cos + a sin). Interleaved, it is its elements (2m, 2m + 1); in halves, (m, m + d/2).
 """
 
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 BASE = 10000.0
 
 
-def line_angles(positions: Tensor, pairs: int) -> Tensor:
-    """Angles (T, pairs) of positions on a line: p * BASE^(-i/pairs)."""
-    frequencies = BASE ** -(torch.arange(pairs, dtype=torch.float32) / pairs)
-    return positions.float()[:, None] * frequencies
+def line_angles(positions: Tensor, pairs: int, base: float = BASE) -> Tensor:
+    """Angles (..., T, pairs) of positions (..., T) on a line: p * base^(-i/pairs)."""
+    steps = torch.arange(pairs, dtype=torch.float32, device=positions.device) / pairs
+    return positions.float()[..., None] * base**-steps
 
 
 def grid_angles(grid: tuple[int, int], pairs: int, start: int = 0) -> Tensor:
@@ -31,12 +31,26 @@ def rope_table(angles: Tensor, prefix: int) -> Tensor:
 
     Zero, not the identity: queries and keys of the prefix vanish, so it is attended to with logit 0 by everybody.
     """
-    table = torch.stack((angles.cos(), angles.sin()))
+    table = turns(angles)
     return torch.cat((table.new_zeros(2, prefix, angles.shape[1]), table), dim=1)
 
 
+def turns(angles: Tensor) -> Tensor:
+    """Angles (T, pairs), or (rows, T, pairs) -> a table (2, T, pairs), or (2, rows, 1, T, pairs): cosines and sines."""
+    if angles.dim() == 3:
+        angles = angles[:, None]  # the same for every head
+    return torch.stack((angles.cos(), angles.sin()))
+
+
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """x (rows, H, T, d) turned by `table` (2, T, d/2), in fp32 and cast back."""
+    """x (rows, H, T, d) turned by a table of `turns`, interleaved pairs, in fp32 and cast back."""
     cos, sin = table[0], table[1]
     a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2).to(x.dtype)
+
+
+def rotate_halves(x: Tensor, table: Tensor) -> Tensor:
+    """x (rows, H, T, d) turned by a table of `turns`, halves as pairs, in fp32 and cast back."""
+    cos, sin = table[0], table[1]
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)

@@ -30,6 +30,27 @@ class ResidualBlock(nn.Module):
         return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
 
 
+class AttentionBlock(nn.Module):
+    """Single-head self-attention over all positions of the map; a convolution each for queries, keys and values."""
+
+    def __init__(self, width: int, groups: Groups, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.norm = ops.GroupNorm(groups(width), width, eps=1e-6, affine=True, **place)
+        self.q = ops.Conv2d(width, width, 1, **place)
+        self.k = ops.Conv2d(width, width, 1, **place)
+        self.v = ops.Conv2d(width, width, 1, **place)
+        self.proj_out = ops.Conv2d(width, width, 1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mixed(self.norm(x))
+
+    def mixed(self, h: Tensor) -> Tensor:
+        """What is added to the stream: h (B, C, h, w) normalised -> (B, C, h, w)."""
+        q, k, v = (part(h).flatten(2).transpose(1, 2)[:, None] for part in (self.q, self.k, self.v))
+        out = F.scaled_dot_product_attention(q, k, v)  # (B, 1, hw, C), softmax over q.k / sqrt(C)
+        return self.proj_out(out[:, 0].transpose(1, 2).reshape(h.shape))
+
+
 class Downsample(nn.Module):
     """Half the size: pad right and bottom by one, then a stride-2 convolution without padding."""
 

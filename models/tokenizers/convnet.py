@@ -3,13 +3,16 @@
 Letters: B images, Z code channels, f downsampling factor, (H, W) the feature grid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample
+
+Attention = Callable[..., nn.Module]
+"""Makes an attention block: (width, groups, ops, **place)."""
 
 
 class ConvNetConfig(Protocol):
@@ -56,10 +59,12 @@ class AttentionBlock(nn.Module):
 class Middle(nn.Module):
     """Residual block, attention where there is any, residual block at the lowest resolution."""
 
-    def __init__(self, width: int, groups: Groups, attention: bool, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, groups: Groups, attention: Attention | None, ops: Any, **place: Any
+    ) -> None:
         super().__init__()
         self.block_1 = ResidualBlock(width, width, groups, ops, **place)
-        self.attn_1 = AttentionBlock(width, groups, ops, **place) if attention else nn.Identity()
+        self.attn_1 = attention(width, groups, ops, **place) if attention else nn.Identity()
         self.block_2 = ResidualBlock(width, width, groups, ops, **place)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,17 +72,20 @@ class Middle(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks of one resolution, with attention after each where `attention`, then a resize."""
+    """Residual blocks of one resolution, with attention after each where there is any, then a resize."""
 
     def __init__(
-        self, widths: Sequence[int], groups: Groups, attention: bool, ops: Any, **place: Any
+        self,
+        widths: Sequence[int],
+        groups: Groups,
+        attention: Attention | None,
+        ops: Any,
+        **place: Any,
     ) -> None:
         super().__init__()
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.block = nn.ModuleList(ResidualBlock(a, b, groups, ops, **place) for a, b in pairs)
-        self.attn = nn.ModuleList(
-            AttentionBlock(b, groups, ops, **place) for _, b in pairs if attention
-        )
+        self.attn = nn.ModuleList(attention(b, groups, ops, **place) for _, b in pairs if attention)
         self.downsample: nn.Module | None = None
         self.upsample: nn.Module | None = None
 
@@ -99,16 +107,17 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [config.channels * m for m in config.channel_mult]
         groups, last = config.groups, len(widths) - 1
+        attention = AttentionBlock if config.attention else None
         self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
         self.down = nn.ModuleList()
         for i, width in enumerate(widths):
             before = config.channels if i == 0 else widths[i - 1]
             steps = [before] + [width] * config.res_blocks
-            level = Level(steps, groups, config.attention and i == last, ops, **place)
+            level = Level(steps, groups, attention if i == last else None, ops, **place)
             if i < last:
                 level.downsample = Downsample(width, ops, **place)
             self.down.append(level)
-        self.mid = Middle(widths[-1], groups, config.attention, ops, **place)
+        self.mid = Middle(widths[-1], groups, attention, ops, **place)
         self.norm_out = ops.GroupNorm(
             groups(widths[-1]), widths[-1], eps=1e-6, affine=True, **place
         )
@@ -128,13 +137,14 @@ class Decoder(nn.Module):
         super().__init__()
         widths = [config.channels * m for m in config.channel_mult]
         groups, last = config.groups, len(widths) - 1
+        attention = AttentionBlock if config.attention else None
         self.conv_in = ops.Conv2d(config.dim, widths[-1], 3, padding=1, **place)
-        self.mid = Middle(widths[-1], groups, config.attention, ops, **place)
+        self.mid = Middle(widths[-1], groups, attention, ops, **place)
         self.up = nn.ModuleList()
         for i, width in enumerate(widths):
             before = widths[min(i + 1, last)]
             steps = [before] + [width] * (config.res_blocks + 1)
-            level = Level(steps, groups, config.attention and i == last, ops, **place)
+            level = Level(steps, groups, attention if i == last else None, ops, **place)
             if i > 0:
                 level.upsample = Upsample(width, ops, **place)
             self.up.append(level)

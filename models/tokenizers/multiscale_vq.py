@@ -138,6 +138,11 @@ class MultiScaleVQ(nn.Module):
         codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
         return codes.transpose(1, 2).unflatten(2, grid)
 
+    def mix(self, weights: Tensor, grid: Grid) -> Tensor:
+        """Mixtures of the code vectors by weights (B, h*w, V), as a map (B, Z, h, w), fp32."""
+        codes = weights @ self.quantize.codebook(weights.device)
+        return codes.transpose(1, 2).unflatten(2, grid)
+
     def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor:
         """What scale `scale` adds to the feature map: phi(bicubic(codes)), (B, Z, h, w) -> (B, Z, H, W)."""
         if scale == len(grids) - 1 and self.config.hybrid:

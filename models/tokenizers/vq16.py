@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
-from .conv_blocks import Downsample, ResidualBlock, Upsample
+from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
 
 Grid = tuple[int, int]
 GROUPS = 32
@@ -41,24 +41,6 @@ class VQ16Config:
         return [self.channels * multiple for multiple in self.channel_mult]
 
 
-class AttentionBlock(nn.Module):
-    """Single-head self-attention over all positions of the map."""
-
-    def __init__(self, width: int, groups: int, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.norm = ops.GroupNorm(groups, width, eps=1e-6, affine=True, **place)
-        self.q = ops.Conv2d(width, width, 1, **place)
-        self.k = ops.Conv2d(width, width, 1, **place)
-        self.v = ops.Conv2d(width, width, 1, **place)
-        self.proj_out = ops.Conv2d(width, width, 1, **place)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.norm(x)
-        q, k, v = (part(h).flatten(2).transpose(1, 2)[:, None] for part in (self.q, self.k, self.v))
-        out = F.scaled_dot_product_attention(q, k, v)  # (B, 1, hw, C), softmax over q.k / sqrt(C)
-        return x + self.proj_out(out[:, 0].transpose(1, 2).reshape(x.shape))
-
-
 class Level(nn.Module):
     """Residual blocks of one resolution, with attention after each where `attention`, then a resize."""
 
@@ -78,7 +60,8 @@ class Level(nn.Module):
             for j in range(blocks)
         )
         self.attn = nn.ModuleList(
-            AttentionBlock(width, groups, ops, **place) for _ in range(blocks if attention else 0)
+            AttentionBlock(width, lambda _: groups, ops, **place)
+            for _ in range(blocks if attention else 0)
         )
         self.downsample: nn.Module | None = None
         self.upsample: nn.Module | None = None
@@ -99,7 +82,7 @@ def middle(width: int, groups: int, ops: Any, **place: Any) -> nn.ModuleList:
     return nn.ModuleList(
         (
             ResidualBlock(width, width, lambda _: groups, ops, **place),
-            AttentionBlock(width, groups, ops, **place),
+            AttentionBlock(width, lambda _: groups, ops, **place),
             ResidualBlock(width, width, lambda _: groups, ops, **place),
         )
     )

@@ -14,8 +14,10 @@ from ar_guidance.tests.hosts.running import (  # noqa: F401
     host,
     pytest_collection_modifyitems,
     pytest_runtest_makereport,
+    started,
 )
 from ar_guidance.tools.dev.chromium import ADVICE, find_chromium
+from ar_guidance.tools.dev.hosts import BY_VERSION, NEWEST_FRONTEND
 from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = (
@@ -27,7 +29,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SECONDS = 120
+SECONDS = int(os.environ.get("AR_BROWSER_SECONDS", 120))
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +44,49 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+SCREENS = {
+    f"{wanted.frontend.target.removeprefix('frontend-')} {renderer}": (
+        wanted,
+        renderer == "nodes 2.0",
+    )
+    for wanted in (*BY_VERSION.values(), NEWEST_FRONTEND)
+    for renderer in ("litegraph", "nodes 2.0")
+}
+
+
 @pytest.fixture
 def comfy_page(host: RunningHost, chromium: Browser, tmp_path: Path) -> Iterator[ComfyPage]:  # noqa: F811
     """A page with the host's frontend open, past its first-run dialogs."""
-    host.client.request(
-        "/settings",
-        {"Comfy.TutorialCompleted": True, "Comfy.Workflow.WarnBlueprintOverwrite": False},
-    )
+    yield from opened(host, chromium, tmp_path)
+
+
+@pytest.fixture(params=sorted(SCREENS))
+def screen(
+    request: pytest.FixtureRequest,
+    chromium: Browser,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ComfyPage]:
+    """A page of every frontend, and of the newest published one, with both of its renderers."""
+    wanted, vue = SCREENS[request.param]
+    running = started(wanted, request.config, tmp_path_factory)
+    yield from opened(running, chromium, tmp_path, vue)
+    running.client.request("/settings", {"Comfy.VueNodes.Enabled": False})
+
+
+def opened(
+    running: RunningHost, chromium: Browser, folder: Path, vue: bool = False
+) -> Iterator[ComfyPage]:
+    """A fresh page of that host."""
+    settings = {
+        "Comfy.TutorialCompleted": True,
+        "Comfy.Workflow.WarnBlueprintOverwrite": False,
+        "Comfy.VueNodes.Enabled": vue,
+    }
+    running.client.request("/settings", settings)
     context = chromium.new_context(viewport={"width": 1600, "height": 1000})
     context.set_default_timeout(SECONDS * 1000)
-    page = ComfyPage(context.new_page(), tmp_path)
-    page.open(host.url)
+    page = ComfyPage(context.new_page(), folder)
+    page.open(running.url)
     yield page
     context.close()

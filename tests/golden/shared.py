@@ -1,43 +1,66 @@
 """What the runners of the scale-wise families have in common."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.loaders.detect import find_part, fitted
+from ar_guidance.loaders.detect import Part, find_part, fitted
 from ar_guidance.loaders.read import read_weights
-from ar_guidance.sampling.draw import Filters, gumbel_softmax, smooth_codes
+from ar_guidance.sampling.draw import Filters, Streams, gumbel_softmax
 from ar_guidance.sampling.edit import KeptTokens
+from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 from torch import Tensor
 
 CPU = torch.device("cpu")
+GREEDY = Drawing(temperature=0.0)
+
+
+class Recorded(Streams):
+    """Random numbers of the reference where the case gives them, else an image's own."""
+
+    def __init__(self, batch: int, exponentials: Any = None, normals: Any = None) -> None:
+        super().__init__(0, batch)
+        if exponentials is not None:
+            self.exponentials = exponentials
+        if normals is not None:
+            self.normals = normals
+
+
+def find(case: Any, part: str, role: str = "", **changes: Any) -> Part:
+    """A part as the loaders find it; `changes`: fields of its config to override."""
+    found = find_part(read_weights(case.file(role or part)), part)
+    return replace(found, config=replace(found.config, **changes))
 
 
 def load(case: Any, part: str, role: str = "", **changes: Any) -> Any:
-    """A network as the loaders build it, in fp32; `changes`: fields of its config to override."""
-    found = find_part(read_weights(case.file(role or part)), part)
-    return build(found, **changes)
+    """A network as the loaders build it, in fp32."""
+    return build(find(case, part, role, **changes))
 
 
-def load_pair(case: Any, transformer: str, tokenizer: str, **changes: Any) -> tuple[Any, Any]:
-    """Both networks, the tokenizer as the transformer uses it; `changes`: of the transformer's config."""
-    main = find_part(read_weights(case.file(transformer)), "transformer")
-    codec = fitted(main, find_part(read_weights(case.file(tokenizer)), "tokenizer"))
-    return build(main, **changes), build(codec)
+def load_pair(case: Any, transformer: str, tokenizer: str, **changes: Any) -> tuple[Part, Any, Any]:
+    """What the transformer is, and both networks, the tokenizer as the transformer uses it."""
+    main = find(case, "transformer", transformer, **changes)
+    return main, build(main), build(fitted(main, find(case, "tokenizer", tokenizer)))
 
 
-def build(found: Any, **changes: Any) -> Any:
-    """The network of a detected part."""
-    network = found.family.build(replace(found.config, **changes)).eval()
+def build(found: Part, dtype: torch.dtype | None = None) -> Any:
+    """The network of a detected part, its weights kept and its matrix products run in `dtype`."""
+    network = found.family.build(found.config, dtype=dtype).eval()
     network.load_state_dict(found.tensors, strict=False)
     return network
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A case's main run, greedy, and what it needs: for questions beyond its numbers."""
+
+    model: Part
+    codec: Any
+    job: ScalewiseRun
 
 
 def greedy(logits: Tensor, step: int) -> Tensor:
@@ -97,28 +120,48 @@ def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseRu
         case.close("image", picture, case.tolerance("images_abs"))
 
 
+def setup_of(case: Any, codec: Any, given: Tensor) -> Setup:
+    """The main run of VAR's loop."""
+    model = find(case, "transformer")
+    null = build(model).null_condition(len(given))
+    links = (CFG(scale=1 + case.facts["runs"]["main"]["cfg"]),)
+    job = plan(model, (given, null), len(given), links, GREEDY, Streams(0, len(given)))
+    return Setup(model, codec, job)
+
+
 def check_runs(
-    case: Any, network: Any, codec: Any, condition: Callable[[dict[str, Any]], Tensor]
+    case: Any, model: Part, network: Any, codec: Any, condition: Callable[[dict[str, Any]], Tensor]
 ) -> None:
     """Every run of VAR's loop; `condition`: settings of a run -> what the network is conditioned on."""
     for name, settings in case.facts["runs"].items():
         if name not in ("main", "edit", "sample", "smooth"):
             continue
         generator = torch.Generator().manual_seed(settings.get("g_seed", 0))
-        filters = Filters(top_k=settings.get("top_k", 0), top_p=settings.get("top_p", 0.0))
         given = condition(settings)
-        job = ScalewiseRun(
-            conditions=(given, network.null_condition(len(given))),
-            batch=len(given),
-            run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
-            chain=Chain((CFG(scale=1 + settings["cfg"]),)),
-            draw=partial(reference_draw, filters, generator) if "g_seed" in settings else greedy,
-            kept=kept_tokens(case, network) if name == "edit" else None,
-            smooth=partial(reference_smooth, filters, generator, codec, len(network.config.grids))
-            if settings.get("more_smooth")
-            else None,
+        sampled = "g_seed" in settings
+        job = plan(
+            model,
+            (given, network.null_condition(len(given))),
+            len(given),
+            (CFG(scale=1 + settings["cfg"]),),
+            drawing(settings) if sampled else GREEDY,
+            Recorded(len(given), partial(exponentials, generator, len(given))),
         )
+        if sampled:  # one generator for the whole batch, and its multinomial
+            job = replace(job, draw=partial(reference_draw, job.draw.at(0), generator))
+        if name == "edit":
+            job = replace(job, kept=kept_tokens(case, network))
         check_run(case, "" if name == "main" else f"{name}.", network, codec, job)
+
+
+def drawing(settings: dict[str, Any]) -> Drawing:
+    """The settings of a reference's run that draws."""
+    return Drawing(
+        temperature=1.0,
+        top_k=settings.get("top_k", 0),
+        top_p=settings.get("top_p", 0.0),
+        smooth=bool(settings.get("more_smooth")),
+    )
 
 
 def reference_draw(
@@ -130,12 +173,11 @@ def reference_draw(
     return drawn.view(logits.shape[:-1])
 
 
-def reference_smooth(
-    filters: Filters, generator: torch.Generator, codec: Any, count: int, logits: Tensor, step: int
+def exponentials(
+    generator: torch.Generator, batch: int, shape: tuple[int, ...], device: torch.device
 ) -> Tensor:
-    exponentials = torch.empty_like(logits).exponential_(generator=generator)
-    codebook = codec.quantize.codebook(logits.device)
-    return smooth_codes(filters.apply(logits), exponentials, codebook, step / (count - 1))
+    """Draws of one generator for the whole batch."""
+    return torch.empty(batch, *shape, device=device).exponential_(generator=generator)
 
 
 def kept_tokens(case: Any, network: Any) -> KeptTokens:

@@ -7,6 +7,7 @@ import torch
 from ar_guidance.guidance.base import Guidance, Parameter, Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import TraceRecorder
@@ -28,9 +29,11 @@ ABSENT: dict[str, Guidance] = {
     "mixed": Mixed(1.0, "constant", igg_scale=0.0),
     "ssg": SSG(0.0),
     "softcfg": SoftCFG(1.0, "constant"),
+    "hidden_cfg": HiddenCFG(1.0),
 }
+OWN_LAWS = (SoftCFG, HiddenCFG)  # what acts inside the network is tested through it
 VARIANTS: list[Guidance] = [
-    *(method() for method in METHODS.values() if method is not SoftCFG),  # has laws of its own
+    *(method() for method in METHODS.values() if method not in OWN_LAWS),
     IGG(3.0, "constant", window="auto"),
     IGG(3.0, "constant", window="fixed side", window_side=3),
     IGG(3.0, attention="token weight", centre=True),
@@ -79,7 +82,7 @@ def test_every_method_has_an_absent_setting() -> None:
 def test_switched_off_is_bit_identical_to_absent_and_costs_no_branch(name) -> None:
     steps = branches(1)
     assert not any(Chain((ABSENT[name],)).needs_uncond(RUN))
-    if name == "softcfg":  # acts on next-token models only
+    if METHODS[name] in OWN_LAWS:
         return
     assert equal(apply((ABSENT[name],), steps), [c for c, _ in steps])
     if name != "cfg":  # beside CFG, a neutral CFG still adds its own G: their scales add up

@@ -40,6 +40,27 @@ def test_list_gives_its_own_numbers() -> None:
         schedule.check(10)
 
 
+@given(
+    st.floats(-5, 80),
+    st.integers(1, 6).map(lambda n: 4 * n),
+    st.integers(1, 6).map(lambda n: 4 * n),
+)
+def test_cumulative_decay_is_updated_at_every_position_line_ends_included(scale, h, w) -> None:
+    weight, expected = scale, []
+    for position in range(h * (w + 1)):
+        weight = max(4.0, weight * (1 - (position + 2) / (h // 2 * (w // 2))))
+        if position % (w + 1) != w:  # a line end is not drawn
+            expected.append(weight)
+    schedule = Schedule("cumulative decay", line=w)
+    found = [schedule.strength(k, h * w, scale, 1.0) for k in range(h * w)]
+    assert found == pytest.approx([1.0] * (h * w) if scale == 1.0 else expected)
+
+
+def test_cumulative_decay_leaves_no_guidance_as_it_is() -> None:
+    schedule = Schedule("cumulative decay", line=8)
+    assert schedule.strength(3, 64, 1.0, 1.0) == 1.0 and schedule.strength(3, 64, 2.0, 1.0) == 4.0
+
+
 @pytest.mark.parametrize(
     "settings",
     [

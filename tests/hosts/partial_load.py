@@ -2,6 +2,7 @@
 
     python partial_load.py HOST_FOLDER TRANSFORMER TOKENIZER [TEXT_ENCODER ...]
 
+Before that: newer hosts build layers without weights where a GPU can fetch them late; such a model must end up with the same.
 The device "meta" stands in for the GPU. Layers the host manages may stay behind (they move per call), and so may raw
 parameters and buffers, provided the network casts them where it uses them: those are declared here.
 """
@@ -36,7 +37,8 @@ from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402
 
 CAST_AT_USE = re.compile(
     r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss"
-    r"|norm\d?\.weight|uncond_embedding|latent_tokens|positional_embedding|class_embedding)$"
+    r"|norm\d?\.weight|[qk]_norm\.bias|ln_wo_grad\.weight|uncond_embedding|latent_tokens|positional_embedding|class_embedding"
+    r"|cfg_uncond|ca\.mat_q|crop_cond_scales|crop_embed\.weight|scale_shift_table)$"
 )
 
 
@@ -59,6 +61,24 @@ def stranded(patcher: object) -> list[str]:
     return left
 
 
+def lazily_loaded() -> bool:
+    """Whether this host has layers that begin without weights, and loading fills them as it fills the others."""
+    try:
+        import comfy.memory_management as memory  # type: ignore[import-not-found]
+    except ImportError:
+        return False
+    wanted = load_model(transformer, tokenizer).network.state_dict()
+    memory.aimdo_enabled = True
+    try:
+        found = load_model(transformer, tokenizer).network.state_dict()
+    finally:
+        memory.aimdo_enabled = False
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[key], value) for key, value in wanted.items())
+    return True
+
+
+print("late weights:", "the same" if lazily_loaded() else "none in this host")
 model = load_model(transformer, tokenizer)
 encoders = [load_text_encoder([Path(path)])[0].patcher for path in sys.argv[4:]]
 for patcher in (model.patcher, *model.get_models(), *encoders):

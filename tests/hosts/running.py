@@ -11,7 +11,7 @@ import pytest
 from ar_guidance.tools.dev.console import Problem
 from ar_guidance.tools.dev.host_client import HostClient, OnEvent, Result
 from ar_guidance.tools.dev.host_process import HostProcess, start_host
-from ar_guidance.tools.dev.hosts import BY_VERSION
+from ar_guidance.tools.dev.hosts import BY_VERSION, Host
 
 
 class RunningHost:
@@ -45,32 +45,40 @@ class RunningHost:
         self.client.interrupt()
 
 
-TEST_NODES = Path(__file__).with_name("tiny_diffusion")
+TEST_NODES = tuple(Path(__file__).with_name(name) for name in ("tiny_diffusion", "given_text"))
 RUNNING = pytest.StashKey[dict[str, RunningHost]]()
 
 
 @pytest.fixture(scope="session", params=sorted(BY_VERSION))
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningHost:
     """Each test that takes this runs on both hosts."""
-    running = request.config.stash.setdefault(RUNNING, {})
-    version = request.param
-    if version not in running:
-        running[version] = start(version, tmp_path_factory.mktemp(f"host-{version}"))
-        request.config.add_cleanup(running[version].process.stop)
-    return running[version]
+    return started(BY_VERSION[request.param], request.config, tmp_path_factory)
 
 
-def start(version: str, base: Path) -> RunningHost:
+def started(
+    wanted: Host, config: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> RunningHost:
+    """The running host, started on first use and stopped when the session ends."""
+    running = config.stash.setdefault(RUNNING, {})
+    key = wanted.frontend.target
+    if key not in running:
+        running[key] = start(wanted, tmp_path_factory.mktemp(f"host-{wanted.version}"))
+        config.add_cleanup(running[key].process.stop)
+    return running[key]
+
+
+def start(wanted: Host, base: Path) -> RunningHost:
     """Boot one host with the pack and the nodes that only tests need, or fail with what to do."""
-    if not BY_VERSION[version].folder.is_dir():
-        pytest.fail(f"ComfyUI {version} is not installed; `python3 dev.py test` does that")
-    shutil.copytree(TEST_NODES, base / "custom_nodes" / TEST_NODES.name)
+    if not (wanted.folder.is_dir() and wanted.web_root.is_dir()):
+        pytest.fail(f"ComfyUI {wanted.version} is not installed; `python3 dev.py test` does that")
+    for folder in TEST_NODES:
+        shutil.copytree(folder, base / "custom_nodes" / folder.name)
     try:
         extra = (
             "--preview-method",
             "auto",
         )  # off by default, and then previews would not be tested
-        return RunningHost(start_host(BY_VERSION[version], base, extra=extra))
+        return RunningHost(start_host(wanted, base, extra=extra))
     except Problem as problem:
         pytest.fail(str(problem))
 

@@ -13,7 +13,7 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import CheckpointError, read_weights
 from ar_guidance.models import hart, infinity, switti
-from ar_guidance.models.infinity_grids import TEMPLATES, grids_for, sizes, template_for, whole_grid
+from ar_guidance.models.infinity_grids import BUDGETS, TEMPLATES, place_of, sizes, template_for
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig
 from ar_guidance.sampling.draw import Filters
@@ -39,16 +39,24 @@ def test_infinity_templates_are_in_the_release_s_order() -> None:
 
 
 def test_infinity_sizes_lead_to_their_scale_lists_and_back() -> None:
-    for budget in ("0.06M", "0.25M", "0.60M", "1M"):
+    config = tiny_infinity().config
+    for budget in BUDGETS:
         for template, (height, width) in zip(TEMPLATES, sizes(budget), strict=True):
-            assert grids_for(height, width) == template.at(budget)
-            assert whole_grid(template.at(budget)) == template.grids[-1]
-    assert len(grids_for(720, 1440)) == 13 and grids_for(720, 1440)[-1] == (45, 90)
+            frame = height // 16, width // 16
+            assert place_of(frame) == (template.ratio, BUDGETS[budget])
+            if budget != "0.60M":  # nothing was released for it
+                sized = infinity.FAMILY.sized(config, height, width, 16)
+                assert sized.grids == template.at(budget) and sized.grid == frame
+    wide = infinity.FAMILY.sized(config, 720, 1440, 16)
+    assert len(wide.grids) == 13 and wide.grid == (45, 90)
+    assert infinity.FAMILY.sized(config, 48, 96, 16) == config  # its own
 
 
 def test_infinity_refuses_other_sizes_naming_the_nearest() -> None:
-    with pytest.raises(ValueError, match="1024x1024"):
-        grids_for(1000, 1000)
+    with pytest.raises(ValueError, match="no pictures of 1000x1000 pixels; nearest: 1024x1024"):
+        infinity.FAMILY.sized(tiny_infinity().config, 1000, 1000, 16)
+    with pytest.raises(ValueError, match="nearest: 8x8$"):
+        hart.FAMILY.sized(tiny_hart().config, 1024, 1024, 2)
 
 
 def test_infinity_s_tokenizer_is_fitted_or_refused() -> None:
@@ -80,7 +88,7 @@ def test_published_end_of_guidance_drops_the_branch() -> None:
     run = Run(
         "scale", ((1, 1),) * 14, causal=False, published=Schedule(long.schedule, end=long.end)
     )
-    assert Chain((CFG(7.0),)).needs_uncond(run) == (False, *(True,) * 9, *(False,) * 4)
+    assert Chain((CFG(7.0),)).needs_uncond(run) == (False, *(True,) * 10, *(False,) * 3)
     assert switti.published(config).end == 1.0
 
 
@@ -124,5 +132,5 @@ def test_a_foreign_tokenizer_is_refused(shards, tmp_path) -> None:
     state = {key: value.contiguous() for key, value in codec.items()}
     save_file(state, tmp_path / "vae.safetensors", {"norm_groups": "2"})
     main = find_part(read_weights(shards), "transformer")
-    with pytest.raises(CheckpointError, match="Infinity transformer does not work with a VAR"):
+    with pytest.raises(CheckpointError, match="Infinity transformer does not work with the VAR"):
         fitted(main, find_part(read_weights(tmp_path / "vae.safetensors"), "tokenizer"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from .chromium import prepare_chromium
 from .console import ROOT, say
 from .environment import VENV, prepare_environment, scripts_folder
-from .hosts import BY_VERSION, prepare_host
+from .hosts import BY_VERSION, NEWEST_FRONTEND, prepare_host
 
 STATIC_CHECKS = (("ruff", "format", "--check"), ("ruff", "check"), ("pyright",))
 FAST = ("-m", "not host and not browser")
@@ -20,7 +20,7 @@ def run_tests(fast: bool, pytest_arguments: Sequence[str]) -> int:
     """Prepare what is needed, run all checks even if one fails, pytest last; the exit status."""
     prepare_environment()
     if not fast:
-        for host in BY_VERSION.values():
+        for host in (*BY_VERSION.values(), NEWEST_FRONTEND):
             prepare_host(host)
         prepare_chromium()
     failed = [" ".join(check) for check in STATIC_CHECKS if run_tool(*check) != 0]

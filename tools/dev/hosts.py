@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -83,6 +83,8 @@ NEWEST = Host(
     frontend=frontend_archive("1.47.12"),
 )
 BY_VERSION = {host.version: host for host in (OLDEST, NEWEST)}
+# Users may run a newer frontend than the one that belongs to their ComfyUI: the browser tests open it too.
+NEWEST_FRONTEND = replace(NEWEST, frontend=frontend_archive("1.58.1"))
 
 
 def prepare_host(host: Host) -> None:

@@ -5,29 +5,32 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
 from ar_guidance.models.parts.diffusion import respaced
 from ar_guidance.models.parts.text import TextCondition
-from ar_guidance.sampling.draw import Filters, gumbel_softmax, smooth_temperature
+from ar_guidance.sampling.draw import Filters
+from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from golden_shared import CPU, greedy, load, load_pair
+from golden_shared import CPU, GREEDY, Recorded, Setup, greedy, load, load_pair
 from torch import Tensor
+
+
+def setup(case: Any) -> Setup:
+    model, network, codec = load_pair(case, "transformer", "image_tokenizer")
+    return Setup(model, codec, job_of(case, model, network, GREEDY))
 
 
 def run(case: Any) -> None:
     with torch.inference_mode():
         facts = case.facts["config"]["llm"]
-        network, codec = load_pair(case, "transformer", "image_tokenizer")
+        model, network, codec = load_pair(case, "transformer", "image_tokenizer")
         assert list(network.config.sides) == facts["patch_nums"]
         assert network.config.heads == facts["num_heads"]
         assert network.config.head_steps == int(facts["num_sampling_steps"])
         check_tokenizer(case, network.config.grids)
         check_schedule(case, network.config.head_steps)
-        job = job_of(case, network)
-        check_run(case, network, codec, job)
-        check_smooth(case, network, codec, job)
+        check_run(case, network, codec, job_of(case, model, network, GREEDY))
+        check_smooth(case, model, network, codec)
         kept = Filters(**case.facts["sampling"]["filter"]).apply(case.input("filter.logits"))
         case.equal("filter.kept", kept.isfinite().long())
 
@@ -68,17 +71,20 @@ def check_schedule(case: Any, steps: int) -> None:
         case.close(f"diff.{name}", ours, case.tolerance("float32_abs") * scale)
 
 
-def job_of(case: Any, network: Any) -> ScalewiseRun:
+def job_of(case: Any, model: Any, network: Any, drawing: Drawing) -> ScalewiseRun:
     features, live = case.input("text.context"), case.input("text.mask").bool()
     case.equal("text.position_ids", live.long().cumsum(1) - 1)
-    return ScalewiseRun(
-        conditions=(TextCondition(features, live), network.null_condition(len(features))),
-        batch=len(features),
-        run=Run("scale", network.config.grids),
-        chain=Chain((CFG(scale=1 + case.facts["guidance"]["cfg"], schedule="held ramp"),)),
-        draw=greedy,
-        noise=given_noise(case, len(features)),
-    )
+    batch, published = len(features), CFG(scale=1 + case.facts["guidance"]["cfg"])
+    conditions = TextCondition(features, live), network.null_condition(batch)
+    exponentials = given_exponentials(case, len(model.config.grids))
+    noise = Recorded(batch, exponentials, given_noise(case, batch))
+    return plan(model, conditions, batch, (published,), drawing, noise)
+
+
+def given_exponentials(case: Any, count: int) -> Any:
+    """The case's draws for mixing code vectors, scale by scale."""
+    source = iter([case.input(f"smooth{k}.exponential") for k in range(count)])
+    return lambda shape, device: next(source)
 
 
 def given_noise(case: Any, batch: int) -> Any:
@@ -133,22 +139,19 @@ def check_run(case: Any, network: Any, codec: Any, job: ScalewiseRun) -> None:
         case.close(name, drawn.flatten(0, 1), tolerance)
 
 
-def check_smooth(case: Any, network: Any, codec: Any, job: ScalewiseRun) -> None:
+def check_smooth(case: Any, model: Any, network: Any, codec: Any) -> None:
     """The authors' scripts mix code vectors; the residual is conditioned on the tokens all the same."""
-    tolerance, count = case.tolerance("smooth_abs"), job.run.count
-    filters = Filters(top_k=case.facts["sampling"]["smooth_top_k"])
-    codebook = codec.quantize.codebook(CPU)
+    tolerance = case.tolerance("smooth_abs")
+    drawing = Drawing(top_k=case.facts["sampling"]["smooth_top_k"])
+    job = job_of(case, model, network, drawing)
+    assert job.smooth is not None  # as published
 
     def smooth(guided: Tensor, k: int) -> Tensor:
-        ratio = min(k, count - 2) / (count - 1)
-        noise = case.input(f"smooth{k}.exponential")
-        tau = smooth_temperature(ratio)
-        weights = gumbel_softmax(filters.apply(guided), noise, 1 + ratio, tau)
+        weights = job.smooth(guided, k)
         case.close(f"smooth{k}.weights", weights, tolerance)
-        return weights @ codebook
+        return weights
 
-    fresh = replace(job, smooth=smooth, noise=given_noise(case, job.batch))
-    result = generate(network, codec, fresh, CPU)
+    result = generate(network, codec, replace(job, smooth=smooth, draw=greedy), CPU)
     case.equal("smooth.last_tokens", result.tokens[-1])
     case.close("smooth.f_hat", result.features, tolerance)
     case.close("smooth.image", codec.decode(result.features) / 2 + 0.5, tolerance)

@@ -5,17 +5,23 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
+from ar_guidance.models.family import view
 from ar_guidance.models.infinity_grids import template_for
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.tokenizers.multiscale_vq import resize_area
-from ar_guidance.sampling.draw import Filters
+from ar_guidance.sampling.draw import Filters, Streams
+from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from golden_shared import CPU, greedy, load, load_pair
+from golden_shared import CPU, Setup, load, load_pair
 from torch import Tensor
+
+
+def setup(case: Any) -> Setup:
+    model, network, codec = networks(case, case.facts["config"])
+    return Setup(model, codec, job_of(case, model, network, case.facts["guidance"]))
 
 
 def run(case: Any) -> None:
@@ -83,29 +89,27 @@ def flipped_tokens(case: Any, codec: Any) -> dict[int, Tensor]:
 # --- runs ----------------------------------------------------------------------------------------------------------
 
 
-def networks(case: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
+def networks(case: Any, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """What the transformer is, and both networks, for pictures of the case's size."""
     everywhere = not settings.get("add_lvl_embeding_only_first_block", 1)
-    pair = load_pair(case, "transformer", "vae", level_every_chunk=everywhere)
+    model, network, codec = load_pair(case, "transformer", "vae", level_every_chunk=everywhere)
     config, derived = case.facts["config"], case.facts["derived"]
-    assert pair[1].config.patch == 1 + config["apply_spatial_patchify"]
+    assert codec.config.patch == 1 + config["apply_spatial_patchify"]
+    sized = model.family.sized(model.config, *derived["image_hw"], codec.config.factor)
     wanted = [tuple(grid[1:]) for grid in derived["scale_schedule"]]
     assert list(template_for(derived["h_div_w_template"]).at(config["pn"])) == wanted
-    assert list(pair[0].config.grids_for(*derived["image_hw"])) == wanted
-    return pair
+    assert list(sized.grids) == wanted
+    return replace(model, config=sized), view(network, sized), codec
 
 
-def job_of(case: Any, network: Any, settings: dict[str, Any]) -> ScalewiseRun:
-    grids = tuple((h, w) for _, h, w in case.facts["derived"]["scale_schedule"])
+def job_of(case: Any, model: Any, network: Any, settings: dict[str, Any]) -> ScalewiseRun:
     text = prompts(case, "text")
     given = case.has("negative.features")
     null = prompts(case, "negative") if given else network.null_condition(len(text.features))
-    return ScalewiseRun(
-        conditions=(text, null),
-        batch=len(text.features),
-        run=Run("scale", grids, mixable=network.config.depth),
-        chain=Chain(links(settings)),
-        draw=greedy,
-    )
+    # Each step's own temperature, and, as in the reference, the likelier of a bit's two values.
+    drawing = Drawing(temperatures=tuple(settings["tau_list"]), top_k=1, top_p=0.0)
+    batch = len(text.features)
+    return plan(model, (text, null), batch, links(settings), drawing, Streams(0, batch))
 
 
 def links(settings: dict[str, Any]) -> tuple[Guidance, ...]:
@@ -130,7 +134,8 @@ def prompts(case: Any, name: str) -> TextCondition:
 
 def check_main(case: Any) -> None:
     settings = case.facts["guidance"]
-    network, codec = networks(case, case.facts["config"])
+    model, network, codec = networks(case, case.facts["config"])
+    job = job_of(case, model, network, settings)
     tolerance = case.tolerance("logits_cond_uncond_abs")
 
     def compare(progress: Any) -> None:
@@ -138,26 +143,27 @@ def check_main(case: Any) -> None:
         case.close(f"{name}.logits_cond", progress.cond, tolerance)
         if case.has(f"{name}.logits_uncond"):
             case.close(f"{name}.logits_uncond", progress.uncond, tolerance)
-        guided = progress.guided / settings["tau_list"][progress.index]
+        guided = progress.guided / job.draw.at(progress.index).temperature
         case.close(f"{name}.guided", guided, case.tolerance("guided_abs"))
         case.equal(f"{name}.tokens", progress.tokens)
 
-    result = generate(network, codec, job_of(case, network, settings), CPU, on_step=compare)
+    result = generate(network, codec, job, CPU, on_step=compare)
     case.close("f_hat", result.features, case.tolerance("f_hat_abs"))
     case.close("image", codec.decode(result.features), case.tolerance("image_abs"))
 
 
 def check_extra(case: Any, extra: dict[str, Any]) -> None:
     settings = {**case.facts["config"], **case.facts["guidance"], **extra["changed"]}
-    network, codec = networks(case, settings)
+    model, network, codec = networks(case, settings)
+    job = job_of(case, model, network, settings)
 
     def compare(progress: Any) -> None:
         name = f"{extra['name']}.step{progress.index}.guided"
         if case.has(name):
-            guided = progress.guided / settings["tau_list"][progress.index]
+            guided = progress.guided / job.draw.at(progress.index).temperature
             case.close(name, guided, case.tolerance("guided_abs"))
 
-    result = generate(network, codec, job_of(case, network, settings), CPU, on_step=compare)
+    result = generate(network, codec, job, CPU, on_step=compare)
     if case.has(f"{extra['name']}.f_hat"):
         case.close(f"{extra['name']}.f_hat", result.features, case.tolerance("f_hat_abs"))
 

@@ -4,13 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
 from ar_guidance.models.parts.text import TextCondition
-from ar_guidance.sampling.draw import Filters, gumbel_softmax, smooth_codes, smooth_temperature
+from ar_guidance.sampling.draw import Filters, Streams, smooth_weights
+from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from golden_shared import CPU, check_tokenizer, greedy, load
+from golden_shared import CPU, Setup, build, check_tokenizer, find, load
+
+
+def setup(case: Any) -> Setup:
+    model = model_of(case)
+    return Setup(model, load(case, "tokenizer", "image_tokenizer"), job_of(case, model))
 
 
 def run(case: Any) -> None:
@@ -25,8 +29,8 @@ def run(case: Any) -> None:
 
 
 def check_run(case: Any, codec: Any) -> None:
-    network = network_of(case)
-    job, temperatures = job_of(case)
+    model = model_of(case)
+    network, job = build(model), job_of(case, model)
     tolerance = case.tolerance("float32_abs")
     seen = []
     network.blocks[0].register_forward_hook(lambda _, args, out: seen.append((args[0], out)))
@@ -39,32 +43,35 @@ def check_run(case: Any, codec: Any) -> None:
         case.close(f"{name}.logits_cond", progress.cond, tolerance)
         if progress.uncond is not None:
             case.close(f"{name}.logits_uncond", progress.uncond, tolerance)
-        guided = progress.guided / temperatures[progress.index]
+        guided = progress.guided / job.draw.at(progress.index).temperature
         case.close(f"{name}.guided", guided, case.tolerance("guided_abs"))
         case.equal(f"{name}.tokens", progress.tokens)
 
     # The reference runs both branches up to the last guided scale, as a causal plan does.
-    result = generate(network, codec, job, CPU, on_step=compare)
+    both = replace(job, run=replace(job.run, causal=True))
+    result = generate(network, codec, both, CPU, on_step=compare)
     case.close("f_hat", result.features, tolerance)
     case.close("image", codec.decode(result.features) / 2 + 0.5, tolerance)
-    check_plan(network, codec, job, result)
+    check_plan(case, network, codec, job, result)
     text = job.conditions
     pooled = torch.cat([branch.pooled for branch in text])
     case.close("cond_vector", network.condition(pooled), tolerance)
     case.close("crop_cond", network.crop(CPU), tolerance)
 
 
-def check_plan(network: Any, codec: Any, job: ScalewiseRun, expected: Any) -> None:
-    """Leaving out the branch where no later scale needs it changes nothing."""
-    lean = replace(job, run=replace(job.run, causal=network.config.causal))
-    result = generate(network, codec, lean, CPU)
+def check_plan(case: Any, network: Any, codec: Any, job: ScalewiseRun, expected: Any) -> None:
+    """The branch is left out where no later scale needs it, and that changes nothing."""
+    off = case.facts["guidance"]["turn_off_cfg_start_si"]
+    needed = [k < off and (k > 0 or network.config.causal) for k in range(job.run.count)]
+    assert list(job.chain.needs_uncond(job.run)) == needed
+    result = generate(network, codec, job, CPU)
     for ours, theirs in zip(result.tokens, expected.tokens, strict=True):
         assert torch.equal(ours, theirs)
 
 
-def network_of(case: Any) -> Any:
+def model_of(case: Any) -> Any:
     facts = case.facts["config"]["switti"]
-    network = load(
+    model = find(
         case,
         "transformer",
         heads=facts["num_heads"],
@@ -72,28 +79,23 @@ def network_of(case: Any) -> Any:
         rope_size=facts["rope_size"],
         crop=tuple(case.facts["config"]["derived"]["crop_condition"]),
     )
-    assert list(network.config.sides) == facts["patch_nums"]
-    assert network.config.causal == facts["use_ar"]
-    return network
+    assert list(model.config.sides) == facts["patch_nums"]
+    assert model.config.causal == facts["use_ar"]
+    return model
 
 
-def job_of(case: Any) -> tuple[ScalewiseRun, list[float]]:
-    """The run, and what the authors divide each step's logits by."""
+def job_of(case: Any, model: Any) -> ScalewiseRun:
+    """The run; the authors divide the unguided steps' logits by a temperature."""
     batch = case.facts["config"]["batch"]
-    grids = tuple((side, side) for side in case.facts["config"]["switti"]["patch_nums"])
-    settings, count = case.facts["guidance"], len(grids)
+    settings, count = case.facts["guidance"], len(model.config.sides)
     on, off = settings["turn_on_cfg_start_si"], settings["turn_off_cfg_start_si"]
     start, end = max(on - 0.5, 0) / (count - 1), min((off - 0.5) / (count - 1), 1.0)
-    guidance = CFG(1 + settings["cfg"], "linear ramp", start, end) if off > on else None
-    job = ScalewiseRun(
-        conditions=conditions(case, batch),
-        batch=batch,
-        run=Run("scale", grids, causal=True),
-        chain=Chain((guidance,) if guidance else ()),
-        draw=greedy,
-    )
+    guidance = CFG(1 + settings["cfg"], start=start, end=end) if off > on else None
     late = settings["last_scale_temp"] or 1.0
-    return job, [late if k >= off else 1.0 for k in range(count)]
+    temperatures = tuple(late if k >= off else 1.0 for k in range(count))
+    drawing = Drawing(temperatures=temperatures, top_k=1, top_p=0.0)
+    links = (guidance,) if guidance else ()
+    return plan(model, conditions(case, batch), batch, links, drawing, Streams(0, batch))
 
 
 def conditions(case: Any, batch: int) -> tuple[TextCondition, TextCondition]:
@@ -112,7 +114,7 @@ def check_filter(case: Any) -> None:
 def check_smooth(case: Any, codec: Any) -> None:
     ratio, tolerance = case.facts["config"]["smooth"]["ratio"], case.tolerance("float32_abs")
     logits, noise = case.input("smooth.logits"), case.input("smooth.exponential")
-    weights = gumbel_softmax(logits, noise, 1 + ratio, smooth_temperature(ratio))
+    weights = smooth_weights(logits, noise, ratio)
     case.close("smooth.weights", weights, tolerance)
-    codebook = codec.quantize.codebook(CPU)
-    case.close("smooth.h", smooth_codes(logits, noise, codebook, ratio), tolerance)
+    mixed = codec.mix(weights, (1, weights.shape[1])).flatten(2).transpose(1, 2)
+    case.close("smooth.h", mixed, tolerance)

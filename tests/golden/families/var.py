@@ -4,7 +4,22 @@ from typing import Any
 
 import torch
 from ar_guidance.models.tokenizers.multiscale_vq import phi_index
-from golden_shared import check_filters, check_gumbel, check_runs, check_tokenizer, load
+from golden_shared import (
+    Setup,
+    build,
+    check_filters,
+    check_gumbel,
+    check_runs,
+    check_tokenizer,
+    find,
+    load,
+    setup_of,
+)
+
+
+def setup(case: Any) -> Setup:
+    labels = torch.tensor(case.facts["runs"]["main"]["label"])
+    return setup_of(case, load(case, "tokenizer"), labels)
 
 
 def run(case: Any) -> None:
@@ -15,8 +30,9 @@ def run(case: Any) -> None:
         assert indices == case.facts["config"]["phi_index_per_scale"]
         check_tokenizer(case, codec, grids)
         if case.file("transformer") is not None:
-            network = load(case, "transformer")
-            assert list(network.config.grids) == grids
-            check_runs(case, network, codec, lambda settings: torch.tensor(settings["label"]))
+            model = find(case, "transformer")
+            assert list(model.config.grids) == grids
+            labels = lambda settings: torch.tensor(settings["label"])  # noqa: E731
+            check_runs(case, model, build(model), codec, labels)
         check_filters(case)
         check_gumbel(case)

@@ -8,10 +8,24 @@ import torch
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text import clip_ids, clip_tokenizer
 from ar_guidance.models.text.clip import ClipText, ClipTextConfig
-from golden_shared import check_filters, check_gumbel, check_runs, check_tokenizer, load
+from golden_shared import (
+    Setup,
+    build,
+    check_filters,
+    check_gumbel,
+    check_runs,
+    check_tokenizer,
+    find,
+    load,
+    setup_of,
+)
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def setup(case: Any) -> Setup:
+    return setup_of(case, load(case, "tokenizer"), case.input("text.embedding"))
 
 
 def run(case: Any) -> None:
@@ -22,9 +36,9 @@ def run(case: Any) -> None:
         if case.file("transformer") is None:
             return
         vector = check_text(case)
-        network = load(case, "transformer")
-        assert list(network.config.grids) == grids
-        check_runs(case, network, codec, lambda settings: vector)
+        model = find(case, "transformer")
+        assert list(model.config.grids) == grids
+        check_runs(case, model, build(model), codec, lambda settings: vector)
         check_filters(case)
         check_gumbel(case)
 

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Every released network at its own size with random weights: parameters, bytes, and what ComfyUI is told a run needs.
+
+    python benchmarks/families.py [--dtype bfloat16] [--batch 1] [--run "Infinity-125M, 256" ...] [--host .hosts/0.30.0]
+
+The table comes from networks without memory (torch's meta device). With --run the named ones are really built and make a
+picture with classifier-free guidance and the published settings, each in a process of its own: seconds, and the peak of
+memory beside the prediction. The prediction is `loaders/place.py`'s, the function the nodes call, so a ComfyUI must be
+unpacked (`python3 dev.py test` does that).
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
+
+from pack import ROOT, load_pack  # noqa: E402
+
+load_pack()
+
+import torch  # noqa: E402
+from ar_guidance.guidance.cfg import CFG  # noqa: E402
+from ar_guidance.guidance.record import NULL_RECORDER  # noqa: E402
+from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS  # noqa: E402
+from ar_guidance.models.family import Defaults, Family  # noqa: E402
+from ar_guidance.models.parts.text import TextCondition  # noqa: E402
+from ar_guidance.sampling.draw import Streams  # noqa: E402
+from ar_guidance.sampling.plan import Drawing, plan  # noqa: E402
+from generation import peak_bytes  # noqa: E402
+from releases import RELEASES, Release  # noqa: E402
+
+PROMPT = 20  # tokens of the random prompt
+
+
+@dataclass(frozen=True)
+class Model:
+    """A released network as the loops and the plan see one."""
+
+    family: Family
+    config: Any
+    network: Any
+    tokenizer: Any
+
+    @property
+    def defaults(self) -> Defaults:
+        return self.family.defaults_for(self.config)
+
+
+def build(family: Family, release: Release, dtype: torch.dtype, device: str) -> Model:
+    """Both networks; on the meta device they take no memory."""
+    codec = next(f for f in TOKENIZERS if f.name == family.tokenizer)
+    sizes = family.fit(release.transformer, release.tokenizer)
+    with torch.device(device):
+        network = family.build(release.transformer, dtype=dtype).eval()
+        tokenizer = codec.build(sizes, dtype=torch.float32).eval()
+    return Model(family, release.transformer, network, tokenizer)
+
+
+def conditions(model: Model, batch: int) -> tuple[Any, Any]:
+    """Both branches' conditions: class 0, or a random prompt of an encoder as wide as the family's."""
+    spec, config = model.family.text, model.config
+    if spec is None:
+        given = torch.zeros(batch, dtype=torch.long)
+        return given, model.network.null_condition(batch)
+    rows, pooled = spec.tokens(config) if spec.fixed else PROMPT, spec.pooled(config)
+    live = (torch.arange(rows) < PROMPT).expand(batch, -1)
+    text = TextCondition(
+        torch.randn(batch, rows, spec.width(config)),
+        live,
+        torch.randn(batch, pooled) if pooled else None,
+    )
+    given = spec.condition(config, text)
+    return given, given if model.family.null == "prompt" else model.network.null_condition(batch)
+
+
+def weight_bytes(*networks: Any) -> int:
+    tensors = [t for n in networks for t in (*n.parameters(), *n.buffers())]
+    return sum(t.numel() * t.itemsize for t in tensors)
+
+
+def host_modules(folder: Path) -> tuple[Any, Any]:
+    """`loaders.place` and `nodes.loops`, which import ComfyUI."""
+    sys.path.insert(0, str(folder))
+    from ar_guidance.tools.dev import launch_host
+
+    if launch_host.torchvision_needs_help():
+        launch_host.declare_torchvision_operators()
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True
+    from ar_guidance.loaders import place
+    from ar_guidance.nodes import loops
+
+    return place, loops
+
+
+def told(place: Any, model: Model, batch: int) -> int:
+    """Bytes beside the weights that ComfyUI is asked to keep free."""
+    return place.run_bytes(model.network, model.tokenizer, 2 * batch, batch)
+
+
+def row(place: Any, family: Family, release: Release, batch: int, dtype: torch.dtype) -> str:
+    """One line of the table of sizes."""
+    model = build(family, release, dtype, "meta")
+    parameters = sum(p.numel() for p in model.network.parameters())
+    weights = weight_bytes(model.network, model.tokenizer)
+    cache, run = model.network.cache_bytes(2 * batch), told(place, model, batch)
+    return (
+        f"| {release.name} | {parameters / 1e6:,.0f} | {weights / 1e9:.2f} | {cache / 1e9:.2f} |"
+        f" {run / 1e9:.2f} | {(weights + run) / 1e9:.2f} |"
+    )
+
+
+def randomise(model: Model) -> None:
+    with torch.no_grad():
+        for parameter in (*model.network.parameters(), *model.tokenizer.parameters()):
+            parameter.normal_(0.0, 0.02)
+
+
+def picture(loops: Any, model: Model, batch: int) -> float:
+    """Seconds of one whole run with its picture."""
+    links = (CFG(model.defaults.scale),)
+    job = plan(model, conditions(model, batch), batch, links, Drawing(), Streams(0, batch))
+    started = time.perf_counter()
+    loop = loops.LOOPS[model.family.kind]
+    features = loop.features(model, job, torch.device("cpu"), lambda progress: None, NULL_RECORDER)
+    model.tokenizer.decode(features)
+    return time.perf_counter() - started
+
+
+def measure(modules: tuple[Any, Any], name: str, batch: int, dtype: torch.dtype) -> str:
+    """One line of the table of runs, in this process alone."""
+    place, loops = modules
+    family, release = named(name)
+    before = peak_bytes()
+    model = build(family, release, dtype, "cpu")
+    randomise(model)
+    with torch.inference_mode():
+        seconds = picture(loops, model, batch)
+    predicted = weight_bytes(model.network, model.tokenizer) + told(place, model, batch)
+    return (
+        f"| {name} | {seconds:.1f} | {(peak_bytes() - before) / 1e9:.2f} | {predicted / 1e9:.2f} |"
+    )
+
+
+def named(name: str) -> tuple[Family, Release]:
+    for family in TRANSFORMERS:
+        for release in RELEASES.get(family.name, ()):
+            if release.name == name:
+                return family, release
+    raise SystemExit(f"no release is called '{name}'; the table lists their names")
+
+
+def runs(names: list[str], options: argparse.Namespace) -> None:
+    """Every named release in a process of its own, so that its peak is its own."""
+    print("\n| run | s per picture | peak GB | predicted GB |\n|---|---|---|---|", flush=True)
+    for name in names:
+        settings = ["--one", name, "--dtype", options.dtype, "--batch", str(options.batch)]
+        subprocess.run(
+            [sys.executable, __file__, *settings, "--host", str(options.host)], check=True
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--run", nargs="*", default=[], help="names of releases to really run")
+    parser.add_argument("--host", type=Path, default=ROOT / ".hosts" / "0.30.0")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    dtype = getattr(torch, options.dtype)
+    modules = host_modules(options.host)
+    if options.one:
+        print(measure(modules, options.one, options.batch, dtype), flush=True)
+        return
+    print(f"weights {options.dtype}, tokenizer float32, {options.batch} picture(s), two branches\n")
+    print("| release | M parameters | weights GB | cache GB | told to ComfyUI GB | predicted GB |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for family in TRANSFORMERS:
+        for release in RELEASES.get(family.name, ()):
+            print(row(modules[0], family, release, options.batch, dtype), flush=True)
+        if family.name not in RELEASES:
+            print(f"| {family.title}: no size listed in benchmarks/releases.py | | | | | |")
+    if options.run:
+        runs(options.run, options)
+
+
+if __name__ == "__main__":
+    main()

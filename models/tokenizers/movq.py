@@ -1,0 +1,304 @@
+"""MoVQGAN's image tokenizer, factor 8 (arXiv 2209.09002): images <-> one grid of tokens, released layout.
+
+Letters: B images, E codebook channels, Z encoder channels, V codebook size, C channels of a map, (h, w) the token grid.
+Every norm of the decoder is modulated by the code vectors themselves, taken before `post_quant_conv`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..family import Family, FileFacts
+from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
+from .convnet import Level, Middle
+
+Grid = tuple[int, int]
+GROUPS = 32
+CHUNK = 1024  # positions compared with the codebook at once
+
+
+@dataclass(frozen=True)
+class MoVQConfig:
+    """Sizes of a tokenizer, fine to coarse; `norm_groups` leaves no trace in the weights.
+
+    Attributes:
+        attention: levels with attention after every residual block.
+    """
+
+    vocab: int
+    dim: int
+    latent: int
+    channels: int
+    channel_mult: tuple[int, ...] = (1, 2, 2, 4)
+    res_blocks: int = 2
+    attention: tuple[int, ...] = (3,)
+    norm_groups: int = GROUPS
+
+    @property
+    def factor(self) -> int:
+        """Image pixels per side of one token."""
+        return 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of every level, fine to coarse."""
+        return [self.channels * multiple for multiple in self.channel_mult]
+
+    @property
+    def full_channels(self) -> int:
+        """Channels of the widest map at the picture's full size: the decoder's, before its last level narrows it."""
+        return max(self.widths[:2])
+
+    def groups(self, width: int) -> int:
+        """Norm groups of a layer of `width` channels."""
+        return self.norm_groups
+
+    def attends(self, level: int) -> bool:
+        """Whether a level has attention."""
+        return level in self.attention
+
+
+class Encoder(nn.Module):
+    """(B, 3, f*h, f*w) in [-1, 1] -> (B, Z, h, w), f the downsampling factor."""
+
+    def __init__(self, config: MoVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths, last = config.widths, len(config.widths) - 1
+        self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
+        self.down = nn.ModuleList()
+        for i, width in enumerate(widths):
+            steps = [widths[i - 1] if i else config.channels] + [width] * config.res_blocks
+            attention = AttentionBlock if config.attends(i) else None
+            level = Level(steps, config.groups, attention, ops, **place)
+            if i < last:
+                level.downsample = Downsample(width, ops, **place)
+            self.down.append(level)
+        self.mid = Middle(widths[-1], config.groups, AttentionBlock, ops, **place)
+        groups = config.groups(widths[-1])
+        self.norm_out = ops.GroupNorm(groups, widths[-1], eps=1e-6, affine=True, **place)
+        self.conv_out = ops.Conv2d(widths[-1], config.latent, 3, padding=1, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class SpatialNorm(nn.Module):
+    """GroupNorm(x) * y(codes) + b(codes); codes enlarged to the size of x by nearest neighbour."""
+
+    def __init__(self, width: int, dim: int, groups: Groups, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.norm_layer = ops.GroupNorm(groups(width), width, eps=1e-6, affine=True, **place)
+        self.conv_y = ops.Conv2d(dim, width, 1, **place)
+        self.conv_b = ops.Conv2d(dim, width, 1, **place)
+
+    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
+        """x (B, C, H, W), codes (B, E, h, w)."""
+        size = x.shape[-2:]  # 1x1 convolutions first, on the small map: the same numbers, for less
+        h = self.norm_layer(x)
+        h = h * F.interpolate(self.conv_y(codes), size=size, mode="nearest")
+        return h + F.interpolate(self.conv_b(codes), size=size, mode="nearest")
+
+
+class SpatialBlock(ResidualBlock):
+    """A residual block whose norms see the codes."""
+
+    def __init__(
+        self, width_in: int, width_out: int, config: MoVQConfig, ops: Any, **place: Any
+    ) -> None:
+        super().__init__(width_in, width_out, config.groups, ops, **place)
+        self.norm1 = SpatialNorm(width_in, config.dim, config.groups, ops, **place)
+        self.norm2 = SpatialNorm(width_out, config.dim, config.groups, ops, **place)
+
+    def forward(self, x: Tensor, codes: Tensor) -> Tensor:  # type: ignore[override]
+        h = self.conv1(F.silu(self.norm1(x, codes)))
+        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h, codes)))
+
+
+class SpatialAttention(AttentionBlock):
+    """Attention whose norm sees the codes."""
+
+    def __init__(self, width: int, config: MoVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__(width, config.groups, ops, **place)
+        self.norm = SpatialNorm(width, config.dim, config.groups, ops, **place)
+
+    def forward(self, x: Tensor, codes: Tensor) -> Tensor:  # type: ignore[override]
+        return x + self.mixed(self.norm(x, codes))
+
+
+class SpatialMiddle(nn.Module):
+    """Block, attention, block at the lowest resolution."""
+
+    def __init__(self, width: int, config: MoVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.block_1 = SpatialBlock(width, width, config, ops, **place)
+        self.attn_1 = SpatialAttention(width, config, ops, **place)
+        self.block_2 = SpatialBlock(width, width, config, ops, **place)
+
+    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
+        for part in (self.block_1, self.attn_1, self.block_2):
+            x = part(x, codes)
+        return x
+
+
+class SpatialLevel(nn.Module):
+    """Residual blocks of one resolution, with attention after each where the level has any, then twice the size."""
+
+    def __init__(
+        self, widths: list[int], level: int, config: MoVQConfig, ops: Any, **place: Any
+    ) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(
+            SpatialBlock(a, b, config, ops, **place)
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        count = len(self.block) if config.attends(level) else 0
+        self.attn = nn.ModuleList(
+            SpatialAttention(widths[-1], config, ops, **place) for _ in range(count)
+        )
+        self.upsample = Upsample(widths[-1], ops, **place) if level else nn.Identity()
+
+    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
+        for i, block in enumerate(self.block):
+            x = block(x, codes)
+            if len(self.attn):
+                x = self.attn[i](x, codes)
+        return self.upsample(x)
+
+
+class Decoder(nn.Module):
+    """(B, Z, h, w) and the codes (B, E, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
+
+    def __init__(self, config: MoVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        widths, last = config.widths, len(config.widths) - 1
+        self.conv_in = ops.Conv2d(config.latent, widths[-1], 3, padding=1, **place)
+        self.mid = SpatialMiddle(widths[-1], config, ops, **place)
+        self.up = nn.ModuleList()
+        for i, width in enumerate(widths):
+            steps = [widths[min(i + 1, last)]] + [width] * (config.res_blocks + 1)
+            self.up.append(SpatialLevel(steps, i, config, ops, **place))
+        self.norm_out = SpatialNorm(widths[0], config.dim, config.groups, ops, **place)
+        self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
+
+    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(x), codes)
+        for level in reversed(self.up):
+            x = level(x, codes)
+        return self.conv_out(F.silu(self.norm_out(x, codes)))
+
+
+class Quantizer(nn.Module):
+    """The codebook (key `quantize.embedding.weight`)."""
+
+    def __init__(self, config: MoVQConfig, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
+
+    def codebook(self, device: torch.device) -> Tensor:
+        """The code vectors (V, E), fp32 on `device`."""
+        return self.embedding(torch.arange(self.embedding.num_embeddings, device=device)).float()
+
+
+class MoVQ(nn.Module):
+    """The released tokenizer layout.
+
+    Args:
+        config: sizes.
+        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
+        dtype, device: of the weights. Code look-ups are fp32 whatever the weights' type.
+    """
+
+    def __init__(
+        self,
+        config: MoVQConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        place = {"dtype": dtype, "device": device}
+        self.config = config
+        self.compute_dtype = dtype or torch.get_default_dtype()
+        self.encoder = Encoder(config, operations, **place)
+        self.decoder = Decoder(config, operations, **place)
+        self.quantize = Quantizer(config, operations, **place)
+        self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
+        self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
+
+    # --- tokens -> image -------------------------------------------------------------------------------------------
+
+    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
+        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
+        return codes.transpose(1, 2).unflatten(2, grid)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
+        return self.decode_raw(codes).clamp(-1, 1)
+
+    def decode_raw(self, codes: Tensor) -> Tensor:
+        """`decode` without the clamp."""
+        codes = codes.to(self.compute_dtype)
+        return self.decoder(self.post_quant_conv(codes), codes).float()
+
+    # --- image -> tokens -------------------------------------------------------------------------------------------
+
+    def encode_features(self, image: Tensor) -> Tensor:
+        """Image (B, 3, f*h, f*w) in [-1, 1] -> unquantised features (B, E, h, w), fp32."""
+        return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
+
+    def nearest_code(self, features: Tensor) -> Tensor:
+        """Index of the nearest code (squared Euclidean distance) at every position, (B, E, h, w) -> (B, h*w)."""
+        codebook = self.quantize.codebook(features.device)
+        sizes = codebook.square().sum(-1)  # |x|^2 is the same for every code
+        flat = features.flatten(2).transpose(1, 2)  # (B, T, E)
+        chunks = flat.split(CHUNK, dim=1)
+        return torch.cat([(sizes - 2 * chunk @ codebook.T).argmin(-1) for chunk in chunks], dim=1)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Image (B, 3, f*h, f*w) in [-1, 1] -> tokens (B, h*w)."""
+        return self.nearest_code(self.encode_features(image))
+
+
+def config_from_file(facts: FileFacts) -> MoVQConfig:
+    """Sizes from shapes, levels with attention from which keys there are."""
+    shapes = facts.shapes
+    levels = 1 + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.down."))
+    channels = shapes["encoder.conv_in.weight"][0]
+    widths = [shapes[f"encoder.down.{i}.block.0.conv2.weight"][0] for i in range(levels)]
+    blocks = {key.split(".")[4] for key in shapes if key.startswith("encoder.down.0.block.")}
+    vocab, dim = shapes["quantize.embedding.weight"]
+    return MoVQConfig(
+        vocab=vocab,
+        dim=dim,
+        latent=shapes["encoder.conv_out.weight"][0],
+        channels=channels,
+        channel_mult=tuple(width // channels for width in widths),
+        res_blocks=len(blocks),
+        attention=tuple(i for i in range(levels) if f"encoder.down.{i}.attn.0.q.weight" in shapes),
+        norm_groups=int(facts.metadata.get("norm_groups", GROUPS)),
+    )
+
+
+FAMILY = Family(
+    name="movq",
+    title="MoVQGAN image tokenizer",
+    part="tokenizer",
+    required=(
+        "decoder.norm_out.conv_y.weight",
+        "quantize.embedding.weight",
+        "encoder.conv_in.weight",
+        "encoder.down.0.block.0.conv2.weight",
+        "quant_conv.weight",
+    ),
+    config=config_from_file,
+    build=MoVQ,
+    # What training needs besides (losses, a discriminator, moving averages) lies beside the network's own parts.
+    ignored=r"(?!(encoder|decoder|quantize|quant_conv|post_quant_conv)\.).*|quantize\.(?!embedding\.).*",
+)

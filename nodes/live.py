@@ -1,0 +1,21 @@
+"""Messages to the browser while a node is running."""
+
+from typing import Any
+
+from server import PromptServer
+
+from .viewer import Send
+
+EVENT = "ar_guidance.step"
+
+
+def live_sender(node: str | None) -> Send | None:
+    """Sends to whoever queued the run, naming the node; None where there is no server (the host as a library)."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None or node is None:
+        return None
+
+    def send(message: dict[str, Any]) -> None:
+        server.send_sync(EVENT, {"node": node, **message}, server.client_id)
+
+    return send

@@ -1,0 +1,204 @@
+"""From what a user asks and what a family declares to a run: the one place that puts them together.
+
+Every setting left open is what the family's authors published; what the family cannot do is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ..guidance.base import Guidance, Run
+from ..guidance.chain import Chain
+from ..guidance.schedule import Schedule
+from ..models.family import Defaults, Family
+from .draw import Filters, Noise, StreamDrawer, smooth_weights
+from .scalewise import ScalewiseRun
+from .tokenwise import TokenwiseRun
+
+Grid = tuple[int, int]
+
+
+class Model(Protocol):
+    """What is known of a model before it runs."""
+
+    @property
+    def family(self) -> Family: ...
+
+    @property
+    def config(self) -> Any:
+        """Of the network, for the size of picture that is asked for."""
+        ...
+
+    @property
+    def defaults(self) -> Defaults: ...
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How tokens are drawn; None = as published.
+
+    Attributes:
+        temperature: at every step.
+        temperatures: one per step, in place of `temperature`; () = none given.
+        top_k, top_p, min_p: see `Filters`.
+        smooth: whether code vectors are mixed instead of drawn (VAR's more_smooth).
+    """
+
+    temperature: float | None = None
+    temperatures: tuple[float, ...] = ()
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float = 0.0
+    smooth: bool | None = None
+
+    def __post_init__(self) -> None:
+        for temperature in self.temperatures or (self.temperature or 0.0,):
+            Filters(temperature, self.top_k or 0, self.top_p or 0.0, self.min_p)
+
+    def filters(self, published: Defaults, count: int) -> tuple[Filters, ...]:
+        """The filters of every step.
+
+        Raises:
+            ValueError: a list of temperatures of another length.
+        """
+        if self.temperatures and len(self.temperatures) != count:
+            raise ValueError(
+                f"{len(self.temperatures)} temperatures are listed, but this model takes {count} steps:"
+                f" give {count} numbers, or none"
+            )
+        top_p = published.top_p if self.top_p is None else self.top_p
+        return tuple(
+            Filters(self._temperature(published, k), self._top_k(published, k), top_p, self.min_p)
+            for k in range(count)
+        )
+
+    def _temperature(self, published: Defaults, step: int) -> float:
+        if self.temperatures:
+            return self.temperatures[step]
+        if self.temperature is not None:
+            return self.temperature
+        return _late(published.late_temperature, step, published.temperature)
+
+    def _top_k(self, published: Defaults, step: int) -> int:
+        if self.top_k is not None:
+            return self.top_k
+        return _late(published.late_top_k, step, published.top_k)
+
+
+def _late(change: tuple[int, Any] | None, step: int, value: Any) -> Any:
+    """`value`, or, from the step of the change on, its own."""
+    return value if change is None or step < change[0] else change[1]
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """Mixes code vectors at some steps: `ScalewiseRun.smooth`.
+
+    Attributes:
+        filters: of every step.
+        noise: where the exponential draws come from.
+        positions: r of every step; None where the drawn token stands.
+        filtered: whether only tokens that the filters keep are mixed; the temperature holds either way.
+    """
+
+    filters: tuple[Filters, ...]
+    noise: Noise
+    positions: tuple[float | None, ...]
+    filtered: bool
+
+    def __call__(self, logits: Tensor, step: int) -> Tensor | None:
+        """Weights (B, T, V) of the code vectors for guided logits (B, T, V), or None."""
+        position, filters = self.positions[step], self.filters[step]
+        if position is None:
+            return None
+        kept = filters if self.filtered else Filters(filters.temperature)
+        exponentials = self.noise.exponentials(tuple(logits.shape[1:]), logits.device)
+        return smooth_weights(kept.apply(logits), exponentials, position)
+
+
+def steps(model: Model) -> tuple[Grid, ...]:
+    """(h, w) of every step of the model's runs."""
+    if model.family.kind == "token":
+        return ((1, 1),) * model.config.length
+    return model.config.grids
+
+
+def facts(model: Model, drawing: Drawing) -> Run:
+    """What guidances are told about a run."""
+    family, published = model.family, model.defaults
+    asked = published.temperature if drawing.temperature is None else drawing.temperature
+    return Run(
+        kind=family.kind,  # type: ignore[arg-type]
+        grids=steps(model),
+        causal=family.causal(model.config),
+        published=Schedule(
+            published.schedule,
+            end=published.end,
+            power=published.power,
+            line=model.config.grid[1],
+        ),
+        temperature=asked,
+        mixable=family.mixable(model.config),
+    )
+
+
+def plan(
+    model: Model,
+    conditions: tuple[Any, Any],
+    batch: int,
+    links: Sequence[Guidance],
+    drawing: Drawing,
+    noise: Noise,
+) -> ScalewiseRun | TokenwiseRun:
+    """The run a loop takes, checked.
+
+    Args:
+        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
+        batch: pictures.
+        links: the chain of guidances.
+        noise: the pictures' random numbers.
+
+    Raises:
+        ValueError: a guidance or a setting that cannot act on this model.
+    """
+    run, chain = facts(model, drawing), Chain(tuple(links))
+    chain.check(run)
+    filters = drawing.filters(model.defaults, run.count)
+    same = len(set(filters)) == 1
+    draw = StreamDrawer(filters[0] if same else filters, noise)
+    smooth = _smoother(model, drawing, filters, noise)
+    if run.kind == "scale":
+        return ScalewiseRun(conditions, batch, run, chain, draw, smooth=smooth, noise=noise.normals)
+    if not same:
+        raise ValueError(
+            "a list of temperatures is for scale-wise models; this one draws all tokens alike: leave it empty"
+        )
+    return TokenwiseRun(conditions, batch, run, chain, draw)
+
+
+def _smoother(
+    model: Model, drawing: Drawing, filters: tuple[Filters, ...], noise: Noise
+) -> Smoother | None:
+    """How code vectors are mixed, or None."""
+    published, count = model.defaults, len(filters)
+    greedy = all(f.temperature == 0 for f in filters)
+    wanted = published.smooth and not greedy if drawing.smooth is None else drawing.smooth
+    if not wanted:
+        return None
+    if not model.family.smoothable:
+        raise ValueError(
+            f"a {model.family.title} model has no code vectors to mix at each scale: set smooth to 'off'"
+        )
+    if greedy:
+        raise ValueError(
+            "at temperature 0 the likeliest token is taken, so there is nothing to mix: set smooth to 'off'"
+        )
+    first, end = published.smooth_steps or (0, count)
+    ramp = published.schedule if published.schedule.endswith("ramp") else "linear ramp"
+    shape = Schedule(
+        ramp
+    )  # r is the published guidance ramp's: HART's last scale repeats the one before
+    positions = tuple(shape.rate(k, count) if first <= k < end else None for k in range(count))
+    return Smoother(filters, noise, positions, published.smooth_filtered)

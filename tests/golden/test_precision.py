@@ -1,0 +1,67 @@
+"""Half precision: how many greedy tokens of the golden cases stay those of fp32. `docs/families.md` has the table.
+
+Two numbers a case. *Each decision*: every scale is predicted from the fp32 run's own tokens, so a token counts once. *Whole
+run*: the run goes on from its own tokens, so that one flipped token changes what every later scale is predicted from;
+random networks decide by margins that trained ones do not have, and the fact sheet of Infinity warns of exactly this.
+"""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ar_guidance.sampling.edit import KeptTokens
+from ar_guidance.sampling.scalewise import generate
+from torch import Tensor
+
+HERE = Path(__file__).parent
+
+
+def _load(name: str, path: Path) -> Any:
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+collect = _load("golden_test", HERE / "test_golden.py")
+FAMILIES = ("var", "var_clip", "switti", "hart", "infinity")
+FOLDERS = [
+    folder
+    for folder in collect._cases()
+    if folder.parent.name in FAMILIES and collect.Case(folder).file("transformer") is not None
+]
+
+
+def tokens(folder: Path, dtype: torch.dtype | None, given: list[Tensor] | None) -> list[Tensor]:
+    """Greedy tokens of the case's main run, every scale predicted from `given` if there are any."""
+    family = folder.parent.name
+    setup = _load(f"golden_{family}", HERE / "families" / f"{family}.py").setup(
+        collect.Case(folder)
+    )
+    network = sys.modules["golden_shared"].build(setup.model, dtype)
+    job = setup.job
+    if given is not None:
+        job = replace(job, kept=KeptTokens(given, torch.ones(1, *job.run.grids[-1])))
+    with torch.inference_mode():
+        return generate(network, setup.codec, job, torch.device("cpu")).tokens
+
+
+def agreement(a: list[Tensor], b: list[Tensor]) -> float:
+    same = sum(int((x == y).sum()) for x, y in zip(a, b, strict=True))
+    return same / sum(x.numel() for x in b)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+@pytest.mark.parametrize(
+    "folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}"
+)
+def test_half_precision_takes_the_same_tokens(folder: Path, dtype: torch.dtype) -> None:
+    wide = tokens(folder, None, None)
+    assert agreement(tokens(folder, dtype, wide), wide) >= 0.95
+    assert agreement(tokens(folder, dtype, None), wide) >= 0.8

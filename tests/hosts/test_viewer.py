@@ -1,0 +1,38 @@
+"""What AR Decode sends to the browser, from real hosts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from ar_guidance.tests.hosts.graphs import generate
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.test_nodes import pictures
+
+
+def watched(host: RunningHost, mode: str) -> tuple[np.ndarray, list[dict], list[dict]]:
+    """A run with that viewer: its pictures, what was sent at its end, what was sent while it ran."""
+    ended, live = [], []
+
+    def listen(kind: str, data: dict) -> None:
+        if kind == "executed" and data["node"] == "decode":
+            ended.append(data["output"]["ar_viewer"][0])
+        if kind == "ar_guidance.step":
+            live.append(data)
+
+    prompt = generate(seed=31, batch_size=30)
+    prompt["decode"]["inputs"]["viewer"] = mode
+    assert host.run(prompt, on_event=listen).status == "success"
+    return pictures(host, prompt), ended, live
+
+
+def test_viewer(host: RunningHost) -> None:
+    unseen, nothing, silence = watched(host, "off")
+    assert not nothing and not silence
+    for mode in ("fast", "decoded"):
+        seen, (sent,), live = watched(host, mode)
+        assert np.array_equal(seen, unseen)  # looking changes nothing
+        assert live and all((data["node"], data["count"]) == ("decode", 7) for data in live)
+        assert [len(picture["frames"]) for picture in sent["pictures"]] == [7] * 4
+        assert sent["batch"] == len(seen) and sent["grids"][-1] == [8, 8]
+        assert len(json.dumps(sent)) < 300_000

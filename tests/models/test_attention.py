@@ -1,0 +1,73 @@
+"""Attention over the cache: shared keys and values, rotary positions."""
+
+import pytest
+import torch
+from ar_guidance.models.parts.attention import Sight, attend
+from ar_guidance.models.parts.cache import KVCache, PositionWeights
+from ar_guidance.models.parts.causal import causal
+from ar_guidance.models.parts.rope import line_angles, rotate, rotate_halves, turns
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.booleans(), st.booleans())
+def test_shared_keys_are_repeated_keys(groups, shared, new, padded, weighted) -> None:
+    length = 6 + new
+    q, k, v = random(4, groups * shared, new, 8), *random(2, 4, groups, length, 8, seed=1)
+    hidden = causal(length, None, q.device)[-new:]
+    if padded:
+        hidden = (
+            hidden | (torch.arange(length) < torch.tensor([0, 2, 1, 0])[:, None])[:, None, None]
+        )
+    weights = None
+    if weighted:
+        values, keys = torch.rand(2, 2, 4, generator=torch.Generator().manual_seed(2))
+        weights = PositionWeights(first_row=2, start=1, values=values, keys=keys)
+    wide = [x.repeat_interleave(shared, dim=1) for x in (k, v)]
+    expected = attend(q, *wide, hidden, weights)
+    assert torch.allclose(attend(q, k, v, hidden, weights), expected, atol=1e-5)
+
+
+def test_the_cache_holds_the_shared_heads_only() -> None:
+    cache = KVCache(1, 2, 2, 5, 8, torch.float32, torch.device("cpu"))
+    table = turns(line_angles(torch.arange(3), 4))
+    q, k, v = random(2, 6, 3, 8), random(2, 2, 3, 8, seed=1), random(2, 2, 3, 8, seed=2)
+    out = Sight(table, causal(3, None, q.device), cache).attend(0, q, k, v)
+    assert out.shape == (2, 3, 6 * 8)
+    assert torch.equal(cache.values[0, :, :, :3], v)
+    assert torch.equal(cache.keys[0, :, :, :3], rotate(k, table))
+
+
+@pytest.mark.parametrize("turn", [rotate, rotate_halves])
+def test_scores_depend_on_the_distance_alone(turn) -> None:
+    q, k = random(1, 1, 1, 8), random(1, 1, 1, 8, seed=1)
+
+    def score(p: int, r: int) -> float:
+        a, b = (turns(line_angles(torch.tensor([n]), 4, 500.0)) for n in (p, r))
+        return (turn(q, a) * turn(k, b)).sum().item()
+
+    assert score(9, 4) == pytest.approx(score(5, 0), abs=1e-4)
+    assert score(9, 4) != pytest.approx(score(4, 9), abs=1e-2)
+
+
+def test_halves_pair_a_component_with_the_one_half_a_head_further() -> None:
+    x = torch.zeros(1, 1, 2, 6)
+    x[..., 1] = 1.0
+    angles = line_angles(torch.arange(2), 3, 7.0)
+    turned = rotate_halves(x, turns(angles))[0, 0, 1]
+    expected = torch.zeros(6)
+    expected[1], expected[4] = angles[1, 1].cos(), angles[1, 1].sin()
+    assert torch.allclose(turned, expected)
+
+
+def test_rows_may_have_positions_of_their_own() -> None:
+    x, places = random(2, 3, 4, 8), torch.tensor([[0, 1, 2, 3], [0, 0, 1, 2]])
+    table = turns(line_angles(places, 4))
+    turned = rotate_halves(x, table)
+    for row in range(2):
+        alone = rotate_halves(x[row : row + 1], turns(line_angles(places[row], 4)))
+        assert torch.equal(turned[row : row + 1], alone)

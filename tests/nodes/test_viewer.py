@@ -1,0 +1,73 @@
+"""What the viewer is sent: small, complete, and true to the run."""
+
+import base64
+import io
+import json
+from types import SimpleNamespace
+
+import torch
+from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.nodes.viewer import PICTURES, TOP, Viewer, packed
+from PIL import Image
+from torch import Tensor
+
+GRIDS = ((1, 1), (2, 2), (3, 4))
+
+
+def run(viewer: Viewer, recorder: TraceRecorder, batch: int) -> Tensor:
+    """A made-up run of three scales; its last feature map."""
+    features = torch.zeros(batch, 5, 3, 4)
+    for k, (h, w) in enumerate(GRIDS):
+        features = features + torch.randn(batch, 5, 3, 4)
+        cond = torch.randn(batch, h * w, 9)
+        if k:
+            recorder.add("added", k, lambda cond=cond: cond.norm(dim=-1))
+        recorder.add("entropy", k, lambda cond=cond: cond.abs().mean(-1).clamp(0, 1))
+        tokens = cond.argmax(-1)
+        viewer(
+            SimpleNamespace(
+                index=k, count=3, cond=cond, guided=cond * 2, tokens=tokens, features=features
+            )
+        )
+    return features
+
+
+def test_payload() -> None:
+    recorder = TraceRecorder(GRIDS)
+    viewer = Viewer(recorder, lambda progress: progress.features, candidates=True)
+    features = run(viewer, recorder, batch=6)
+    image = torch.rand(6, 24, 32, 3)
+    trace = recorder.finish()
+    sent = json.loads(json.dumps(viewer.payload(image, features, trace)))
+    assert (sent["size"], sent["batch"], sent["grids"]) == ([32, 24], 6, [list(g) for g in GRIDS])
+    assert len(sent["pictures"]) == PICTURES
+    first = sent["pictures"][0]
+    assert len(first["frames"]) == len(first["evenness"]) == len(first["candidates"]) == 3
+    assert first["maps"]["added"][0] is None and first["evenness"][0] is None
+    final = Image.open(io.BytesIO(base64.b64decode(first["final"].split(",")[1])))
+    assert (final.format, final.size) == ("PNG", (32, 24))
+    values = base64.b64decode(first["maps"]["added"][2]["values"])
+    assert len(values) == 12 and {min(values), max(values)} == {0, 255}
+    last = first["candidates"][2]
+    for side in ("before", "after"):
+        assert [len(row) for row in last[side]["tokens"]] == [TOP] * 12
+    assert [row[0] for row in last["before"]["tokens"]] == last["drawn"]
+    assert all(
+        a[0] >= b[0] for a, b in zip(last["after"]["share"], last["before"]["share"], strict=True)
+    )
+
+
+def test_live_map_and_silence() -> None:
+    recorder, heard = TraceRecorder(GRIDS), []
+    viewer = Viewer(recorder, None, send=heard.append)
+    values = torch.tensor([[1.0, 2.0, 3.0, 5.0]])
+    recorder.add("added", 1, lambda: values)
+    viewer.live(SimpleNamespace(index=1, count=3))
+    viewer.live(SimpleNamespace(index=0, count=3))  # nothing was recorded at this step
+    assert [message["map"] for message in heard] == ["added"]
+    assert (heard[0]["low"], heard[0]["high"], heard[0]["grid"]) == (1.0, 5.0, [2, 2])
+    Viewer(recorder, None).live(SimpleNamespace(index=1, count=3))
+
+
+def test_a_flat_map_is_zero() -> None:
+    assert set(base64.b64decode(packed(torch.full((2, 2), 3.0))["values"])) == {0}

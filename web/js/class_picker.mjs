@@ -1,0 +1,87 @@
+// Choosing classes of the bundled model by their pictures: type to search, click to add or remove.
+
+import { addPanel, element, fitNode, keepEvents, setWidget, widgetOf } from "./dom.mjs";
+
+const [SHUT, OPEN] = [30, 260];
+let catalogue = null; // one promise for all nodes of the page
+
+/** The bundled model's classes: names in the order of the sheet, its columns, and the side of a thumbnail. */
+function classes() {
+  catalogue ??= fetch(new URL("../classes.json", import.meta.url)).then((reply) => reply.json());
+  return catalogue;
+}
+
+/** The entries of a list typed by hand: separated by commas or new lines. */
+export function entries(text) {
+  return String(text ?? "").split(/[,\n]+/).map((part) => part.trim()).filter(Boolean);
+}
+
+export class ClassPicker {
+  constructor(node) {
+    this.node = node;
+    this.open = false;
+    this.button = element("button", { type: "button", class: "arg-open", onclick: () => this.toggle() });
+    this.search = element("input", { type: "search", placeholder: "search the bundled model's classes", class: "arg-search" });
+    this.search.addEventListener("input", () => this.filter());
+    this.grid = element("div", { class: "arg-classes" });
+    this.list = element("div", {}, [this.search, this.grid]);
+    this.list.hidden = true;
+    this.panel = keepEvents(element("div", { class: "arg-panel" }, [this.button, this.list]));
+    addPanel(node, "ar_classes", this.panel, () => (this.open ? OPEN : SHUT));
+    this.label();
+  }
+
+  label() {
+    this.button.textContent = this.open ? "close" : "choose from pictures (bundled model)…";
+  }
+
+  async toggle() {
+    this.open = !this.open;
+    this.list.hidden = !this.open;
+    this.label();
+    if (this.open && !this.grid.children.length) await this.fill();
+    if (this.open) this.mark();
+    fitNode(this.node);
+  }
+
+  async fill() {
+    try {
+      const { names, columns, side, sheet } = await classes();
+      const address = new URL(`../${sheet}`, import.meta.url).href;
+      this.grid.replaceChildren(...names.map((name, at) => this.thumbnail(name, at, columns, side, address)));
+    } catch {
+      this.grid.textContent = "The list of classes could not be loaded; type names into 'classes' instead.";
+    }
+  }
+
+  thumbnail(name, at, columns, side, address) {
+    const [x, y] = [(at % columns) * side, Math.floor(at / columns) * side];
+    const picture = element("span", { class: "arg-thumbnail" });
+    picture.style.cssText = `width:${side}px;height:${side}px;background-image:url("${address}");background-position:-${x}px -${y}px`;
+    const text = element("span", { ".textContent": name });
+    const choose = () => this.pick(name);
+    return element("button", { type: "button", class: "arg-class", "data-name": name, title: name, onclick: choose }, [picture, text]);
+  }
+
+  /** Add a class to the list, or take it out again. */
+  pick(name) {
+    const chosen = entries(widgetOf(this.node, "classes")?.value);
+    const kept = chosen.filter((entry) => entry.toLowerCase() !== name.toLowerCase());
+    if (kept.length === chosen.length) kept.push(name);
+    setWidget(this.node, "classes", kept.join("\n"));
+    this.mark();
+  }
+
+  mark() {
+    const chosen = new Set(entries(widgetOf(this.node, "classes")?.value).map((entry) => entry.toLowerCase()));
+    for (const item of this.grid.children) item.classList?.toggle("arg-chosen", chosen.has(item.dataset?.name?.toLowerCase()));
+  }
+
+  filter() {
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const item of this.grid.children) {
+      const name = item.dataset?.name?.toLowerCase() ?? "";
+      item.hidden = !words.every((word) => name.includes(word));
+    }
+  }
+}

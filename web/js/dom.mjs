@@ -1,0 +1,71 @@
+// Small helpers for building elements. Text from outside goes in as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An HTML element with attributes, properties (those that start with a dot) and children. */
+export function element(tag, settings = {}, children = []) {
+  return fill(document.createElement(tag), settings, children);
+}
+
+/** The same for SVG. */
+export function svg(tag, settings = {}, children = []) {
+  return fill(document.createElementNS(SVG, tag), settings, children);
+}
+
+function fill(node, settings, children) {
+  for (const [name, value] of Object.entries(settings)) {
+    if (name.startsWith(".")) node[name.slice(1)] = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** Keep the graph from reacting to what happens inside: dragging a point must not drag the node. */
+export function keepEvents(node, names = ["pointerdown", "pointermove", "pointerup", "wheel", "keydown"]) {
+  for (const name of names) node.addEventListener(name, (event) => event.stopPropagation());
+  return node;
+}
+
+/** Load the pack's style sheet, once. */
+export function addStyle() {
+  const href = new URL("../ar_guidance.css", import.meta.url).href;
+  if (document.querySelector(`link[href="${href}"]`)) return;
+  document.head.append(element("link", { rel: "stylesheet", href }));
+}
+
+/** The widget of that name on a node. */
+export function widgetOf(node, name) {
+  return node.widgets?.find((widget) => widget.name === name);
+}
+
+/** Set a widget as if the user had. */
+export function setWidget(node, name, value) {
+  const widget = widgetOf(node, name);
+  if (!widget) return;
+  widget.value = value;
+  widget.callback?.(value);
+  node.graph?.setDirtyCanvas?.(true, true);
+}
+
+/** Add an element to a node in a way both renderers of the frontend draw; it is not part of the prompt. */
+export function addPanel(node, name, panel, height) {
+  const widget = node.addDOMWidget(name, "ar-panel", panel, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: height,
+    getValue: () => undefined,
+    setValue: () => {},
+  });
+  widget.serialize = false;
+  return widget;
+}
+
+/** Make the node tall enough for its panels, never smaller than the user made it. */
+export function fitNode(node, width = 0) {
+  const wanted = node.computeSize?.();
+  if (!wanted) return;
+  node.setSize?.([Math.max(node.size[0], width, wanted[0]), Math.max(node.size[1], wanted[1])]);
+  node.graph?.setDirtyCanvas?.(true, true);
+}

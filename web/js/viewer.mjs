@@ -1,0 +1,213 @@
+// The viewer on AR Decode: scrub through the scales, see where guidance pushed, how evenly, how sure the model was.
+// It draws what the node sent (see docs/viewer.md) and keeps no state outside its own panel.
+
+import { addPanel, element, fitNode, keepEvents, svg } from "./dom.mjs";
+import { drawMap, valueAt } from "./colours.mjs";
+
+const CURVES = { evenness: "#4c9be8", entropy: "#58b368" };
+const EMPTY = 34;
+const FULL = 470;
+
+export class Viewer {
+  constructor(node) {
+    this.node = node;
+    this.shown = null; // what the node sent
+    this.settings = ""; // which run that was (see past_runs.mjs)
+    this.step = 0;
+    this.picture = 0;
+    this.build();
+    this.widget = addPanel(node, "ar_viewer", this.panel, () => (this.shown || this.running ? FULL : EMPTY));
+  }
+
+  build() {
+    this.hint = element("div", { class: "arg-hint", ".textContent": "Run: every scale can be looked at here." });
+    this.frame = element("img", { class: "arg-frame", alt: "picture so far", draggable: "false" });
+    this.map = element("canvas", { class: "arg-map" });
+    this.stage = element("div", { class: "arg-stage" }, [this.frame, this.map]);
+    this.stage.addEventListener("pointermove", (event) => this.hover(event));
+    this.stage.addEventListener("pointerleave", () => (this.token.textContent = ""));
+    this.slider = element("input", { type: "range", min: 0, max: 0, step: 1, class: "arg-slider", "aria-label": "scale" });
+    this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
+    this.caption = element("div", { class: "arg-caption" });
+    this.maps = element("select", { class: "arg-select", "aria-label": "map" });
+    this.maps.addEventListener("change", () => this.draw());
+    this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": "opacity" });
+    this.opacity.addEventListener("input", () => this.draw());
+    this.pictures = element("select", { class: "arg-select", "aria-label": "picture" });
+    this.pictures.addEventListener("change", () => this.choose(Number(this.pictures.value)));
+    this.controls = element("div", { class: "arg-row" }, [this.maps, this.opacity, this.pictures]);
+    this.curves = svg("svg", { class: "arg-curves", viewBox: "0 0 200 50", preserveAspectRatio: "none" });
+    this.curves.addEventListener("pointerdown", (event) => this.jump(event));
+    this.token = element("div", { class: "arg-token" });
+    this.body = element("div", { class: "arg-body" }, [
+      this.stage, this.slider, this.caption, this.controls, this.curves, this.token,
+    ]);
+    this.panel = keepEvents(element("div", { class: "arg-viewer" }, [this.hint, this.body]));
+    this.body.hidden = true;
+  }
+
+  /** A run has ended: show its last step. */
+  show(sent) {
+    const first = !this.shown && !this.running;
+    this.running = false;
+    this.shown = sent;
+    this.picture = Math.min(this.picture, sent.pictures.length - 1);
+    this.rows = sent.grids.length === 1 && !this.current.frames.length; // a picture that grew row by row
+    this.slider.max = this.count - 1;
+    this.fillChoices();
+    this.reveal(first);
+    this.go(this.count - 1);
+  }
+
+  /** A run is under way: its newest map. */
+  live(message) {
+    const first = !this.shown && !this.running;
+    this.running = true;
+    this.reveal(first);
+    this.slider.max = message.count - 1;
+    this.slider.value = message.step;
+    drawMap(this.map, message, message.grid);
+    this.map.style.opacity = this.opacity.value / 100;
+    this.map.style.clipPath = "";
+    this.caption.textContent = `running: step ${message.step + 1} of ${message.count}, ${message.map}`;
+  }
+
+  reveal(first) {
+    this.hint.hidden = true;
+    this.body.hidden = false;
+    if (first) fitNode(this.node, 280);
+  }
+
+  get current() {
+    return this.shown.pictures[this.picture];
+  }
+
+  /** How many positions the slider has: scales, or rows of tokens. */
+  get count() {
+    return this.rows ? this.shown.grids[0][0] : this.shown.grids.length;
+  }
+
+  fillChoices() {
+    const before = this.maps.value;
+    const names = Object.keys(this.current.maps).filter((name) => this.current.maps[name].some(Boolean));
+    this.maps.replaceChildren(option("", "no map"), ...names.map((name) => option(name, name)));
+    this.maps.value = names.includes(before) || (before === "" && this.chosen) ? before : names.includes("added") ? "added" : "";
+    this.chosen = true;
+    const list = this.shown.pictures.map((_, at) => option(at, `picture ${at + 1}`));
+    this.pictures.replaceChildren(...list);
+    this.pictures.value = this.picture;
+    this.pictures.hidden = list.length < 2;
+  }
+
+  choose(picture) {
+    this.picture = picture;
+    this.draw();
+  }
+
+  go(step) {
+    this.step = Math.min(Math.max(step, 0), this.count - 1);
+    this.slider.value = this.step;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.shown) return;
+    const { current, shown, step } = this;
+    const [width, height] = shown.size;
+    this.stage.style.aspectRatio = `${width} / ${height}`;
+    const last = step === this.count - 1;
+    this.frame.src = last || this.rows ? current.final : current.frames[step] ?? current.final;
+    this.frame.classList.toggle("arg-pixels", width <= 128);
+    const hidden = this.rows ? 100 - (100 * (step + 1)) / this.count : 0;
+    this.frame.style.clipPath = this.map.style.clipPath = hidden ? `inset(0 0 ${hidden}% 0)` : "";
+    const map = this.mapNow();
+    this.map.hidden = !map;
+    if (map) drawMap(this.map, map, this.gridNow());
+    this.map.style.opacity = this.opacity.value / 100;
+    this.caption.textContent = this.describe(map);
+    this.drawCurves();
+  }
+
+  gridNow() {
+    return this.shown.grids[this.rows ? 0 : this.step];
+  }
+
+  mapNow() {
+    return this.maps.value ? this.current.maps[this.maps.value]?.[this.rows ? 0 : this.step] : null;
+  }
+
+  describe(map) {
+    const [rows, columns] = this.gridNow();
+    const parts = [
+      this.rows ? `row ${this.step + 1} of ${this.count}` : `scale ${this.step + 1} of ${this.count}, ${rows}×${columns} tokens`,
+    ];
+    if (map) parts.push(`${this.maps.value} ${short(map.low)} – ${short(map.high)}`);
+    else if (this.maps.value) parts.push(`${this.maps.value}: off`);
+    for (const name of Object.keys(CURVES)) {
+      const value = this.current[name]?.[this.rows ? 0 : this.step];
+      if (value !== null && value !== undefined) parts.push(`${name} ${value.toFixed(3)}`);
+    }
+    return parts.join("  ·  ");
+  }
+
+  drawCurves() {
+    const steps = this.shown.grids.length;
+    this.curves.style.display = steps > 1 ? "" : "none";
+    if (steps < 2) return;
+    const x = (at) => 4 + (192 * at) / (steps - 1);
+    const lines = Object.entries(CURVES).map(([name, stroke]) => {
+      const points = (this.current[name] ?? []).map((value, at) => [x(at), value]).filter(([, value]) => value !== null);
+      const path = points.map(([px, value]) => `${px},${46 - 42 * value}`).join(" ");
+      return svg("polyline", { points: path, fill: "none", stroke, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" });
+    });
+    const here = { x1: x(this.step), x2: x(this.step), y1: 0, y2: 50, class: "arg-here", "vector-effect": "non-scaling-stroke" };
+    const text = `${Object.keys(CURVES).join(" (blue), ")} (green), 0 to 1`;
+    this.curves.replaceChildren(...lines, svg("line", here), svg("title", { ".textContent": text }));
+  }
+
+  jump(event) {
+    const box = this.curves.getBoundingClientRect();
+    this.go(Math.round(((event.clientX - box.left) / box.width) * (this.shown.grids.length - 1)));
+  }
+
+  /** What is known of the token under the mouse. */
+  hover(event) {
+    if (!this.shown || this.running) return;
+    const box = this.stage.getBoundingClientRect();
+    const [rows, columns] = this.gridNow();
+    const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * rows), rows);
+    const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * columns), columns);
+    const at = row * columns + column;
+    const lines = [element("b", { ".textContent": `token row ${row + 1}, column ${column + 1}` })];
+    const map = this.mapNow();
+    if (map) lines.push(` ${this.maps.value} ${short(valueAt(map, at))}`);
+    const list = this.rows ? this.current.candidates[at] : this.current.candidates[this.step];
+    if (list) lines.push(table(list, this.rows ? 0 : at));
+    this.token.replaceChildren(...lines);
+  }
+}
+
+/** The likeliest tokens before and after guidance, the drawn one marked. */
+function table(list, at) {
+  const side = (name) =>
+    list[name].tokens[at].map((token, rank) => `${token} ${(list[name].share[at][rank] / 10).toFixed(1)} %`);
+  const [before, after] = [side("before"), side("after")];
+  const drawn = list.drawn[at];
+  const cell = (text) => element("td", { class: text.startsWith(`${drawn} `) ? "arg-drawn" : "", ".textContent": text });
+  const rows = before.map((text, rank) => element("tr", {}, [cell(text), cell(after[rank])]));
+  const head = element("tr", {}, ["before guidance", "after guidance"].map((text) => element("th", { ".textContent": text })));
+  const foot = element("caption", { ".textContent": `drawn: token ${drawn}` });
+  return element("table", { class: "arg-candidates" }, [foot, head, ...rows]);
+}
+
+function option(value, text) {
+  return element("option", { value, ".textContent": text });
+}
+
+function clamp(value, count) {
+  return Math.min(Math.max(value, 0), count - 1);
+}
+
+function short(value) {
+  return value === 0 ? "0" : Math.abs(value) < 1000 ? Number(value.toPrecision(3)).toString() : value.toFixed(0);
+}
