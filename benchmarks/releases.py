@@ -1,6 +1,6 @@
-"""Sizes of the released networks, by family: what the fact of their files says, without the files."""
+"""Sizes of the released networks, by family: what their shapes say, without the files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ar_guidance.models.alitok import AliTokConfig
@@ -9,9 +9,11 @@ from ar_guidance.models.infinity import InfinityConfig
 from ar_guidance.models.llamagen import LlamaGenConfig
 from ar_guidance.models.lumina2 import LuminaConfig
 from ar_guidance.models.parts.levels import KNOWN_SIDES
+from ar_guidance.models.simplear import SimpleARConfig
 from ar_guidance.models.switti_blocks import SwittiConfig
 from ar_guidance.models.tokenizers.alitok_1d import AliTok1DConfig, HalfConfig
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig
+from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig
 from ar_guidance.models.tokenizers.movq import MoVQConfig
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig
 from ar_guidance.models.tokenizers.vq16 import VQ16Config
@@ -90,6 +92,12 @@ def infinity(chunks: tuple[int, ...], width: int, heads: int, bits: int, scales:
 
 
 HART = HARTConfig(24, 1536, 24, 4096, 32, S1024, 4096, 1536, 300, head_width=1024, head_depth=6)
+SIMPLEAR = SimpleARConfig(24, 896, 14, 2, 64, 4864, 215672, 151672, (151665, 151667), (64, 64))
+COSMOS = CosmosConfig((8, 8, 8, 5, 5, 5), 16, (256, 512, 512), (256, 512, 512), 128, 2, 3)
+LUMINA = LuminaConfig(
+    *(32, 4096, 32, 32, 128, 11008, 171385, 155000, 16384),
+    *(151665, 153000, 151670, tuple(range(151671, 151671 + 64)), (96, 96)),
+)
 LLAMAGEN_SIZES = (
     ("B", 768, 12, 12, 16),
     ("L", 1024, 24, 16, 16),
@@ -126,6 +134,15 @@ RELEASES: dict[str, tuple[Release, ...]] = {
     "llamagen_text": tuple(
         Release(f"LlamaGen-XL text, {16 * side}", llamagen_text(side), VQ16) for side in (16, 32)
     ),
+    "simplear": (
+        Release("SimpleAR-0.5B, 1024", SIMPLEAR, COSMOS),
+        Release(
+            "SimpleAR-1.5B, 1024",
+            replace(SIMPLEAR, depth=28, width=1536, heads=12, head_width=128, ffn=8960),
+            COSMOS,
+        ),
+    ),
+    "lumina_mgpt2": (Release("Lumina-mGPT-2-7B, 768", LUMINA, MoVQConfig(16384, 4, 4, 256)),),
     "alitok": (
         Release("AliTok-B, 256", alitok(768, 24), ALITOK),
         Release("AliTok-L, 256", alitok(1024, 24), ALITOK),

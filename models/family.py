@@ -156,7 +156,8 @@ class Family:
         tokenizer_file: what the tokenizer's released file is called (transformers).
         free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
         sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
-        frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
+        frames: config -> (h, w) in tokens of every picture the network can run for (transformers); those are made whose size
+            in pixels is in `sizes`, and the config's own.
         at: (config, one of its frames) -> the config for pictures of that size (transformers).
         causal: config -> whether a cache carries a branch's past from step to step (transformers).
         mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
@@ -211,7 +212,11 @@ class Family:
         Raises:
             ValueError: the network makes no such pictures; the message names the nearest it makes.
         """
-        frames = {(h * factor, w * factor): (h, w) for h, w in self.frames(config)}
+        frames = {
+            (h * factor, w * factor): (h, w)
+            for h, w in self.frames(config)
+            if (h, w) == config.grid or (h * factor, w * factor) in self.sizes
+        }
         if (height, width) in frames:
             return self.at(config, frames[height, width])
         nearest = sorted(frames, key=lambda size: abs(size[0] - height) + abs(size[1] - width))

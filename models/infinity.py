@@ -33,6 +33,8 @@ class InfinityConfig(Scales):
         pool_heads: of the attention that pools the text.
         levels: rows of the level embedding.
         ratio, scales: height to width of the pictures, and how much of that ratio's list of scales they take.
+        variant: which of the tokenizers of its bit width it was trained with, where a file beside it says so: d32 and d32reg
+            have the same shapes, and nothing in the weights tells them apart.
         level_every_chunk: add the level embedding before every chunk of blocks, not only before the first.
     """
 
@@ -47,6 +49,7 @@ class InfinityConfig(Scales):
     levels: int = 15
     ratio: float = 1.0
     scales: int = 13
+    variant: str = ""
     level_every_chunk: bool = False
     qk_norm: bool = True
 
@@ -248,12 +251,18 @@ def config_from_file(facts: FileFacts) -> InfinityConfig:
         pool_heads=shapes["text_proj_for_sos.ca.mat_q"][1],
         levels=shapes["lvl_embed.weight"][0],
         scales=BUDGETS[budget],
+        variant=facts.metadata.get("variant") or str(facts.settings.get("variant", "")),
         level_every_chunk=not facts.settings.get("add_lvl_embeding_only_first_block", 1),
     )
 
 
 def fit(config: InfinityConfig, tokenizer: Any) -> Any:
     """The tokenizer with the patch of codes one token of this transformer stands for."""
+    if config.variant and tokenizer.variant and config.variant != tokenizer.variant:
+        raise ValueError(
+            f"the transformer says that it goes with tokenizer {config.variant}, the tokenizer that it is"
+            f" {tokenizer.variant}"
+        )
     for patch in (1, 2):
         if config.bits == tokenizer.dim * patch**2:
             return replace(tokenizer, patch=patch)

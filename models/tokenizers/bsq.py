@@ -29,6 +29,7 @@ class BitwiseConfig:
         dim: bits d per code.
         decoder_mult, decoder_blocks: like `channel_mult` and `res_blocks`, of the decoder.
         patch: p, codes per side of a token.
+        variant: which tokenizer of this bit width it is, where a file beside it says so ("d32", "d32reg").
     """
 
     dim: int
@@ -38,6 +39,7 @@ class BitwiseConfig:
     decoder_mult: tuple[int, ...]
     decoder_blocks: int
     patch: int = 1
+    variant: str = ""
 
     @property
     def attention(self) -> bool:
@@ -204,6 +206,7 @@ def config_from_file(facts: FileFacts) -> BitwiseConfig:
         res_blocks=blocks,
         decoder_mult=tuple(width // channels for width in up_widths),
         decoder_blocks=up_blocks,
+        variant=facts.metadata.get("variant") or str(facts.settings.get("variant", "")),
     )
 
 

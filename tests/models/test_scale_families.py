@@ -67,6 +67,17 @@ def test_infinity_s_tokenizer_is_fitted_or_refused() -> None:
         infinity.fit(config, replace(codec, dim=5))
 
 
+def test_a_tokenizer_s_variant_counts_only_where_both_files_say_theirs() -> None:
+    config, codec = tiny_infinity().network.config, BitwiseConfig(8, 24, (1,), 1, (1,), 2)
+    said = replace(config, variant="d32reg")
+    for tokenizer in (codec, replace(codec, variant="d32reg")):
+        assert infinity.fit(said, tokenizer).patch == infinity.fit(config, tokenizer).patch == 1
+    with pytest.raises(
+        ValueError, match="goes with tokenizer d32reg, the tokenizer that it is d32"
+    ):
+        infinity.fit(said, replace(codec, variant="d32"))
+
+
 def test_hidden_guidance_is_refused_where_the_network_has_no_place_for_it() -> None:
     run = Run("scale", ((1, 1), (2, 2)))
     with pytest.raises(ValueError, match="cannot mix branches"):

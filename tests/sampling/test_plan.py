@@ -119,8 +119,10 @@ def test_a_token_wise_run_at_another_size() -> None:
     tiny = tiny_llamagen()
     sized = tiny.family.sized(tiny.network.config, 256, 256, 16)
     assert sized.length == 256 and tiny.network.config.length == 12
-    with pytest.raises(ValueError, match="nearest: 256x256, 384x384, 64x48$"):
-        tiny.family.sized(tiny.network.config, 250, 250, 16)
+    for factor, side in ((16, 32), (8, 64)):  # two tokenizers, the same picture
+        assert tiny.family.sized(tiny.network.config, 512, 512, factor).grid == (side, side)
+    with pytest.raises(ValueError, match="nearest: 512x512, 384x384, 256x256$"):
+        tiny.family.sized(tiny.network.config, 1024, 1024, 16)
 
 
 def test_every_family_lists_the_sizes_its_releases_make() -> None:
