@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -72,6 +72,20 @@ class TraceRecorder(Recorder):
             None if row is None else next(parts).unflatten(1, grid)
             for row, grid in zip(rows, self.grids, strict=True)
         ]
+
+
+def join_traces(traces: Sequence[Trace]) -> Trace:
+    """Traces of the parts of a batch, made with the same settings, as one."""
+    if len(traces) == 1:
+        return traces[0]
+    maps = {name: _join_maps([trace.maps[name] for trace in traces]) for name in traces[0].maps}
+    return replace(traces[0], maps=maps, batch=sum(trace.batch for trace in traces))
+
+
+def _join_maps(parts: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    """One name's maps: per step those of all pictures, or None where a link did not act."""
+    steps = ([row for row in step if row is not None] for step in zip(*parts, strict=True))
+    return [torch.cat(rows) if rows else None for rows in steps]
 
 
 def confidence(logits: Tensor) -> Tensor:

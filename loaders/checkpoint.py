@@ -7,6 +7,7 @@ from typing import Any
 
 from ..models.family import Defaults
 from .detect import Part, find_part, fitted, has_part
+from .fingerprint import fingerprint
 from .place import place_part
 from .read import CheckpointError, Weights, read_weights
 
@@ -21,6 +22,7 @@ class ARModel:
         patcher: the transformer in ComfyUI's memory management; `get_models` adds the tokenizer's.
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
+        codec: fingerprint of the tokenizer: tokens mean the same picture for every model that has the same one.
         defaults: sampling settings preselected for this model.
     """
 
@@ -32,6 +34,7 @@ class ARModel:
     defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
+    codec: str = ""
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -76,6 +79,7 @@ def load_model(
         labels=labels,
         label_set=label_set,
         defaults=_defaults(main),
+        codec=fingerprint(codec),
     )
 
 

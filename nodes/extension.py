@@ -5,10 +5,12 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 from . import folders, guide
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
+from .edit import ARInpaint, ARKeepScales, AROutpaint
 from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .sample import ARDecode, ARSampler
+from .token_nodes import ARImageToTokens, ARTokensToImage
 
 folders.register()
 
@@ -21,6 +23,11 @@ class ARGuidanceExtension(ComfyExtension):
             ARSampler,
             *guide.NODES,
             ARDecode,
+            ARImageToTokens,
+            ARTokensToImage,
+            ARKeepScales,
+            ARInpaint,
+            AROutpaint,
             ARGuidanceMap,
             ARGuidanceMetrics,
             ARFindScale,

@@ -1,6 +1,7 @@
 """Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management as mm
@@ -15,29 +16,44 @@ from ..guidance.base import Run
 from ..guidance.chain import Chain
 from ..guidance.record import Trace, TraceRecorder
 from ..guidance.schedule import Schedule
+from ..loaders.checkpoint import ARModel
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import StreamDrawer, Streams
-from .loops import LOOPS
+from .batches import Finished, branches_of, parts_of, streams_of
+from .editing import composite, kept_by
+from .loops import LOOPS, Generated
+from .rescue import collect
+from .tokens import owned
 from .types import PictureTrace, Sampling
 
 PREVIEW_SECONDS = 0.2
 
 
-def run_sampling(sampling: Sampling) -> tuple[Tensor, PictureTrace]:
-    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32, and what was recorded on the way.
+def run_sampling(sampling: Sampling) -> Finished:
+    """Generate and decode, a large batch in parts: pictures, what was recorded on the way, tokens.
 
     Raises:
-        ValueError: a guidance that cannot act on this model, before anything is computed.
+        ValueError: a guidance or an edit that cannot act on this model, before anything is computed.
     """
+    parts = parts_of(sampling)
+    describe(parts[0])
+    report = Reporter(sampling, len(parts))
+    return collect(lambda part: run_part(part, report), parts)
+
+
+def run_part(sampling: Sampling, report: "Reporter") -> Finished:
+    """Pictures that are made at once."""
     job = describe(sampling)
-    features, trace = sample(sampling, job, Reporter(sampling))
-    image = to_image(decode(sampling, features))
-    names = tuple(link.name for link in sampling.links)
-    return image, PictureTrace(trace, image.shape[1], image.shape[2], names)
+    made, trace = sample(sampling, job, report)
+    model, names = sampling.model, tuple(link.name for link in sampling.links)
+    image = composite(to_image(decode(model, made.features)), sampling)
+    grids = job.run.grids if model.family.kind == "scale" else (model.config.grid,)
+    tokens = owned(model, grids, made.steps, None if made.whole else made.features)
+    return Finished(image, PictureTrace(trace, image.shape[1], image.shape[2], names), tokens)
 
 
-def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Trace]:
-    """Run the loop with the models on the device: what the tokenizer decodes, and what was recorded."""
+def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Generated, Trace]:
+    """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
@@ -45,8 +61,8 @@ def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Tr
         run_bytes(model.network, model.tokenizer, rows, job.batch),
     )
     device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
-    features = LOOPS[model.family.kind].features(model, job, device, report, recorder)
-    return features, recorder.finish()
+    made = LOOPS[model.family.kind].run(model, job, device, report, recorder)
+    return made, recorder.finish()
 
 
 def describe(sampling: Sampling) -> Any:
@@ -62,18 +78,19 @@ def describe(sampling: Sampling) -> Any:
     )
     chain = Chain(sampling.links)
     chain.check(run)
-    return loop.job(
-        conditions=sampling.conditioning.branches(model, sampling.copies),
+    streams = streams_of(sampling)
+    job = loop.job(
+        conditions=branches_of(sampling),
         batch=sampling.batch,
         run=run,
         chain=chain,
-        draw=StreamDrawer(sampling.filters, Streams(sampling.seed, sampling.batch)),
+        draw=StreamDrawer(sampling.filters, Streams.of(streams)),
     )
+    return replace(job, kept=kept_by(sampling, job.run, streams))
 
 
-def decode(sampling: Sampling, features: Tensor) -> Tensor:
+def decode(model: ARModel, features: Tensor) -> Tensor:
     """Feature maps -> pictures (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
-    model = sampling.model
     pictures = []
     for part in features.split(decode_chunk(model.tokenizer, model.config)):
         mm.throw_exception_if_processing_interrupted()

@@ -6,7 +6,7 @@ from ..loaders.checkpoint import ARModel
 from ..sampling.draw import Filters
 from .compat import schema, widget
 from .run import run_sampling
-from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TraceLink
+from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
 
@@ -130,9 +130,15 @@ class ARDecode(io.ComfyNode):
                     display_name="AR_TRACE",
                     tooltip="What the guidance did to every token: for AR Guidance Map and AR Guidance Metrics.",
                 ),
+                TokensLink.Output(
+                    "ar_tokens",
+                    display_name="AR_TOKENS",
+                    tooltip="What the pictures are decoded from: to vary, change or save them.",
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, ar_sampling: Sampling) -> io.NodeOutput:
-        return io.NodeOutput(*run_sampling(ar_sampling))
+        made = run_sampling(ar_sampling)
+        return io.NodeOutput(made.image, made.trace, made.tokens)

@@ -19,6 +19,7 @@ from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScale
 from ar_guidance.models.var import VAR, VARConfig
 from ar_guidance.models.var_clip import VARClip, VARClipConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.edit import KeptTokens
 from ar_guidance.sampling.scalewise import ScalewiseResult, ScalewiseRun, generate
 
 CPU = torch.device("cpu")
@@ -57,6 +58,7 @@ class TinyModel:
         seed: int = 1,
         first: int = 0,
         filters: Filters | None = None,
+        kept: KeptTokens | None = None,
         **options: Any,
     ) -> ScalewiseResult:
         """Generate with per-image streams; `first` is the index of the first image."""
@@ -69,6 +71,7 @@ class TinyModel:
             chain=Chain(links),
             draw=StreamDrawer(filters or Filters(), streams),
             noise=streams.normals,
+            kept=kept,
         )
         with torch.inference_mode():
             return generate(self.network, self.codec, job, CPU, **options)

@@ -13,7 +13,7 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.sampling.draw import Filters, gumbel_softmax, smooth_codes
-from ar_guidance.sampling.edit import KeptTokens
+from ar_guidance.sampling.edit import KeptTokens, keep_outside
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 from torch import Tensor
 
@@ -140,7 +140,7 @@ def reference_smooth(
 
 def kept_tokens(case: Any, network: Any) -> KeptTokens:
     tokens = [case.expected[f"enc.tokens{k}"] for k in range(len(network.config.sides))]
-    return KeptTokens(tokens, case.input("edit.mask"))
+    return KeptTokens(tokens, keep_outside(case.input("edit.mask"), network.config.grids))
 
 
 def check_filters(case: Any) -> None:
