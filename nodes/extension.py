@@ -10,6 +10,9 @@ from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .sample import ARDecode, ARSampler
+from .seeds import ARSeeds
+from .sweep import ARGrid, ARSweep
+from .token_files import ARLoadTokens, ARSaveTokens
 from .token_nodes import ARImageToTokens, ARTokensToImage
 
 folders.register()
@@ -21,13 +24,18 @@ class ARGuidanceExtension(ComfyExtension):
             ARLoadCheckpoint,
             ARClassCondition,
             ARSampler,
+            ARSeeds,
             *guide.NODES,
             ARDecode,
             ARImageToTokens,
             ARTokensToImage,
+            ARSaveTokens,
+            ARLoadTokens,
             ARKeepScales,
             ARInpaint,
             AROutpaint,
+            ARSweep,
+            ARGrid,
             ARGuidanceMap,
             ARGuidanceMetrics,
             ARFindScale,

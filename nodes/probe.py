@@ -74,7 +74,10 @@ class ScaleSearch:
 
     def _probe(self, scale: float, pictures: int, report: Reporter) -> Probe:
         """One run at one scale: same seeds, whatever the scale."""
-        sampling = acting(dataclasses.replace(self.sampling, copies=pictures), scale)
+        batch = dataclasses.replace(
+            self.sampling, copies=pictures, seeds=(), rerolled=(), only=None
+        )
+        sampling = acting(batch, scale)
         made, trace = sample(sampling, describe(sampling), report)
         subject = self._subject(pictures)
         if subject is None:

@@ -6,8 +6,10 @@ the temp folder and names them in the message; or, where the user asked for that
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from comfy_api.v0_0_2 import io, ui
+from server import PromptServer
 from torch import Tensor
 
 from .batches import Finished, join
@@ -17,13 +19,17 @@ PREFIX = "ar-guidance-finished"
 
 
 def collect(
-    make: Callable[[Sampling], Finished], parts: Sequence[Sampling], hand_on: bool = False
+    make: Callable[[Sampling], Finished],
+    parts: Sequence[Sampling],
+    hand_on: bool = False,
+    tell: Callable[[str], None] = logging.warning,
 ) -> Finished:
     """Make all parts of a batch, one after the other.
 
     Args:
         make: makes one part.
         hand_on: on failure or cancel, return the parts that are finished, if there are any.
+        tell: where to say what became of them; a failure says it in its own message as well, a cancel has none.
     """
     finished: list[Finished] = []
     for part in parts:
@@ -32,14 +38,12 @@ def collect(
         except BaseException as stop:  # a cancel is no Exception on newer hosts
             if not finished:
                 raise
-            made, wanted = join(finished), sum(part.batch for part in parts)
+            note = f"{sum(len(done.image) for done in finished)} of {sum(p.batch for p in parts)} pictures were finished"
             if hand_on:
-                _tell(f"stopped with {len(made.image)} of {wanted} pictures finished: {stop}")
-                return made
-            note = (
-                f"{len(made.image)} of {wanted} pictures were finished before: {saved(made.image)}"
-            )
-            _tell(note)
+                tell(f"{note} and handed on: {str(stop).partition(chr(10))[0] or 'cancelled'}")
+                break
+            note = f"{note} before: {saved(join(finished).image)}"
+            tell(note)
             stop.args = (f"{stop}\n\n{note}" if str(stop) else note,)
             raise
     return join(finished)
@@ -53,6 +57,13 @@ def saved(images: Tensor) -> str:
     return f"they are in ComfyUI's temp folder as {names}. It is emptied when ComfyUI starts"
 
 
-def _tell(note: str) -> None:
-    """Say it where it can be read even when the host shows no message, as for a cancel."""
-    logging.warning("[AR Guidance] %s", note)
+def node_text(hidden: Any) -> Callable[[str], None]:
+    """Writes to the log and, on hosts that can, under the node."""
+    send = getattr(PromptServer.instance, "send_progress_text", None)
+
+    def tell(note: str) -> None:
+        logging.warning("[AR Guidance] %s", note)
+        if send is not None and hidden is not None:
+            send(note, hidden.unique_id)
+
+    return tell

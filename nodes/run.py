@@ -1,6 +1,8 @@
 """Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
 
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +31,13 @@ from .types import PictureTrace, Sampling
 PREVIEW_SECONDS = 0.2
 
 
-def run_sampling(sampling: Sampling) -> Finished:
+def run_sampling(
+    sampling: Sampling, hand_on: bool = False, tell: Callable[[str], None] = logging.warning
+) -> Finished:
     """Generate and decode, a large batch in parts: pictures, what was recorded on the way, tokens.
+
+    Args:
+        hand_on, tell: what to do with finished parts when a later one fails, see `collect`.
 
     Raises:
         ValueError: a guidance or an edit that cannot act on this model, before anything is computed.
@@ -38,7 +45,7 @@ def run_sampling(sampling: Sampling) -> Finished:
     parts = parts_of(sampling)
     describe(parts[0])
     report = Reporter(sampling, len(parts))
-    return collect(lambda part: run_part(part, report), parts)
+    return collect(lambda part: run_part(part, report), parts, hand_on, tell)
 
 
 def run_part(sampling: Sampling, report: "Reporter") -> Finished:

@@ -5,10 +5,12 @@ from comfy_api.v0_0_2 import io
 from ..loaders.checkpoint import ARModel
 from ..sampling.draw import Filters
 from .compat import schema, widget
+from .rescue import node_text
 from .run import run_sampling
 from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
+TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
 
 
 class ARSampler(io.ComfyNode):
@@ -121,8 +123,19 @@ class ARDecode(io.ComfyNode):
             inputs=[
                 SamplingLink.Input(
                     "ar_sampling", tooltip="From AR Sampler or the last guidance node."
-                )
+                ),
+                widget(
+                    io.Combo,
+                    "if_stopped",
+                    options=[TO_TEMP, HAND_ON],
+                    default=TO_TEMP,
+                    optional=True,
+                    advanced=True,
+                    tooltip="When a large batch is cancelled or fails half-way. 'save ... to temp': the run stops, finished"
+                    " pictures lie in ComfyUI's temp folder. 'hand on ...': the graph goes on with the finished ones.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 io.Image.Output("image", display_name="IMAGE"),
                 TraceLink.Output(
@@ -139,6 +152,6 @@ class ARDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, ar_sampling: Sampling) -> io.NodeOutput:
-        made = run_sampling(ar_sampling)
+    def execute(cls, ar_sampling: Sampling, if_stopped: str = TO_TEMP) -> io.NodeOutput:
+        made = run_sampling(ar_sampling, if_stopped == HAND_ON, node_text(cls.hidden))
         return io.NodeOutput(made.image, made.trace, made.tokens)

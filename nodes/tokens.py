@@ -46,11 +46,31 @@ class PictureTokens:
                 f" {self.codec}, and {model.name} ({model.family.title}) has {model.codec}. Connect the model they"
                 " were made with, or send the picture through AR Image to Tokens with this one"
             )
+        self._check_range(model)
         if grids is not None and tuple(grids) != self.grids:
             raise ValueError(
                 f"these tokens are of another picture size: {describe_grids(self.grids)}, and this run of {model.name}"
                 f" has {describe_grids(grids)}. Choose the same size, or send the picture through AR Image to Tokens"
             )
+
+    def _check_range(self, model: ARModel) -> None:
+        """Raise ValueError when a file held numbers that no tokenizer gave."""
+        bits = self.steps[0].dim() == 3
+        end = 2 if bits else getattr(model.tokenizer.config, "vocab", None)
+        if any(bool((step < 0).any()) for step in self.steps) or (
+            end is not None and any(bool((step >= end).any()) for step in self.steps)
+        ):
+            raise ValueError(
+                f"these tokens are damaged: some are not between 0 and {end - 1 if end else 'the last code'}."
+                " Load another file"
+            )
+        if self.features is not None:
+            empty = model.tokenizer.empty_features(self.batch, self.grids, torch.device("meta"))
+            if self.features.shape != empty.shape:
+                raise ValueError(
+                    f"these tokens are damaged: a feature map of {tuple(self.features.shape)} comes with them, and"
+                    f" {model.name} has {tuple(empty.shape)}. Load another file"
+                )
 
     def pick(self, rows: Sequence[int]) -> "PictureTokens":
         """The tokens of some of the pictures."""
