@@ -5,11 +5,11 @@ the temp folder and names them in the message; or, where the user asked for that
 """
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from comfy_api.v0_0_2 import io, ui
-from server import PromptServer
 from torch import Tensor
 
 from .batches import Finished, join
@@ -59,7 +59,9 @@ def saved(images: Tensor) -> str:
 
 def node_text(hidden: Any) -> Callable[[str], None]:
     """Writes to the log and, on hosts that can, under the node."""
-    send = getattr(PromptServer.instance, "send_progress_text", None)
+    # Not imported: nodes also run where there is no server.
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    send = getattr(getattr(server, "instance", None), "send_progress_text", None)
 
     def tell(note: str) -> None:
         logging.warning("[AR Guidance] %s", note)

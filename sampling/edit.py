@@ -81,8 +81,8 @@ class Keeping:
 
     def codes(self, codes: Tensor, scale: int) -> Tensor:
         """Code vectors (B, Z, h, w), those of kept tokens put in place."""
-        if self.kept is None:
-            return codes
+        if self.kept is None or not self.kept.masks[scale].any():
+            return codes  # as they are, to the last bit and in their own memory order
         keep = self.kept.masks[scale].to(codes.device)[:, None].to(codes.dtype)
         if keep.shape[-2:] != codes.shape[-2:]:  # a token of several code vectors keeps them all
             keep = F.interpolate(keep, size=codes.shape[-2:], mode="nearest")
