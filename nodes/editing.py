@@ -1,7 +1,7 @@
 """An edit: what a run keeps of pictures there already are, and how that is said to the loops."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,10 +12,10 @@ from ..sampling.draw import Streams
 from ..sampling.edit import (
     KeptSequence,
     KeptTokens,
+    compose,
+    inpainting,
     keep_first,
-    keep_outside,
     repainted_cells,
-    soft_edge,
 )
 from .tokens import PictureTokens
 
@@ -99,12 +99,12 @@ def _kept_scales(
     grids = run.grids
     which = Streams.of((seed ^ WHICH_TOKENS, image) for seed, image in streams)
     uniforms = [which.uniforms(grid, torch.device("cpu")) for grid in grids]
-    masks, weights = keep_first(edit.kept * len(grids), grids, uniforms), None
-    if mask is not None:
-        outside = keep_outside((~repainted_cells(mask, grids[-1])).float(), grids)
-        masks = [first | beyond for first, beyond in zip(masks, outside, strict=True)]
-        weights = 1 - soft_edge(mask, edit.softness) if edit.blend else None
-    return KeptTokens(source.steps, masks, weights, source.features)
+    first = keep_first(edit.kept * len(grids), grids, uniforms)
+    if mask is None:
+        return KeptTokens(source.steps, first, features=source.features)
+    kept = inpainting(source.steps, mask, grids, edit.softness, edit.blend, source.features)
+    both = [early | outside for early, outside in zip(first, kept.masks, strict=True)]
+    return replace(kept, masks=both)
 
 
 def _kept_sequence(edit: Edit, source: PictureTokens, mask: Tensor | None) -> KeptSequence:
@@ -126,5 +126,4 @@ def composite(image: Tensor, sampling: Any) -> Tensor:
     if edit is None or edit.pixels is None or mask is None:
         return image
     rows = row_of(len(edit.pixels), sampling.whole, sampling.pictures, "pictures")
-    drawn = soft_edge(mask, edit.softness).to(image)[..., None]
-    return torch.lerp(edit.pixels[rows].to(image), image, drawn)
+    return compose(image, edit.pixels[rows], mask, edit.softness)

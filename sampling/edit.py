@@ -161,3 +161,28 @@ def filled(pictures: Tensor, hidden: Tensor) -> Tensor:
         below = filled(below, (share == 0)[:, 0].float())
     coarse = F.interpolate(below, size=pictures.shape[-2:], mode="bilinear")
     return pictures * seen + coarse * (1 - seen)
+
+
+def inpainting(
+    tokens: Sequence[Tensor],
+    mask: Tensor,
+    grids: Sequence[Grid],
+    softness: int,
+    blend: bool,
+    features: Tensor | None = None,
+) -> KeptTokens:
+    """What to keep when a mask (M, H, W) in pixels says what to draw anew.
+
+    Args:
+        tokens, features: of the given picture, see `KeptTokens`.
+        softness: pixels over which the new part fades in, inwards from the edge.
+        blend: False = by tokens alone, as VAR's authors edit.
+    """
+    outside = (~repainted_cells(mask, grids[-1])).float()
+    weights = 1 - soft_edge(mask, softness) if blend else None
+    return KeptTokens(tokens, keep_outside(outside, grids), weights, features)
+
+
+def compose(new: Tensor, old: Tensor, mask: Tensor, softness: int) -> Tensor:
+    """Pictures (B, H, W, C): `new` inside a mask (M, H, W), fading in from its edge; `old` outside it, exactly."""
+    return torch.lerp(old.to(new), new, soft_edge(mask, softness).to(new)[..., None])
