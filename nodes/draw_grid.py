@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from .canvas import INK, PAPER, font, text_width
-from .parameters import caption
+from .differences import caption
 
 GAP = 8
 SMALLEST_SIDE = (

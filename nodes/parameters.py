@@ -1,13 +1,11 @@
-"""What a run depends on, as named texts; and of several runs, what differs."""
+"""What a run depends on, as named texts."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from .canvas import number
+from .differences import Parameters
 from .types import Sampling
-
-Parameters = dict[str, str]
 
 
 def parameters_of(sampling: Sampling) -> Parameters:
@@ -43,25 +41,3 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(_text(entry) for entry in value) or "none"
     return "none" if value is None else str(value)
-
-
-def parse_label(label: str) -> Parameters:
-    """ "scale = 3; seed = 7" -> its parts; text without '=' is one part without a name."""
-    parts = [part.strip() for line in label.splitlines() for part in line.split(";")]
-    pairs = (part.partition("=") for part in parts if part)
-    return {
-        (name.strip() if sign else ""): (value if sign else name).strip()
-        for name, sign, value in pairs
-    }
-
-
-def differing(runs: Sequence[Mapping[str, str]]) -> list[Parameters]:
-    """Of every run only the settings that are not the same in all; one that a run lacks is a dash."""
-    names = list(dict.fromkeys(name for run in runs for name in run))
-    kept = [name for name in names if len({run.get(name) for run in runs}) > 1]
-    return [{name: run.get(name, "-") for name in kept} for run in runs]
-
-
-def caption(run: Mapping[str, str]) -> str:
-    """One line: "scale 3, seed 7"."""
-    return ", ".join(f"{name} {value}".strip() for name, value in run.items())

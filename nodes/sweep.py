@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .canvas import to_image, to_picture
 from .compat import schema, widget
+from .differences import differing, parse_label
 from .draw_grid import arrange, draw_sheet
-from .parameters import differing, parameters_of, parse_label
+from .parameters import parameters_of
 from .types import Sampling, SamplingLink
 
 MOST = 256  # combinations of one sweep: more is a mistake in the lists
