@@ -148,5 +148,4 @@ RELEASES: dict[str, tuple[Release, ...]] = {
         Release("AliTok-L, 256", alitok(1024, 24), ALITOK),
         Release("AliTok-XL, 256", alitok(1280, 32), ALITOK),
     ),
-    "lumina_mgpt2": (Release("Lumina-mGPT 2 7B, 768", LUMINA, MoVQConfig(16384, 4, 4, 256)),),
 }

@@ -149,6 +149,20 @@ def _joined(maps: Maps) -> Tensor | None:
     return torch.cat([off if one is None else one for one in maps], dim=1)
 
 
+def join_traces(traces: Sequence[Trace]) -> Trace:
+    """Traces of the parts of a batch, made with the same settings, as one."""
+    if len(traces) == 1:
+        return traces[0]
+    maps = {name: _join_maps([trace.maps[name] for trace in traces]) for name in traces[0].maps}
+    return replace(traces[0], maps=maps, batch=sum(trace.batch for trace in traces))
+
+
+def _join_maps(parts: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    """One name's maps: per step those of all pictures, or None where a link did not act."""
+    steps = ([row for row in step if row is not None] for step in zip(*parts, strict=True))
+    return [torch.cat(rows) if rows else None for rows in steps]
+
+
 def _mean(numbers: Sequence[float | None]) -> float | None:
     there = [number for number in numbers if number is not None]
     return sum(there) / len(there) if there else None

@@ -9,11 +9,13 @@ from comfy_api.v0_0_2 import io
 from ..guidance.base import Guidance
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import Drawing
+from .editing import Edit
 
 Model = io.Custom("AR_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")
 SamplingLink = io.Custom("AR_SAMPLING")
 TraceLink = io.Custom("AR_TRACE")
+TokensLink = io.Custom("AR_TOKENS")
 
 
 class Condition(Protocol):
@@ -68,7 +70,15 @@ class ClassConditioning:
 
 @dataclass(frozen=True)
 class Sampling:
-    """A run that has not happened: everything it depends on. Every node returns a new one."""
+    """A run that has not happened: everything it depends on. Every node returns a new one.
+
+    Attributes:
+        copies: pictures of every entry of the condition, one after the other.
+        seeds: one for each of the copies, or () to number the whole batch under `seed`.
+        rerolled: (picture, seed) of pictures that get another seed.
+        only: which pictures of the batch to make, or None for all.
+        edit: what to keep of an earlier picture, or None.
+    """
 
     model: ARModel
     conditioning: Condition
@@ -76,11 +86,25 @@ class Sampling:
     copies: int
     drawing: Drawing
     links: tuple[Guidance, ...] = ()
+    seeds: tuple[int, ...] = ()
+    rerolled: tuple[tuple[int, int], ...] = ()
+    only: tuple[int, ...] | None = None
+    edit: Edit | None = None
+
+    @property
+    def whole(self) -> int:
+        """Pictures of the whole batch: `copies` of every entry of the condition."""
+        return self.copies * self.conditioning.count
+
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """Places in the whole batch of the pictures to make."""
+        return tuple(range(self.whole)) if self.only is None else self.only
 
     @property
     def batch(self) -> int:
-        """Pictures: `copies` of every entry of the condition."""
-        return self.copies * self.conditioning.count
+        """Pictures to make."""
+        return len(self.pictures)
 
     def __repr__(self) -> str:
         chain = " -> ".join(link.name for link in self.links) or "no guidance"
