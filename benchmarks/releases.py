@@ -30,6 +30,23 @@ class Release:
     tokenizer: Any
 
 
+# Ids that are not in the files' shapes are those of the release, or stand for them (separator, size tokens).
+LUMINA = LuminaConfig(
+    depth=32,
+    width=4096,
+    heads=32,
+    kv_heads=32,
+    head_width=128,
+    ffn=11008,
+    words=171385,
+    first=155000,
+    vocab=16384,
+    start=151665,
+    separator=153000,
+    line_end=151670,
+    sizes=tuple(range(151671, 151671 + 64)),
+    grid=(96, 96),
+)
 S256, S512, S1024 = KNOWN_SIDES[680, 10], KNOWN_SIDES[2240, 10], KNOWN_SIDES[9451, 14]
 VAE = MultiScaleVQConfig(4096, 32, 160)
 VQ16 = VQ16Config(16384, 8, 256, 128)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import Guidance, Run, Signal, Step, parameter
-from .schedule import KINDS, Schedule
+from .schedule import LIST, SHAPES, Schedule
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class HiddenCFG(Guidance):
     schedule: str = parameter(
         "constant",
         "How the scale grows over the steps; the release keeps it constant.",
-        options=KINDS,
+        options=(*SHAPES, LIST),
     )
     values: tuple[float, ...] = parameter(
         (), "Only for 'list': the scale of every step, separated by commas.", advanced=True

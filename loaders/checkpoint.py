@@ -7,6 +7,7 @@ from typing import Any
 
 from ..models.family import Defaults, view
 from .detect import Part, find_part, fitted, has_part
+from .fingerprint import fingerprint
 from .place import place_part
 from .read import CheckpointError, Weights, read_weights
 
@@ -21,6 +22,7 @@ class ARModel:
         patcher: the transformer in ComfyUI's memory management; `get_models` adds the tokenizer's.
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
+        codec: fingerprint of the tokenizer: tokens mean the same picture for every model that has the same one.
         defaults: sampling settings preselected for this model.
         folder: where the transformer's file lies, with whatever belongs to it.
     """
@@ -34,6 +36,7 @@ class ARModel:
     labels: tuple[str, ...] = ()
     label_set: str = ""
     folder: Path = Path()
+    codec: str = ""
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -90,6 +93,7 @@ def load_model(
         label_set=label_set,
         defaults=main.defaults,
         folder=main.weights.folder,
+        codec=fingerprint(codec),
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts, TextSpec, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
-from .parts.cache import KVCache
+from .parts.cache import KVCache, Weighable
 from .parts.levels import SquareScales, sides_of_levels
 from .parts.network import Cached
 from .parts.norms import RMSNorm
@@ -73,7 +73,7 @@ class HARTConfig(SquareScales):
 
 
 @dataclass
-class HARTState:
+class HARTState(Weighable):
     """One run: what depends on the condition alone, computed once, the cache, and the last step's output."""
 
     text: Tensor  # (rows, n, C)
@@ -143,7 +143,8 @@ class HART(Cached, nn.Module):
             modulation=_live_mean(text, given.live) if c.shared_adaln else None,
             head=self.head_nm.modulation(pooled.to(self.compute_dtype)),
             angles=self._angles(given.live),
-            cache=self.new_cache(len(text), device),
+            # scale 0's token is predicted at the text's last position
+            cache=self.new_cache(len(text), device, start=c.text_tokens - 1),
         )
 
     def step(self, state: HARTState, scale: int, maps: Tensor | None, rows: int) -> Tensor:

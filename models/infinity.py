@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts, TextSpec
 from .infinity_blocks import Block, Pool, grid_angles, grid_positions
 from .infinity_grids import BUDGETS, RELEASED, Grid, frames, place_of, sizes, template_for
-from .parts.cache import KVCache
+from .parts.cache import KVCache, Weighable
 from .parts.levels import Scales
 from .parts.network import Cached
 from .parts.norms import RMSNorm, plain_norm
@@ -76,7 +76,7 @@ class InfinityConfig(Scales):
 
 
 @dataclass
-class InfinityState:
+class InfinityState(Weighable):
     """One run: what depends on the condition alone, computed once, and the cache."""
 
     first: Tensor  # (rows, 1, C) input of scale 0

@@ -324,5 +324,6 @@ FAMILY = Family(
     frames=frames,
     at=at,
     trim=drawn_rows,
+    dtypes=(torch.bfloat16, torch.float32),  # trained in bfloat16, whose range half precision lacks
     defaults=Defaults(scale=4.0, schedule="cumulative decay", top_k=4096, top_p=1.0),
 )

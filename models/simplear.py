@@ -202,11 +202,11 @@ def same_codes(transformer: SimpleARConfig, tokenizer: CosmosConfig) -> CosmosCo
     Raises:
         ValueError: the network's vocabulary is not that of its text tokenizer and this image tokenizer together.
     """
-    first = transformer.vocab - tokenizer.vocab
+    first = transformer.vocab - tokenizer.codes
     if first < 1 or first != (transformer.text or first):
         text = f"{transformer.text} text tokens and " if transformer.text else ""
         raise ValueError(
-            f"the transformer's vocabulary of {transformer.vocab} is not made of {text}the {tokenizer.vocab} codes of"
+            f"the transformer's vocabulary of {transformer.vocab} is not made of {text}the {tokenizer.codes} codes of"
             " this image tokenizer"
         )
     return replace(tokenizer, first=first)

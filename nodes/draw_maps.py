@@ -70,9 +70,12 @@ def draw_maps(
 
     Raises:
         ValueError: the run did not record such a map.
+
+    A token-by-token run has one overlay per picture, either way.
     """
+    make = _combined if combined and trace.picture is None else _per_scale
+    trace = trace.whole()
     rows = recorded(trace, name)
-    make = _combined if combined else _per_scale
     drawings = [
         drawing
         for picture, image in enumerate(images)
@@ -98,10 +101,13 @@ def _has(trace: Trace, name: str) -> bool:
 
 def _source(name: str) -> str:
     """Which node a map comes from."""
-    if name == "attention":
+    word = name.split()[0]
+    if " 2" in name:
+        return f"it comes from a second guidance node of the kind that gives '{name.replace(' 2', '')}'"
+    if word == "attention":
         return "attention comes from AR Guidance: IGG or the CFG-IGG mix"
     if name.endswith(" direction"):
-        return f"it comes from the guidance node '{name.removesuffix(' direction')}'"
+        return f"it comes from the guidance node '{word}'"
     return "it needs a guidance node with a scale that is not 1"
 
 
@@ -110,7 +116,11 @@ def _per_scale(
 ) -> list[Drawing]:
     drawings = []
     for step, (values, (h, w)) in enumerate(zip(rows, trace.grids, strict=True)):
-        top = f"scale {step + 1} of {len(rows)}, {h}x{w} tokens"
+        top = (
+            f"scale {step + 1} of {len(rows)}, {h}x{w} tokens"
+            if len(rows) > 1
+            else f"{h}x{w} tokens"
+        )
         below = f"{name}: off" if values is None else f"{name}, evenness {_evenness(values):.3f}"
         drawings.append(Drawing(image, values, (top, below)))
     return drawings

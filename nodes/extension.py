@@ -5,12 +5,17 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 from . import folders, guide
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
+from .edit import ARInpaint, ARKeepScales, AROutpaint
 from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .prompt import ARPromptCondition
 from .sample import ARDecode, ARSampler
+from .seeds import ARSeeds
+from .sweep import ARGrid, ARSweep
 from .text import ARLoadTextEncoder, ARTextCondition
+from .token_files import ARLoadTokens, ARSaveTokens
+from .token_nodes import ARImageToTokens, ARTokensToImage
 
 folders.register()
 
@@ -24,8 +29,18 @@ class ARGuidanceExtension(ComfyExtension):
             ARTextCondition,
             ARPromptCondition,
             ARSampler,
+            ARSeeds,
             *guide.NODES,
             ARDecode,
+            ARImageToTokens,
+            ARTokensToImage,
+            ARSaveTokens,
+            ARLoadTokens,
+            ARKeepScales,
+            ARInpaint,
+            AROutpaint,
+            ARSweep,
+            ARGrid,
             ARGuidanceMap,
             ARGuidanceMetrics,
             ARFindScale,

@@ -74,11 +74,14 @@ class ScaleSearch:
 
     def _probe(self, scale: float, pictures: int, report: Reporter) -> Probe:
         """One run at one scale: same seeds, whatever the scale."""
-        sampling = acting(dataclasses.replace(self.sampling, copies=pictures), scale)
-        features, trace = sample(sampling, describe(sampling), report)
+        batch = dataclasses.replace(
+            self.sampling, copies=pictures, seeds=(), rerolled=(), only=None
+        )
+        sampling = acting(batch, scale)
+        made, trace = sample(sampling, describe(sampling), report)
         subject = self._subject(pictures)
         if subject is None:
-            subject = subject_from_border(to_image(decode(sampling, features)))
+            subject = subject_from_border(to_image(decode(sampling.model, made.features)))
         measured = measure(trace, subject=subject)
         even, diverging = measured.mean("evenness"), measured.mean("divergence")
         if even is None:

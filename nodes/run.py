@@ -1,8 +1,9 @@
 """Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management as mm
@@ -14,11 +15,17 @@ from PIL import Image
 from torch import Tensor
 
 from ..guidance.record import Trace, TraceRecorder
+from ..loaders.checkpoint import ARModel
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import Streams
 from ..sampling.plan import plan, steps
-from .loops import LOOPS
-from .types import PictureTrace, Sampling
+from .batches import Finished, branches_of, parts_of, streams_of
+from .editing import composite, kept_by
+from .loops import LOOPS, Generated
+from .picture_trace import PictureTrace
+from .rescue import collect
+from .tokens import owned
+from .types import Sampling
 from .viewer import DECODED, OFF, Send, Viewer
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
@@ -42,16 +49,31 @@ class View:
 
 
 def run_sampling(
-    sampling: Sampling, view: View | None = None
-) -> tuple[Tensor, PictureTrace, dict[str, Any]]:
-    """Generate and decode: IMAGE (B, H, W, 3) in 0-1, fp32; what was recorded on the way; what the viewer shows.
+    sampling: Sampling,
+    view: View | None = None,
+    hand_on: bool = False,
+    tell: Callable[[str], None] = logging.warning,
+) -> Finished:
+    """Generate and decode, a large batch in parts: pictures, what was recorded on the way, tokens.
+
+    Args:
+        view: what the viewer wants.
+        hand_on, tell: what to do with finished parts when a later one fails, see `collect`.
 
     Raises:
-        ValueError: a guidance that cannot act on this model, before anything is computed.
+        ValueError: a guidance or an edit that cannot act on this model, before anything is computed.
     """
-    view = view or View()
-    job, report = describe(sampling), Reporter(sampling)
-    recorder = TraceRecorder(job.run.grids)
+    parts = parts_of(sampling)
+    describe(parts[0])
+    report = Reporter(sampling, len(parts))
+    seen = view or View()
+    return collect(lambda part: run_part(part, report, seen), parts, hand_on, tell)
+
+
+def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
+    """Pictures that are made at once."""
+    job = describe(sampling)
+    recorder = recorder_of(sampling, job)
     viewer = None if view.mode == OFF else watch(sampling, view, recorder)
 
     def on_step(progress: Any) -> None:
@@ -61,12 +83,14 @@ def run_sampling(
             if shown:
                 viewer.live(progress)
 
-    features, trace = sample(sampling, job, on_step, recorder)
-    image = to_image(decode(sampling, features))
+    made, trace = sample(sampling, job, on_step, recorder)
+    model = sampling.model
+    image = composite(to_image(decode(model, made.features)), sampling)
     report.finish(image)
-    names = tuple(link.name for link in sampling.links)
-    shown = {} if viewer is None else viewer.payload(image, features, trace)
-    return image, PictureTrace(trace, image.shape[1], image.shape[2], names), shown
+    grids = job.run.grids if model.family.kind == "scale" else (model.config.grid,)
+    tokens = owned(model, grids, made.steps, None if made.whole else made.features)
+    shown = {} if viewer is None else viewer.payload(image, made.features, trace)
+    return Finished(image, PictureTrace.of(trace, image, job.chain.names), tokens, shown)
 
 
 def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
@@ -85,37 +109,44 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
     )
 
 
+def recorder_of(sampling: Sampling, job: Any) -> TraceRecorder:
+    """A recorder for this run."""
+    model = sampling.model
+    return TraceRecorder(job.run.grids, LOOPS[model.family.kind].picture(model.config))
+
+
 def sample(
     sampling: Sampling, job: Any, on_step: OnStep, recorder: TraceRecorder | None = None
-) -> tuple[Tensor, Trace]:
-    """Run the loop with the models on the device: what the tokenizer decodes, and what was recorded."""
+) -> tuple[Generated, Trace]:
+    """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
     )
-    device, recorder = model.patcher.load_device, recorder or TraceRecorder(job.run.grids)
-    features = LOOPS[model.family.kind].features(model, job, device, on_step, recorder)
-    return features, recorder.finish()
+    device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
+    made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
+    return made, recorder.finish()
 
 
 def describe(sampling: Sampling) -> Any:
     """The loop's view of a sampling, checked: every refusal happens here."""
     model = sampling.model
-    return plan(
+    streams = streams_of(sampling)
+    job = plan(
         model,
-        sampling.conditioning.branches(model, sampling.copies),
+        branches_of(sampling),
         sampling.batch,
         sampling.links,
         sampling.drawing,
-        Streams(sampling.seed, sampling.batch),
+        Streams.of(streams),
     )
+    return replace(job, kept=kept_by(sampling, job.run, streams))
 
 
-def decode(sampling: Sampling, features: Tensor) -> Tensor:
+def decode(model: ARModel, features: Tensor) -> Tensor:
     """Feature maps -> pictures (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
-    model = sampling.model
     pictures = []
     for part in features.split(decode_chunk(model.tokenizer, model.config)):
         mm.throw_exception_if_processing_interrupted()

@@ -7,12 +7,14 @@ from ..sampling.plan import Drawing
 from . import sizes
 from .compat import numbers, schema, widget
 from .live import live_sender
+from .rescue import node_text
 from .run import View, run_sampling
-from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TraceLink
+from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 from .viewer import CHOICES, FAST
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF = "family default", "on", "off"
+TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
 
 
 class ARSampler(io.ComfyNode):
@@ -180,6 +182,16 @@ class ARDecode(io.ComfyNode):
                     " guidance. Makes the result larger.",
                     advanced=True,
                 ),
+                widget(
+                    io.Combo,
+                    "if_stopped",
+                    options=[TO_TEMP, HAND_ON],
+                    default=TO_TEMP,
+                    optional=True,
+                    advanced=True,
+                    tooltip="When a large batch is cancelled or fails half-way. 'save ... to temp': the run stops, finished"
+                    " pictures lie in ComfyUI's temp folder. 'hand on ...': the graph goes on with the finished ones.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
@@ -189,16 +201,25 @@ class ARDecode(io.ComfyNode):
                     display_name="AR_TRACE",
                     tooltip="What the guidance did to every token: for AR Guidance Map and AR Guidance Metrics.",
                 ),
+                TokensLink.Output(
+                    "ar_tokens",
+                    display_name="AR_TOKENS",
+                    tooltip="What the pictures are decoded from: to vary, change or save them.",
+                ),
             ],
         )
 
     @classmethod
     def execute(
-        cls, ar_sampling: Sampling, viewer: str = FAST, candidates: bool = False
+        cls,
+        ar_sampling: Sampling,
+        viewer: str = FAST,
+        candidates: bool = False,
+        if_stopped: str = TO_TEMP,
     ) -> io.NodeOutput:
         view = View(viewer, candidates, live_sender(cls.hidden.unique_id))
-        image, trace, shown = run_sampling(ar_sampling, view)
-        output = io.NodeOutput(image, trace)
-        if shown:
-            output.ui = {"ar_viewer": [shown]}
+        made = run_sampling(ar_sampling, view, if_stopped == HAND_ON, node_text(cls.hidden))
+        output = io.NodeOutput(made.image, made.trace, made.tokens)
+        if made.shown:
+            output.ui = {"ar_viewer": [made.shown]}
         return output

@@ -1,21 +1,21 @@
-"""What travels on the pack's own links."""
+"""What travels on the pack's own links; traces are in `picture_trace`."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from comfy_api.v0_0_2 import io
-from torch import Tensor
 
 from ..guidance.base import Guidance
-from ..guidance.record import Trace
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import Drawing
+from .editing import Edit
 
 Model = io.Custom("AR_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")
 SamplingLink = io.Custom("AR_SAMPLING")
 TraceLink = io.Custom("AR_TRACE")
+TokensLink = io.Custom("AR_TOKENS")
 
 
 class Condition(Protocol):
@@ -70,7 +70,15 @@ class ClassConditioning:
 
 @dataclass(frozen=True)
 class Sampling:
-    """A run that has not happened: everything it depends on. Every node returns a new one."""
+    """A run that has not happened: everything it depends on. Every node returns a new one.
+
+    Attributes:
+        copies: pictures of every entry of the condition, one after the other.
+        seeds: one for each of the copies, or () to number the whole batch under `seed`.
+        rerolled: (picture, seed) of pictures that get another seed.
+        only: which pictures of the batch to make, or None for all.
+        edit: what to keep of an earlier picture, or None.
+    """
 
     model: ARModel
     conditioning: Condition
@@ -78,41 +86,26 @@ class Sampling:
     copies: int
     drawing: Drawing
     links: tuple[Guidance, ...] = ()
+    seeds: tuple[int, ...] = ()
+    rerolled: tuple[tuple[int, int], ...] = ()
+    only: tuple[int, ...] | None = None
+    edit: Edit | None = None
+
+    @property
+    def whole(self) -> int:
+        """Pictures of the whole batch: `copies` of every entry of the condition."""
+        return self.copies * self.conditioning.count
+
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """Places in the whole batch of the pictures to make."""
+        return tuple(range(self.whole)) if self.only is None else self.only
 
     @property
     def batch(self) -> int:
-        """Pictures: `copies` of every entry of the condition."""
-        return self.copies * self.conditioning.count
+        """Pictures to make."""
+        return len(self.pictures)
 
     def __repr__(self) -> str:
         chain = " -> ".join(link.name for link in self.links) or "no guidance"
         return f"AR sampling: {self.model.name}, {self.batch} pictures, seed {self.seed}, {chain}"
-
-
-@dataclass(frozen=True)
-class PictureTrace:
-    """What was recorded while some pictures were made, and which pictures those are.
-
-    Attributes:
-        trace: maps and numbers of the run.
-        height, width: of the pictures.
-        guidance: names of the chain's links.
-    """
-
-    trace: Trace
-    height: int
-    width: int
-    guidance: tuple[str, ...] = ()
-
-    def check(self, images: Tensor) -> None:
-        """Raise ValueError when an IMAGE (B, H, W, 3) cannot be what this run made."""
-        batch, height, width = images.shape[:3]
-        if (batch, height, width) != (self.trace.batch, self.height, self.width):
-            raise ValueError(
-                f"this trace belongs to another image: it was recorded for {self.trace.batch} pictures of"
-                f" {self.width}x{self.height} pixels, and the image holds {batch} of {width}x{height}."
-                " Connect both outputs of the same AR Decode, without resizing or selecting in between"
-            )
-
-    def __repr__(self) -> str:
-        return repr(self.trace)

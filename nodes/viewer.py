@@ -26,6 +26,7 @@ TOP = 5  # candidates per token
 SAVING: dict[str, dict[str, Any]] = {"png": {"compress_level": 1}, "jpeg": {"quality": 88}}
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
+Grid = tuple[int, int]
 Json = dict[str, Any]
 Send = Callable[[Json], None]
 Decode = Callable[[Tensor], Tensor]  # features (B, Z, h, w) -> IMAGE (B, H, W, 3)
@@ -68,17 +69,25 @@ class Viewer:
         maps = self.recorder.maps
         name = next((n for n in LIVE_MAPS if n in maps and maps[n][k] is not None), None)
         if name is not None:
-            newest = maps[name][k]
-            assert newest is not None
-            values = newest[0].float().cpu()
+            values, grid = self._newest(maps[name], k)
             self.send(
-                {"step": k, "count": progress.count, "grid": list(self.recorder.grids[k])}
-                | {"map": name, **packed(values)}
+                {"step": k, "count": progress.count, "grid": list(grid)}
+                | {"map": name, **packed(values.float().cpu())}
             )
+
+    def _newest(self, rows: Sequence[Tensor | None], step: int) -> tuple[Tensor, Grid]:
+        """The first picture's map at this step: of a next-token run the tokens so far, 0 where there are none."""
+        picture, newest = self.recorder.picture, rows[step]
+        assert newest is not None
+        if picture is None:
+            return newest[0], self.recorder.grids[step]
+        count = picture[0] * picture[1]
+        blank = torch.zeros_like(newest[0])
+        return torch.cat([blank if row is None else row[0] for row in rows[-count:]]), picture
 
     def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
         """Everything the viewer needs: pictures (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
-        shown = min(len(image), PICTURES)
+        shown, whole = min(len(image), PICTURES), trace.whole()
         frames = [
             data_urls(step, FRAME_SIDE) for step in self._frames(image[:shown], final[:shown])
         ]
@@ -89,7 +98,7 @@ class Viewer:
             {
                 "final": finals[k],
                 "frames": [step[k] for step in frames],
-                "maps": {name: picture_maps(rows, k) for name, rows in trace.maps.items()},
+                "maps": {name: picture_maps(rows, k) for name, rows in whole.maps.items()},
                 "evenness": rounded(measured.evenness[k]),
                 "entropy": rounded(measured.entropy[k]),
                 "candidates": tokens[k],
@@ -101,7 +110,8 @@ class Viewer:
             "version": 1,
             "size": [image.shape[2], image.shape[1]],
             "batch": len(image),
-            "grids": [list(grid) for grid in trace.grids],
+            "grids": [list(grid) for grid in whole.grids],
+            "rows": trace.picture is not None,
             "numbers": numbers,
             "pictures": pictures,
         }
@@ -117,13 +127,16 @@ class Viewer:
 
     def _candidates(self, picture: int, trace: Trace) -> list[Json]:
         """Per step: drawn tokens, and the likeliest before and after guidance with their probabilities in per mille."""
+        tops = self.tops
+        if trace.picture is not None:  # tokens before the picture's have no place in it
+            tops = tops[-trace.picture[0] * trace.picture[1] :]
         return [
             {
                 "drawn": drawn[picture].tolist(),
                 "before": {"tokens": before[picture].tolist(), "share": per_mille(p[picture])},
                 "after": {"tokens": after[picture].tolist(), "share": per_mille(q[picture])},
             }
-            for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in self.tops)
+            for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in tops)
         ]
 
 

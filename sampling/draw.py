@@ -4,7 +4,7 @@ Order: temperature, top-k, top-p, min-p, then one draw per position by inverse C
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,8 +97,18 @@ class Streams:
     """One CPU generator per image, seeded from (seed, image index): image i of a batch equals image i alone."""
 
     def __init__(self, seed: int, batch: int, first: int = 0) -> None:
+        self._seed((seed, first + image) for image in range(batch))
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[int, int]]) -> "Streams":
+        """The streams of any images: a (seed, image index) each."""
+        streams = cls(0, 0)
+        streams._seed(pairs)
+        return streams
+
+    def _seed(self, pairs: Iterable[tuple[int, int]]) -> None:
         self.generators = [
-            torch.Generator().manual_seed(_mix(seed, first + image)) for image in range(batch)
+            torch.Generator().manual_seed(_mix(seed, image)) for seed, image in pairs
         ]
 
     def uniforms(self, shape: tuple[int, ...], device: torch.device) -> Tensor:

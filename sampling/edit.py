@@ -1,7 +1,11 @@
-"""Kept tokens: parts of an earlier result or of an encoded picture that a run must not change."""
+"""Kept tokens: parts of an earlier result or of an encoded picture that a run must not change.
+
+Letters: B pictures (1 = the same for all), T tokens of a scale, (h, w) its grid, (H, W) the grid of the feature map.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,24 +26,98 @@ def scale_mask(mask: Tensor, grid: Grid) -> Tensor:
     return (F.interpolate(maps, size=grid, mode="bilinear") > 0.5).float()
 
 
+def keep_outside(mask: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
+    """Keep-masks (B or 1, h, w) of every scale from one at the last grid's resolution (see `scale_mask`)."""
+    return [scale_mask(mask, grid)[:, 0] > 0 for grid in grids]
+
+
+def keep_first(kept: float, grids: Sequence[Grid], uniforms: Sequence[Tensor]) -> list[Tensor]:
+    """Keep-masks (B, h, w) of the first `kept` scales; of the scale at a fraction, that share of its tokens.
+
+    `uniforms` (B, h, w) in [0, 1) of every scale say which tokens: those below the share, so that keeping more never
+    gives up a token that keeping less had kept.
+    """
+    shares = [min(max(kept - k, 0.0), 1.0) for k in range(len(grids))]
+    return [numbers < share for numbers, share in zip(uniforms, shares, strict=True)]
+
+
 @dataclass(frozen=True)
 class KeptTokens:
-    """Tokens (B, T) of every scale to hold on to wherever `mask` is 1."""
+    """What a scale-wise run must not change.
+
+    Attributes:
+        tokens: of every scale, (B or 1, T), or bits (B or 1, T, D).
+        masks: of every scale, (B or 1, h, w), true = keep.
+        weights: (B or 1, any height, any width) in 0-1, how much of the given picture's feature map shows in the end;
+            where they are 1 it is put in place after every scale. None: the map is what the tokens sum to, and a coarse
+            token that changes is seen a little beyond its own cell.
+        features: (B or 1, Z, H, W), the map the given picture is decoded from where it is more than the sum of its
+            tokens (a continuous residual, mixed code vectors, an earlier blend); None where it is just that.
+    """
 
     tokens: Sequence[Tensor]
-    mask: Tensor
+    masks: Sequence[Tensor]
+    weights: Tensor | None = None
+    features: Tensor | None = None
 
-    def blend(self, codes: Tensor, given: Tensor, grid: Grid) -> Tensor:
-        """Code vectors (B, Z, h, w) with those of the kept tokens put in place."""
-        keep = scale_mask(self.mask.to(codes.device), grid)
+
+class Keeping:
+    """One run's use of `KeptTokens`: puts tokens and codes in place and follows the map the given tokens sum to.
+
+    With nothing to keep, every method gives back what it was given.
+    """
+
+    def __init__(self, codec: Any, kept: KeptTokens | None, grids: Sequence[Grid]) -> None:
+        self.codec, self.kept, self.grids = codec, kept, grids
+        self.given: Tensor | None = None
+
+    def tokens(self, drawn: Tensor, scale: int) -> Tensor:
+        """Drawn tokens (B, T) or bits (B, T, D), kept ones put in place."""
+        if self.kept is None:
+            return drawn
+        keep = self.kept.masks[scale].to(drawn.device).flatten(1)
+        keep = keep.reshape(*keep.shape, *(1,) * (drawn.dim() - 2))
+        return torch.where(keep, self.kept.tokens[scale].to(drawn), drawn)
+
+    def codes(self, codes: Tensor, scale: int) -> Tensor:
+        """Code vectors (B, Z, h, w), those of kept tokens put in place."""
+        if self.kept is None or not self.kept.masks[scale].any():
+            return codes  # as they are, to the last bit and in their own memory order
+        keep = self.kept.masks[scale].to(codes.device)[:, None].to(codes.dtype)
         if keep.shape[-2:] != codes.shape[-2:]:  # a token of several code vectors keeps them all
             keep = F.interpolate(keep, size=codes.shape[-2:], mode="nearest")
-        return keep * given + (1 - keep) * codes
+        return keep * self._lookup(scale, codes.device) + (1 - keep) * codes
+
+    def features(self, features: Tensor, scale: int) -> Tensor:
+        """The feature map (B, Z, H, W) after a scale, the given one blended in by its weights."""
+        kept, last = self.kept, scale + 1 == len(self.grids)
+        if kept is None or (kept.weights is None and not (last and kept.features is not None)):
+            return features
+        given = self._follow(scale, features)
+        if last and kept.features is not None:
+            given = kept.features.to(features)
+        keep = kept.masks[scale].to(features) if kept.weights is None else kept.weights.to(features)
+        if keep.shape[-2:] != features.shape[-2:]:
+            keep = F.interpolate(keep[:, None], size=features.shape[-2:], mode="area")[:, 0]
+        if not last:  # the ramp comes once, at the end: repeated at every scale it would pile up
+            keep = (keep > 1 - 1e-6).to(keep)
+        return torch.lerp(features, given.expand_as(features), keep[:, None])
+
+    def _lookup(self, scale: int, device: torch.device) -> Tensor:
+        assert self.kept is not None
+        return self.codec.lookup(self.kept.tokens[scale].to(device), self.grids[scale])
+
+    def _follow(self, scale: int, like: Tensor) -> Tensor:
+        """The sum of the given tokens up to a scale; scales come in order where the sum is asked for."""
+        step = self.codec.refine(self._lookup(scale, like.device), scale, self.grids)
+        given = step if self.given is None else self.given + step
+        self.given = given
+        return given
 
 
 @dataclass(frozen=True)
 class KeptSequence:
-    """Tokens (B, T) of a token-wise run to hold on to wherever `mask` (T,) or (B, T) is true; a prefix, or any others."""
+    """Tokens (B or 1, T) of a token-wise run to hold on to wherever `mask` (T,) or (B or 1, T) is true; a prefix, or any others."""
 
     tokens: Tensor
     mask: Tensor
@@ -48,3 +126,63 @@ class KeptSequence:
         """Drawn tokens (B, 1) of position `index`, kept ones put in place."""
         keep = self.mask[..., index, None].to(drawn.device).bool()
         return torch.where(keep, self.tokens[:, index, None].to(drawn.device), drawn)
+
+
+def repainted_cells(mask: Tensor, grid: Grid) -> Tensor:
+    """True (M, h, w) where a cell of `grid` holds any marked pixel of a mask (M, H, W)."""
+    return F.adaptive_max_pool2d((mask >= 0.5).float()[:, None], grid)[:, 0] > 0
+
+
+def soft_edge(mask: Tensor, width: int) -> Tensor:
+    """A mask (M, H, W) that rises from its edge to its full value over `width` pixels, inwards only.
+
+    The mean of the mask and its first `width` - 1 erosions: zero wherever the mask is zero. The border of the picture
+    is no edge.
+    """
+    total, eroded = mask.float(), mask.float()[:, None]
+    for _ in range(width - 1):
+        eroded = -F.max_pool2d(-eroded, 3, stride=1, padding=1)
+        total = total + eroded[:, 0]
+    return total / max(width, 1)
+
+
+def filled(pictures: Tensor, hidden: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) with the pixels that `hidden` (B or 1, H, W) marks made up smoothly from those around.
+
+    Ever coarser averages of what can be seen, and every hidden pixel takes the finest one that saw anything.
+    """
+    if max(pictures.shape[-2:]) < 2:
+        return pictures
+    seen = (1 - hidden.to(pictures))[:, None].expand(len(pictures), 1, -1, -1)
+    size = [(side + 1) // 2 for side in pictures.shape[-2:]]
+    share = F.interpolate(seen, size=size, mode="area")
+    below = F.interpolate(pictures * seen, size=size, mode="area") / share.clamp_min(1e-6)
+    if (share == 0).any():
+        below = filled(below, (share == 0)[:, 0].float())
+    coarse = F.interpolate(below, size=pictures.shape[-2:], mode="bilinear")
+    return pictures * seen + coarse * (1 - seen)
+
+
+def inpainting(
+    tokens: Sequence[Tensor],
+    mask: Tensor,
+    grids: Sequence[Grid],
+    softness: int,
+    blend: bool,
+    features: Tensor | None = None,
+) -> KeptTokens:
+    """What to keep when a mask (M, H, W) in pixels says what to draw anew.
+
+    Args:
+        tokens, features: of the given picture, see `KeptTokens`.
+        softness: pixels over which the new part fades in, inwards from the edge.
+        blend: False = by tokens alone, as VAR's authors edit.
+    """
+    outside = (~repainted_cells(mask, grids[-1])).float()
+    weights = 1 - soft_edge(mask, softness) if blend else None
+    return KeptTokens(tokens, keep_outside(outside, grids), weights, features)
+
+
+def compose(new: Tensor, old: Tensor, mask: Tensor, softness: int) -> Tensor:
+    """Pictures (B, H, W, C): `new` inside a mask (M, H, W), fading in from its edge; `old` outside it, exactly."""
+    return torch.lerp(old.to(new), new, soft_edge(mask, softness).to(new)[..., None])

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import Run
+from ..guidance.base import Drawn, Run, TokenWeights
 from ..guidance.chain import Chain
+from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import Drawer
-from .edit import KeptTokens
+from .edit import Keeping, KeptTokens
+from .weigh import weigh
 
 Grid = tuple[int, int]
 
@@ -22,7 +24,8 @@ Grid = tuple[int, int]
 class ScaleTransformer(Protocol):
     """What the loop needs of a network.
 
-    `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. Two further methods are called only
+    `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. What `begin` returns has `weigh` (see
+    `WeighableRun`) if the network keeps a cache between scales. Two further methods are called only
     where a run asks for them: `mix_branches(state, mixes)` before the first step, when a guidance mixes the branches
     inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
     """
@@ -56,8 +59,9 @@ class Progress:
     cond: Tensor  # raw logits (B, T, V); bitwise heads flattened, V = 2 D
     uncond: Tensor | None
     guided: Tensor
-    tokens: Tensor  # (B, T), or bits (B, T, D)
+    tokens: Tensor  # as drawn, (B, T), or bits (B, T, D)
     features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
+    weights: TokenWeights | None = None  # what the unconditional branch was computed with
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class ScalewiseRun:
 
 @dataclass(frozen=True)
 class ScalewiseResult:
-    """Tokens (B, T) of every scale and the feature map (B, Z, H, W) to decode."""
+    """Tokens (B, T) of every scale, kept ones in place, and the feature map (B, Z, H, W) to decode."""
 
     features: Tensor
     tokens: list[Tensor] = field(default_factory=list)
@@ -111,25 +115,28 @@ def generate(
     chain = job.chain.begin(job.run, recorder)
     uncond_at = job.chain.needs_uncond(job.run)
     state = _begin(network, job, any(uncond_at), device)
-    features = codec.empty_features(batch, grids, device)
+    features, keeping = codec.empty_features(batch, grids, device), Keeping(codec, job.kept, grids)
     result = ScalewiseResult(features)
     maps, finite = None, torch.ones((), dtype=torch.bool, device=device)
     for k, grid in enumerate(grids):
+        weights = weigh(chain, state, k, uncond_at[k])
         logits = network.step(state, k, maps, batch * (1 + uncond_at[k]))
-        flat, head = (
-            logits.flatten(2),
-            logits.shape[2:],
-        )  # guidance acts on channels, whatever the head
+        head, flat = Head.of(logits), logits.flatten(2)  # guidance acts on channels
         cond, uncond = flat[:batch], flat[batch:] if uncond_at[k] else None
-        guided = chain.apply(k, cond, uncond)
+        guided = chain.apply(k, cond, uncond, head)
         finite &= guided.isfinite().all()
-        tokens = job.draw(guided.unflatten(-1, head), k)
-        features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
+        tokens = job.draw(head.unflatten(guided), k)
+        if uncond is not None:
+            chain.observe(Drawn(k, cond, uncond, guided, tokens, head))
+        codes = keeping.codes(_codes(codec, job, k, tokens, guided), k)
+        features = features + codec.refine(codes, k, grids)
         if k + 1 == len(grids) and hasattr(network, "residual"):
-            features = features + _residual(network, codec, job, state, tokens)
+            codes = keeping.codes(codec.lookup(tokens, grid), k)
+            features = features + _residual(network, job, state, codes)
+        features = keeping.features(features, k)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
-        result.tokens.append(tokens)
-        on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features))
+        result.tokens.append(keeping.tokens(tokens, k))
+        on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features, weights))
     if not finite:
         raise ValueError(
             "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"
@@ -147,32 +154,18 @@ def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: t
     return state
 
 
-def _residual(
-    network: Any, codec: ScaleCodec, job: ScalewiseRun, state: Any, tokens: Tensor
-) -> Tensor:
-    """What the codes of the last scale leave out, (B, Z, H, W), drawn by the network itself (HART).
+def _residual(network: Any, job: ScalewiseRun, state: Any, codes: Tensor) -> Tensor:
+    """What the codes (B, Z, h, w) of the last scale leave out, (B, Z, H, W), drawn by the network itself (HART).
 
     `network.residual` is given the codes the tokens stand for, the strength of guidance, and where noise comes from.
     """
     if job.noise is None:
         raise ValueError("this model draws a continuous residual and needs a source of noise")
-    last = job.run.count - 1
-    codes = _kept(codec, job, last, codec.lookup(tokens, job.run.grids[last]))
-    return network.residual(state, codes, job.chain.strength(last, job.run), job.noise)
+    return network.residual(state, codes, job.chain.strength(job.run.count - 1, job.run), job.noise)
 
 
 def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
-    """Code vectors (B, Z, h, w) of this scale: drawn, smoothed, or kept."""
+    """Code vectors (B, Z, h, w) of this scale: drawn, or smoothed."""
     grid = job.run.grids[k]
     weights = None if job.smooth is None else job.smooth(guided, k)
-    codes = codec.lookup(tokens, grid) if weights is None else codec.mix(weights, grid)
-    return _kept(codec, job, k, codes)
-
-
-def _kept(codec: ScaleCodec, job: ScalewiseRun, k: int, codes: Tensor) -> Tensor:
-    """The codes with those of kept tokens put in place."""
-    grid = job.run.grids[k]
-    if job.kept is None:
-        return codes
-    given = codec.lookup(job.kept.tokens[k].to(codes.device), grid)
-    return job.kept.blend(codes, given, grid)
+    return codec.lookup(tokens, grid) if weights is None else codec.mix(weights, grid)

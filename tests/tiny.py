@@ -19,6 +19,7 @@ from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScale
 from ar_guidance.models.var import VAR, VARConfig
 from ar_guidance.models.var_clip import VARClip, VARClipConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.edit import KeptTokens
 from ar_guidance.sampling.plan import Drawing, facts, plan
 from ar_guidance.sampling.scalewise import ScalewiseResult, generate
 
@@ -61,6 +62,7 @@ class TinyModel:
         first: int = 0,
         filters: Filters | None = None,
         drawing: Drawing | None = None,
+        kept: KeptTokens | None = None,
         **options: Any,
     ) -> ScalewiseResult:
         """Generate with per-image streams; `first` is the index of the first image.
@@ -73,6 +75,8 @@ class TinyModel:
         job = plan(self, conditions, len(labels), links, drawing or Drawing(smooth=False), streams)
         if drawing is None:
             job = replace(job, draw=StreamDrawer(filters or Filters(), streams))
+        if kept is not None:
+            job = replace(job, kept=kept)
         with torch.inference_mode():
             return generate(self.network, self.codec, job, CPU, **options)
 

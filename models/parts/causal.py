@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Sight
-from .cache import KVCache, PositionWeights
+from .cache import KVCache, Weighable
 from .rope import rotate
 
 
 @dataclass
-class TokenState:
+class TokenState(Weighable):
     """One run: the prefix, tables that depend on the condition alone, and the cache."""
 
     prefix: Tensor  # (rows, P, D) fp32
@@ -28,13 +28,8 @@ class TokenState:
     line: int  # tokens after which a line end stands in the cache, 0 = never
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
-        """Weight the values and keys (B, n) of image tokens 0..n-1, unconditional rows only, from now on."""
-        if values is None and keys is None:
-            self.cache.weights = None
-            return
-        start = self.prefix.shape[1]
         values, keys = (None if w is None else with_line_ends(w, self.line) for w in (values, keys))
-        self.cache.weights = PositionWeights(self.prefix.shape[0] // 2, start, values, keys)
+        super().weigh(values, keys)
 
 
 class SwiGLU(nn.Module):
@@ -125,7 +120,7 @@ class CausalNetwork(nn.Module):
         if padding is not None:
             hidden = F.pad(padding, (0, follow))[:, None, None]
         sizes = c.depth, rows, self.kv_heads, length, c.head_width
-        cache = KVCache(*sizes, self.compute_dtype, device)
+        cache = KVCache(*sizes, self.compute_dtype, device, start=prefix.shape[1])
         table = self.table(prefix.shape[1], padding).to(device)
         return TokenState(prefix.float(), hidden, table, cache, self.line)
 

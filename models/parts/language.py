@@ -17,6 +17,8 @@ from .prompt import Prompt, stack_prompts
 from .rope import line_angles, rotate_halves, turns
 from .swiglu import SwiGLU
 
+LONG_PROMPT = 256  # positions, where memory is estimated before there is a prompt
+
 
 class LanguageConfig(Protocol):
     """Sizes of such a network."""
@@ -168,7 +170,7 @@ class LanguageNetwork(CausalNetwork):
         return self.model.embed_tokens(prompt.ids), padding
 
     def prefix_length(self, branches: Sequence[Prompt]) -> int:
-        return max(branch.positions for branch in branches)
+        return max((branch.positions for branch in branches), default=LONG_PROMPT)
 
     def embed(self, tokens: Tensor) -> Tensor:
         return self.model.embed_tokens(tokens)

@@ -31,7 +31,7 @@ QWEN2 = TextEncoder(
 CLIP_VECTOR = TextEncoder(
     "clip_vector",
     "CLIP ViT-L/14 text tower (one vector per prompt)",
-    "AR Load Text Encoder with ViT-L-14.pt",
+    "AR Load Text Encoder with the CLIP ViT-L/14 file",
 )
 CLIP_PAIR = TextEncoder(
     "clip_pair",

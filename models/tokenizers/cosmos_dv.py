@@ -59,9 +59,14 @@ class CosmosConfig:
     first: int = 0
 
     @property
-    def vocab(self) -> int:
+    def codes(self) -> int:
         """V."""
         return math.prod(self.levels)
+
+    @property
+    def vocab(self) -> int:
+        """Ids that can be decoded: those before the first code, too, count as it."""
+        return self.first + self.codes
 
     @property
     def dim(self) -> int:
@@ -164,7 +169,7 @@ class CosmosDV(nn.Module):
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Codes of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32; what is no code counts as the nearest one."""
-        index = (tokens - self.config.first).clamp(0, self.config.vocab - 1)
+        index = (tokens - self.config.first).clamp(0, self.config.codes - 1)
         levels, basis = (self._per_channel(x, index) for x in (self.config.levels, self.basis))
         digits = index[..., None] // basis % levels
         half = levels // 2

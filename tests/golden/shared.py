@@ -10,7 +10,7 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.loaders.detect import Part, find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.sampling.draw import Filters, Streams, gumbel_softmax
-from ar_guidance.sampling.edit import KeptTokens
+from ar_guidance.sampling.edit import KeptTokens, keep_outside
 from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 from torch import Tensor
@@ -182,7 +182,7 @@ def exponentials(
 
 def kept_tokens(case: Any, network: Any) -> KeptTokens:
     tokens = [case.expected[f"enc.tokens{k}"] for k in range(len(network.config.sides))]
-    return KeptTokens(tokens, case.input("edit.mask"))
+    return KeptTokens(tokens, keep_outside(case.input("edit.mask"), network.config.grids))
 
 
 def check_filters(case: Any) -> None:

@@ -167,8 +167,10 @@ def test_what_does_not_fit(host: RunningHost, simplear) -> None:
     graph["load"]["inputs"]["picture_size"] = 40
     assert "Take 32 or 48" in refusal(host, graph)
     (folder / "tokenizer.json").write_text(word_tokenizer(extra=2), encoding="utf-8")
-    changed = refusal(host, draw(simplear, "w5", seed=1))  # since the model was loaded
-    assert "has 72 tokens, but the model knows only 70" in changed
+    changed = refusal(
+        host, draw(simplear, "w5", seed=1)
+    )  # by the loader or, where that is cached, by the prompt
+    assert "72 text tokens and the 120 codes" in changed or "has 72 tokens" in changed
     (folder / "model.safetensors").touch()
     wrong = refusal(host, draw(simplear, "w5", seed=1))
     assert "do not belong together" in wrong and "72 text tokens and the 120 codes" in wrong

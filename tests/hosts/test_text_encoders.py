@@ -43,9 +43,12 @@ class Encoded:
         torch.testing.assert_close(self.tensors[key], expected, atol=1e-4, rtol=1e-4)
 
 
-def job(*paths: Path, prompts: list[str] | None = None, **settings: Any) -> dict[str, Any]:
+def job(
+    *paths: Path, prompts: list[str] | None = None, late: bool = False, **settings: Any
+) -> dict[str, Any]:
     chosen = PROMPTS if prompts is None else prompts
-    return {"paths": list(map(str, paths)), "settings": {**EXACT, **settings}, "prompts": chosen}
+    files = list(map(str, paths))
+    return {"paths": files, "settings": {**EXACT, **settings}, "prompts": chosen, "late": late}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,10 @@ def encoded(request: pytest.FixtureRequest, models: Any, tmp_path_factory: Any) 
         job(shards[1], clip_l, prompts=[]),
         job(shards[1], prefix="draw", prompts=[]),
         job(shards[0], clean_captions=True, prompts=["A  RED <b>Bird</b>"]),
+        job(shards[0], late=True),
+        job(qwen, late=True),
+        job(clip_l, prompts=PROMPTS[:3], late=True),
+        job(clip_g, clip_l, late=True),
     ]
     (base / "jobs.json").write_text(json.dumps(jobs))
     host = BY_VERSION[request.param].folder
@@ -162,6 +169,12 @@ def test_a_pickle_in_half_precision_is_near(encoded: Encoded) -> None:
         near, exact = encoded.tensors[f"5.{index}.cond"], encoded.tensors[f"0.{index}.cond"]
         assert near.dtype == torch.float32 and not torch.equal(near, exact)
         torch.testing.assert_close(near, exact, atol=0.05, rtol=0.05)
+
+
+def test_layers_that_begin_without_weights_are_filled(encoded: Encoded) -> None:
+    for late, usual in ((12, 0), (13, 1), (14, 3), (15, 4)):
+        for index in range(3):
+            encoded.close(f"{late}.{index}.cond", encoded.tensors[f"{usual}.{index}.cond"])
 
 
 def test_what_is_refused(encoded: Encoded) -> None:

@@ -53,7 +53,7 @@ def test_released_sizes(config, count) -> None:
 def test_released_tokenizer() -> None:
     """Published counts are those of the video network: three taps in time, comparisons of frames, two unused convolutions."""
     codec = meta(CosmosDV, COSMOS)
-    assert codec.config.vocab == 64000 and codec.config.factor == 16
+    assert codec.config.codes == codec.config.vocab == 64000 and codec.config.factor == 16
 
     def video(parts) -> int:
         taps = 0
@@ -76,7 +76,7 @@ def test_codes_survive_quantisation(levels, data) -> None:
     config = CosmosConfig(tuple(levels), 1, (), (1, 1, 1), 0, 0, 1, first=7)
     codec = meta(CosmosDV, config)
     tokens = torch.tensor(
-        [data.draw(st.lists(st.integers(0, config.vocab - 1), min_size=6, max_size=6))]
+        [data.draw(st.lists(st.integers(0, config.codes - 1), min_size=6, max_size=6))]
     )
     codes = codec.lookup(tokens + 7, (2, 3))
     count = torch.tensor(levels)[:, None, None]
@@ -142,6 +142,7 @@ def test_memory_of_the_cache_is_what_was_told() -> None:
     taken = cache.keys.nbytes + cache.values.nbytes
     positions = network.prefix_length(branches)
     assert positions == 8 and cache.keys.shape[2] == network.config.kv_heads
+    assert network.prefix_length([]) > positions  # before there is a prompt
     told = network.cache_bytes(4, positions)
     assert taken <= told <= taken * (positions + 12) / (positions + 11)
 
@@ -219,7 +220,8 @@ def test_a_plain_language_model() -> None:
 
 
 def test_an_image_tokenizer_of_another_size() -> None:
-    assert same_codes(SMALL, COSMOS).first == 151672
+    fitted = same_codes(SMALL, COSMOS)
+    assert (fitted.first, fitted.vocab) == (151672, SMALL.vocab)
     with pytest.raises(ValueError, match="151672 text tokens and the 32768 codes"):
         same_codes(SMALL, replace(COSMOS, levels=(8, 8, 8, 8, 8)))
     unknown = replace(SMALL, text=0, vocab=138)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.sampling.draw import Filters
-from ar_guidance.sampling.edit import KeptTokens, scale_mask
 from ar_guidance.tests.tiny import FAMILIES, TinyModel, tiny_var
 
 
@@ -99,38 +98,6 @@ def test_cached_steps_equal_the_whole_sequence_at_once(shared, qk_norm) -> None:
         inputs = model.codec.teacher_inputs(result.tokens, model.run.grids)
         whole = model.network(torch.tensor([1, 3]), inputs)
     assert torch.allclose(whole, torch.cat(steps, 1), atol=1e-4)
-
-
-def test_kept_tokens_stay() -> None:
-    model = tiny_var()
-    given = model.sample([1], seed=5)
-    everything = torch.ones(4, 4)
-    result = generate_with(model, KeptTokens(given.tokens, everything))
-    assert torch.allclose(result.features, given.features, atol=1e-5)
-    nothing = generate_with(model, KeptTokens(given.tokens, torch.zeros(4, 4)))
-    assert not torch.allclose(nothing.features, given.features, atol=1e-2)
-
-
-def generate_with(model: TinyModel, kept: KeptTokens):
-    from dataclasses import replace
-
-    from ar_guidance.sampling import scalewise
-    from ar_guidance.tests import tiny
-
-    original = tiny.generate
-    try:
-        tiny.generate = lambda n, c, job, d, **o: scalewise.generate(
-            n, c, replace(job, kept=kept), d, **o
-        )
-        return model.sample([2], seed=77)
-    finally:
-        tiny.generate = original
-
-
-def test_the_coarsest_scale_is_always_kept() -> None:
-    mask = torch.zeros(8, 8)
-    assert scale_mask(mask, (1, 1)).eq(1).all()
-    assert scale_mask(mask, (2, 2)).eq(0).all()
 
 
 def test_temperature_zero_ignores_the_seed() -> None:

@@ -52,7 +52,7 @@ export class Viewer {
     this.running = false;
     this.shown = sent;
     this.picture = Math.min(this.picture, sent.pictures.length - 1);
-    this.rows = sent.grids.length === 1 && !this.current.frames.length; // a picture that grew row by row
+    this.rows = Boolean(sent.rows); // a picture that grew row by row
     this.slider.max = this.count - 1;
     this.fillChoices();
     this.reveal(first);
@@ -144,14 +144,14 @@ export class Viewer {
     if (map) parts.push(`${this.maps.value} ${short(map.low)} – ${short(map.high)}`);
     else if (this.maps.value) parts.push(`${this.maps.value}: off`);
     for (const name of Object.keys(CURVES)) {
-      const value = this.current[name]?.[this.rows ? 0 : this.step];
+      const value = this.current[name]?.[this.step];
       if (value !== null && value !== undefined) parts.push(`${name} ${value.toFixed(3)}`);
     }
     return parts.join("  ·  ");
   }
 
   drawCurves() {
-    const steps = this.shown.grids.length;
+    const steps = this.count;
     this.curves.style.display = steps > 1 ? "" : "none";
     if (steps < 2) return;
     const x = (at) => 4 + (192 * at) / (steps - 1);
@@ -167,7 +167,7 @@ export class Viewer {
 
   jump(event) {
     const box = this.curves.getBoundingClientRect();
-    this.go(Math.round(((event.clientX - box.left) / box.width) * (this.shown.grids.length - 1)));
+    this.go(Math.round(((event.clientX - box.left) / box.width) * (this.count - 1)));
   }
 
   /** What is known of the token under the mouse. */

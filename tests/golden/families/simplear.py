@@ -28,7 +28,7 @@ def run(case: Any) -> None:
         assert main.config.heads == facts["num_attention_heads"]
         assert main.config.kv_heads == facts["num_key_value_heads"]
         assert (
-            codec.config.first == facts["n_text"] and codec.config.vocab == facts["codebook_size"]
+            codec.config.first == facts["n_text"] and codec.config.codes == facts["codebook_size"]
         )
         network, tokenizer = build(main), build(codec)
         check_guided(case, network, tokenizer)
@@ -79,7 +79,7 @@ def check_guided(case: Any, network: Any, codec: Any) -> None:
     first = filters.apply(steps[0].guided)[:1, 0].softmax(-1)
     case.close("filter.step0_probs", first, case.tolerance("filter.step0_probs", "other_float"))
     case.equal("tokens", tokens)
-    case.equal("codes", (tokens - codec.config.first).clamp(0, codec.config.vocab - 1))
+    case.equal("codes", (tokens - codec.config.first).clamp(0, codec.config.codes - 1))
     codes = codec.lookup(tokens, network.config.grid)
     case.close("f_hat", codes[:, :, None], case.tolerance("other_float"))
     case.close("image", codec.decode_raw(codes), case.tolerance("image"))

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""How visible the seams of in-painting are on the bundled model.
+
+    python benchmarks/seams.py [--pictures 128] [--seeds 5] [--sheet seams.png]
+
+Gradient energy across the mask's edge in edited pictures, as a multiple of that of the same pictures before: 1 = no seam,
+below 1 = smoother than the pictures are. The bar is 1.2. Each number is the mean over the seeds and, after it, half the width of
+its 95 % interval.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from pack import load_pack  # noqa: E402
+
+load_pack()
+
+import torch  # noqa: E402
+from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
+from ar_guidance.tools.bundled.seams import How, Sources, masks, painted, seam  # noqa: E402
+from PIL import Image  # noqa: E402
+
+BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
+WAYS = {
+    "tokens only": How(0, blend=False, keep_outside=False),
+    "tokens only, outside kept": How(0, blend=False),
+    "blended, hard edge, outside kept": How(0),
+    "blended, 4 px, outside kept": How(4),
+    "blended, 8 px, outside kept (default)": How(),
+    "blended, 8 px": How(keep_outside=False),
+    "blended, 16 px, outside kept": How(16),
+}
+T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}  # of Student's t
+
+
+def spread(values: list[float]) -> str:
+    """Mean and half the width of its 95 % interval."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.2f}"
+    half = T_95.get(len(values), 2.0) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.2f} ±{half:.2f}"
+
+
+def sheet(rows: list[torch.Tensor], path: str) -> None:
+    """Rows of pictures (B, H, W, 3) as one picture, three times as large."""
+    whole = torch.cat([torch.cat(list(row), dim=1) for row in rows], dim=0)
+    picture = Image.fromarray((whole.clamp(0, 1) * 255).byte().numpy())
+    picture.resize((picture.width * 3, picture.height * 3), Image.Resampling.NEAREST).save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sheet", default="", help="also draw eight pictures of every way")
+    options = parser.parse_args()
+    pair, shapes = load_pair(BUNDLED), masks()
+    sources = [Sources.draw(pair, options.pictures, seed) for seed in range(options.seeds)]
+    rows = [sources[0].pixels[:8]]
+    print("| way | class | " + " | ".join(shapes) + " |\n|---|---|" + "---|" * len(shapes))
+    for name, how in WAYS.items():
+        for same in (True, False):
+            cells = []
+            for mask in shapes.values():
+                values = []
+                for seed, source in enumerate(sources):
+                    new, _ = painted(pair, source, mask, how, same, 1000 + seed)
+                    values.append(seam(new, source.pixels, mask))
+                    if seed == 0 and not same and mask is shapes["off the grid"]:
+                        rows.append(new[:8])
+                cells.append(spread(values))
+            print(f"| {name} | {'same' if same else 'another'} | {' | '.join(cells)} |", flush=True)
+    if options.sheet:
+        sheet(rows, options.sheet)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""AR Keep Scales, AR Inpaint and AR Outpaint: a run that keeps part of a picture there already is."""
+
+from dataclasses import replace
+
+import torch
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..sampling.edit import filled
+from .compat import schema, widget
+from .editing import Edit
+from .loops import LOOPS, Grid, picture_size
+from .pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
+from .tokens import PictureTokens
+from .types import Sampling, SamplingLink, TokensLink
+
+BY_VARIATION = -1
+AS_IT_IS, FROM_AROUND = "as it is", "filled from around"
+BLENDED, TOKENS_ONLY = "blend features", "tokens only"
+
+
+def grids_of(sampling: Sampling) -> tuple[Grid, ...]:
+    """Where the tokens of the pictures of a run lie."""
+    return LOOPS[sampling.model.family.kind].picture_grids(sampling.model.config)
+
+
+def edited(sampling: Sampling, edit: Edit) -> Sampling:
+    """The sampling with an edit.
+
+    Raises:
+        ValueError: it has one already, or the tokens are not its model's.
+    """
+    if sampling.edit is not None:
+        raise ValueError(
+            "this run already keeps tokens of a picture: use one AR Keep Scales, AR Inpaint or AR Outpaint per AR Decode."
+            " To vary an in-painting at fixed layout, lower AR Inpaint's variation"
+        )
+    edit.source.check(sampling.model, grids_of(sampling))
+    return replace(sampling, edit=edit)
+
+
+def share_kept(tokens: PictureTokens, variation: float, keep_scales: int) -> float:
+    """Share of the steps to keep, 0-1, from the two controls of AR Keep Scales.
+
+    Raises:
+        ValueError: more scales than there are, or scales of a model that has none.
+    """
+    if keep_scales == BY_VARIATION:
+        return 1 - variation
+    if tokens.kind != "scale":
+        raise ValueError(
+            f"{tokens.family} draws token by token and has no scales: set keep_scales to {BY_VARIATION} and use variation"
+        )
+    if keep_scales > len(tokens.grids):
+        raise ValueError(
+            f"keep_scales is {keep_scales}, but these pictures of {tokens.family} have {len(tokens.grids)} scales:"
+            f" {len(tokens.grids)} keeps the picture as it is, {len(tokens.grids) - 1} draws only the finest scale anew"
+        )
+    return keep_scales / len(tokens.grids)
+
+
+def variation_widget(default: float, what: str) -> object:
+    return widget(
+        io.Float,
+        "variation",
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        tooltip=f"How much of {what} is drawn anew. 0 = nothing changes; low: only fine detail; high: all but the coarsest"
+        " layout; 1 = everything. Models without scales keep that much less of the picture's beginning.",
+    )
+
+
+class ARKeepScales(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARKeepScales",
+            display_name="AR Keep Scales",
+            category="AR Guidance/edit",
+            description="Makes variations of a picture: keeps its coarse scales, which hold layout and colour, and draws the"
+            " finer ones anew. Class, prompt, seed and guidance may differ from those it was made with.",
+            search_aliases=["variation", "image to image", "img2img", "denoise", "refine"],
+            inputs=[
+                SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
+                TokensLink.Input(
+                    "ar_tokens",
+                    tooltip="The pictures to vary: from AR Decode, AR Image to Tokens or AR Load Tokens.",
+                ),
+                variation_widget(0.5, "the picture"),
+                widget(
+                    io.Int,
+                    "keep_scales",
+                    default=BY_VARIATION,
+                    min=BY_VARIATION,
+                    max=64,
+                    tooltip="Keep exactly this many scales, in place of variation. Few: only the rough layout stays. Many:"
+                    " only fine detail changes. -1 = use variation.",
+                ),
+            ],
+            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_sampling: Sampling,
+        ar_tokens: PictureTokens,
+        variation: float,
+        keep_scales: int = BY_VARIATION,
+    ) -> io.NodeOutput:
+        kept = share_kept(ar_tokens, variation, keep_scales)
+        return io.NodeOutput(edited(ar_sampling, Edit(ar_tokens, kept)))
+
+
+SOFTNESS = {
+    "default": 8,
+    "min": 0,
+    "max": 256,
+    "tooltip": "Pixels over which the new part fades in, inwards from the mask's edge. 0: a hard edge, seams show. Large: a"
+    " small mask changes little. About the pixels of one token (16 for most models) is a good value.",
+}
+
+
+def seam_widget() -> object:
+    return widget(
+        io.Combo,
+        "seam",
+        options=[BLENDED, TOKENS_ONLY],
+        default=BLENDED,
+        tooltip="'blend features': the model sees the old picture outside the mask at every scale, and old and new fade"
+        " into each other. 'tokens only': old tokens outside, new ones inside, as VAR's authors publish it; coarse"
+        " tokens reach a little over the edge.",
+        advanced=True,
+    )
+
+
+class ARInpaint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARInpaint",
+            display_name="AR Inpaint",
+            category="AR Guidance/edit",
+            description="Draws the masked part of a picture anew and keeps the rest. Starts from tokens of an earlier run or"
+            " from any picture. The class or prompt of the run says what comes into the mask.",
+            search_aliases=["inpainting", "mask", "edit", "erase", "replace"],
+            inputs=[
+                SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="White = draw anew. Any size: it is stretched over the picture. One for all pictures or one"
+                    " for each.",
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The picture to change. It is fitted to the model's size.",
+                ),
+                TokensLink.Input(
+                    "ar_tokens",
+                    optional=True,
+                    tooltip="Tokens of the picture, from AR Decode or AR Load Tokens: better than its image, for nothing"
+                    " is lost. With both, the image only gives the pixels outside.",
+                ),
+                variation_widget(1.0, "the masked part"),
+                widget(io.Int, "soft_edge", **SOFTNESS),
+                widget(
+                    io.Boolean,
+                    "keep_outside",
+                    default=True,
+                    tooltip="On: pixels outside the mask are those of the picture, exactly. Off: they come out of the image"
+                    " tokenizer like the rest, nearly the same.",
+                ),
+                widget(
+                    io.Combo,
+                    "under_mask",
+                    options=[AS_IT_IS, FROM_AROUND],
+                    default=AS_IT_IS,
+                    tooltip="What the model may learn of the masked part from an image. 'as it is': its colours guide the"
+                    " coarsest scale. 'filled from around': it is smoothed over first, to remove something for good.",
+                    advanced=True,
+                ),
+                seam_widget(),
+                widget(
+                    io.Combo,
+                    "fit",
+                    options=[CROP, STRETCH],
+                    default=CROP,
+                    tooltip="How an image of another shape becomes as large as the model's pictures: 'crop' cuts off what"
+                    " is too much at two sides, 'stretch' distorts it.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_sampling: Sampling,
+        mask: Tensor,
+        variation: float,
+        soft_edge: int,
+        keep_outside: bool,
+        under_mask: str = AS_IT_IS,
+        seam: str = BLENDED,
+        fit: str = CROP,
+        image: Tensor | None = None,
+        ar_tokens: PictureTokens | None = None,
+    ) -> io.NodeOutput:
+        model, grids = ar_sampling.model, grids_of(ar_sampling)
+        size = picture_size(model, grids)
+        drawn_on = size if image is None else (image.shape[1], image.shape[2])
+        marked = fit_mask(mask, drawn_on, size, fit)
+        check_mask(marked)
+        pixels = None if image is None else fit_image(image, size, fit)
+        if ar_tokens is None:
+            if pixels is None:
+                raise ValueError("connect the picture to change: an image, its tokens, or both")
+            shown = hide(pixels, marked) if under_mask == FROM_AROUND else pixels
+            ar_tokens = encode_images(model, shown, grids)
+        if keep_outside and pixels is None:
+            pixels = decode_tokens(model, ar_tokens)
+        edit = Edit(
+            source=ar_tokens,
+            kept=1 - variation,
+            mask=marked,
+            softness=soft_edge,
+            blend=seam == BLENDED,
+            pixels=pixels if keep_outside else None,
+        )
+        return io.NodeOutput(edited(ar_sampling, edit))
+
+
+def check_mask(mask: Tensor) -> None:
+    """Raise ValueError when a mask (M, H, W) marks nothing to draw."""
+    empty = [str(i + 1) for i, one in enumerate(mask) if not (one >= 0.5).any()]
+    if empty:
+        which = "the mask is" if len(mask) == 1 else f"mask {', '.join(empty)} is"
+        raise ValueError(
+            f"{which} empty, so nothing would change: paint white what to draw anew (a mask from an image's alpha channel"
+            " may have to be inverted)"
+        )
+
+
+def hide(pixels: Tensor, mask: Tensor) -> Tensor:
+    """IMAGE (B, H, W, 3) with what a mask (M, H, W) marks smoothed over from around it."""
+    if len(mask) not in (1, len(pixels)):
+        raise ValueError(
+            f"there are {len(mask)} masks for {len(pixels)} images: give one, or one for each"
+        )
+    return filled(pixels.movedim(-1, 1), (mask > 0).float()).movedim(1, -1)
+
+
+SIDES = ("left", "top", "right", "bottom")
+
+
+class AROutpaint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="AROutpaint",
+            display_name="AR Outpaint",
+            category="AR Guidance/edit",
+            description="Makes a picture smaller within the model's frame and draws what is around it. The class or prompt"
+            " of the run says what comes there.",
+            search_aliases=["outpainting", "extend", "uncrop", "pad"],
+            inputs=[
+                SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
+                io.Image.Input("image", tooltip="The picture to continue."),
+                *(
+                    widget(
+                        io.Float,
+                        side,
+                        default=0.25,
+                        min=0.0,
+                        max=0.9,
+                        step=0.01,
+                        tooltip=f"Share of the new picture that is drawn at its {side}. 0 = the old picture reaches to this"
+                        " side. Rounded to whole tokens. Large: little of the old picture is left to go by.",
+                    )
+                    for side in SIDES
+                ),
+                widget(io.Int, "soft_edge", **SOFTNESS),
+                widget(
+                    io.Boolean,
+                    "keep_outside",
+                    default=True,
+                    tooltip="On: the old picture's pixels stay as they are, exactly. Off: they come out of the image"
+                    " tokenizer like the rest, nearly the same.",
+                ),
+                seam_widget(),
+            ],
+            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_sampling: Sampling,
+        image: Tensor,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        soft_edge: int,
+        keep_outside: bool,
+        seam: str = BLENDED,
+    ) -> io.NodeOutput:
+        model, grids = ar_sampling.model, grids_of(ar_sampling)
+        columns = margins(grids[-1][1], left, right, "left and right")
+        rows = margins(grids[-1][0], top, bottom, "top and bottom")
+        if not any(columns + rows):
+            raise ValueError(
+                "there is nothing to draw: give at least one side a share of the picture"
+                f" (one token is {1 / max(grids[-1]):.3f} of it)"
+            )
+        frame, mask = framed(image, picture_size(model, grids), grids[-1], rows, columns)
+        edit = Edit(
+            source=encode_images(model, frame, grids),
+            mask=mask,
+            softness=soft_edge,
+            blend=seam == BLENDED,
+            pixels=frame if keep_outside else None,
+        )
+        return io.NodeOutput(edited(ar_sampling, edit))
+
+
+def margins(tokens: int, before: float, after: float, which: str) -> tuple[int, int]:
+    """Whole tokens before and after the picture, of a side `tokens` long.
+
+    Raises:
+        ValueError: no token is left for the picture.
+    """
+    margin = round(before * tokens), round(after * tokens)
+    if sum(margin) >= tokens:
+        raise ValueError(
+            f"{which} together take {before + after:.2f} of the picture and leave no place for the old one: lower them"
+        )
+    return margin
+
+
+def framed(
+    image: Tensor,
+    size: tuple[int, int],
+    grid: Grid,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    """The picture in its place, what is around made up from its border, (B, *size, 3); and a mask (1, *size) of that."""
+    cell = size[0] // grid[0], size[1] // grid[1]
+    top, bottom = rows[0] * cell[0], size[0] - rows[1] * cell[0]
+    left, right = columns[0] * cell[1], size[1] - columns[1] * cell[1]
+    small = fit_image(image, (bottom - top, right - left))
+    frame, mask = torch.zeros(len(image), *size, 3), torch.ones(1, *size)
+    frame[:, top:bottom, left:right] = small
+    mask[:, top:bottom, left:right] = 0
+    return hide(frame, mask), mask

@@ -1,0 +1,71 @@
+"""A batch made in parts: when a later part fails or the run is cancelled, what is finished is not lost.
+
+The host lets a node either fail or give outputs, not both. So a run that stops leaves its finished pictures as files in
+the temp folder and names them in the message; or, where the user asked for that, hands them on as if they were all.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from comfy_api.v0_0_2 import io, ui
+from torch import Tensor
+
+from .batches import Finished, join
+from .types import Sampling
+
+PREFIX = "ar-guidance-finished"
+
+
+def collect(
+    make: Callable[[Sampling], Finished],
+    parts: Sequence[Sampling],
+    hand_on: bool = False,
+    tell: Callable[[str], None] = logging.warning,
+) -> Finished:
+    """Make all parts of a batch, one after the other.
+
+    Args:
+        make: makes one part.
+        hand_on: on failure or cancel, return the parts that are finished, if there are any.
+        tell: where to say what became of them; a failure says it in its own message as well, a cancel has none.
+    """
+    finished: list[Finished] = []
+    for part in parts:
+        try:
+            finished.append(make(part))
+        except BaseException as stop:  # a cancel is no Exception on newer hosts
+            if not finished:
+                raise
+            note = f"{sum(len(done.image) for done in finished)} of {sum(p.batch for p in parts)} pictures were finished"
+            if hand_on:
+                tell(f"{note} and handed on: {str(stop).partition(chr(10))[0] or 'cancelled'}")
+                break
+            note = f"{note} before: {saved(join(finished).image)}"
+            tell(note)
+            stop.args = (f"{stop}\n\n{note}" if str(stop) else note,)
+            raise
+    return join(finished)
+
+
+def saved(images: Tensor) -> str:
+    """Write pictures to the temp folder, and say where."""
+    results = ui.ImageSaveHelper.save_images(images, PREFIX, io.FolderType.temp, cls=None)
+    first, last = results[0]["filename"], results[-1]["filename"]
+    names = first if len(results) == 1 else f"{first} to {last}"
+    return f"they are in ComfyUI's temp folder as {names}. It is emptied when ComfyUI starts"
+
+
+def node_text(hidden: Any) -> Callable[[str], None]:
+    """Writes to the log and, on hosts that can, under the node."""
+    # Not imported: nodes also run where there is no server.
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    send = getattr(getattr(server, "instance", None), "send_progress_text", None)
+
+    def tell(note: str) -> None:
+        logging.warning("[AR Guidance] %s", note)
+        if send is not None and hidden is not None:
+            send(note, hidden.unique_id)
+
+    return tell

@@ -1,0 +1,113 @@
+"""AR Seeds: a seed for each picture of a batch, and another one for those that are to be drawn again."""
+
+import re
+from dataclasses import replace
+
+from comfy_api.v0_0_2 import io
+
+from .compat import schema, widget
+from .types import Sampling, SamplingLink
+
+LARGEST = 0xFFFFFFFFFFFFFFFF
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """ "5, 7 9" -> (5, 7, 9).
+
+    Raises:
+        ValueError: something is no seed.
+    """
+    entries = [part for part in re.split(r"[,;\s]+", text) if part]
+    for entry in entries:
+        if not re.fullmatch(r"\d+", entry) or int(entry) > LARGEST:
+            raise ValueError(
+                f"seeds: '{entry}' is not a seed: give whole numbers from 0 to {LARGEST}, with commas between them"
+            )
+    return tuple(int(entry) for entry in entries)
+
+
+def parse_pictures(text: str, count: int) -> tuple[int, ...]:
+    """ "3, 5-7" -> (2, 4, 5, 6): numbers from 1 as places from 0, in order, each once.
+
+    Raises:
+        ValueError: something is no number of a picture of the batch.
+    """
+    places: set[int] = set()
+    for entry in re.findall(r"[^,;\s]+", re.sub(r"\s*-\s*", "-", text)):
+        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", entry)
+        first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (0, 0)
+        if not 1 <= first <= last <= count:
+            raise ValueError(
+                f"reroll: '{entry}' is not a picture of this batch: its {count} pictures have the numbers 1 to {count}"
+                " (one number, or a range such as 5-7)"
+            )
+        places.update(range(first - 1, last))
+    return tuple(sorted(places))
+
+
+class ARSeeds(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARSeeds",
+            display_name="AR Seeds",
+            category="AR Guidance",
+            description="Gives every picture of a batch a seed of its own, and draws chosen pictures of the batch again with"
+            " another seed while all others stay as they are.",
+            search_aliases=["seed list", "batch seeds", "reroll", "variation seeds"],
+            inputs=[
+                SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
+                widget(
+                    io.String,
+                    "seeds",
+                    default="",
+                    tooltip="A list such as 5, 7, 9: every class or prompt is drawn once with each, and batch_size no longer"
+                    " matters. Each picture is the first one of its seed. Empty = the sampler's seed and batch size.",
+                ),
+                widget(
+                    io.String,
+                    "reroll",
+                    default="",
+                    tooltip="Numbers of the pictures to draw again, counted from 1: 3, or 2, 5-7. Empty = none.",
+                ),
+                widget(
+                    io.Int,
+                    "reroll_seed",
+                    default=0,
+                    min=0,
+                    max=LARGEST,
+                    control_after_generate=True,
+                    tooltip="The seed of those pictures. Let it change after each run until they please.",
+                ),
+                widget(
+                    io.Boolean,
+                    "only_rerolled",
+                    default=False,
+                    tooltip="On: make only the pictures of reroll, which is faster. Off: make the whole batch, all others"
+                    " as before.",
+                ),
+            ],
+            outputs=[SamplingLink.Output("seeded_sampling", display_name="AR_SAMPLING")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        ar_sampling: Sampling,
+        seeds: str = "",
+        reroll: str = "",
+        reroll_seed: int = 0,
+        only_rerolled: bool = False,
+    ) -> io.NodeOutput:
+        listed = parse_seeds(seeds)
+        sampling = ar_sampling
+        if listed:
+            sampling = replace(sampling, seeds=listed, copies=len(listed), rerolled=(), only=None)
+        again = parse_pictures(reroll, sampling.whole)
+        if only_rerolled and not again:
+            raise ValueError(
+                "only_rerolled is on, but reroll names no picture: write its number, or switch it off"
+            )
+        others = tuple(pair for pair in sampling.rerolled if pair[0] not in again)
+        sampling = replace(sampling, rerolled=(*others, *((place, reroll_seed) for place in again)))
+        return io.NodeOutput(replace(sampling, only=again) if only_rerolled else sampling)

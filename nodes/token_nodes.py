@@ -1,0 +1,73 @@
+"""AR Image to Tokens and AR Tokens to Image: the two halves of an image tokenizer."""
+
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..loaders.checkpoint import ARModel
+from .compat import schema, widget
+from .pictures import (
+    CROP,
+    STRETCH,
+    decode_tokens,
+    encode_images,
+    fit_image,
+    nearest_grids,
+    picture_size,
+)
+from .tokens import PictureTokens
+from .types import Model, TokensLink
+
+
+class ARImageToTokens(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARImageToTokens",
+            display_name="AR Image to Tokens",
+            category="AR Guidance/edit",
+            description="Turns pictures into a model's tokens, to vary or change them. The picture is fitted to the model's"
+            " size first.",
+            search_aliases=["encode", "VAE encode", "tokenize"],
+            inputs=[
+                io.Image.Input("image", tooltip="Any pictures, of any size."),
+                Model.Input("ar_model", tooltip="The model whose image tokenizer to use."),
+                widget(
+                    io.Combo,
+                    "fit",
+                    options=[CROP, STRETCH],
+                    default=CROP,
+                    tooltip="How a picture of another shape becomes as large as the model's: 'crop' cuts off what is too"
+                    " much at two sides, 'stretch' distorts it.",
+                ),
+            ],
+            outputs=[TokensLink.Output("ar_tokens", display_name="AR_TOKENS")],
+        )
+
+    @classmethod
+    def execute(cls, image: Tensor, ar_model: ARModel, fit: str = CROP) -> io.NodeOutput:
+        grids = nearest_grids(ar_model, image)
+        fitted = fit_image(image, picture_size(ar_model, grids), fit)
+        return io.NodeOutput(encode_images(ar_model, fitted, grids))
+
+
+class ARTokensToImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ARTokensToImage",
+            display_name="AR Tokens to Image",
+            category="AR Guidance/edit",
+            description="Decodes tokens into pictures: those of AR Decode, AR Image to Tokens or AR Load Tokens.",
+            search_aliases=["decode", "VAE decode", "detokenize"],
+            inputs=[
+                TokensLink.Input("ar_tokens", tooltip="The tokens."),
+                Model.Input(
+                    "ar_model", tooltip="A model with the image tokenizer they were made for."
+                ),
+            ],
+            outputs=[io.Image.Output("image", display_name="IMAGE")],
+        )
+
+    @classmethod
+    def execute(cls, ar_tokens: PictureTokens, ar_model: ARModel) -> io.NodeOutput:
+        return io.NodeOutput(decode_tokens(ar_model, ar_tokens))

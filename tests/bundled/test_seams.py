@@ -1,0 +1,52 @@
+"""In-painting with the shipped model: nothing outside the mask changes, and no seam is seen."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from ar_guidance.sampling.edit import repainted_cells
+from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.bundled.seams import How, Sources, edge_energy, masks, painted, seam
+
+BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
+BAR = (
+    1.2  # gradient energy across the mask's edge, as a multiple of that of the same pictures before
+)
+PICTURES = 24
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return load_pair(BUNDLED)
+
+
+@pytest.fixture(scope="module")
+def sources(pair) -> Sources:
+    return Sources.draw(pair, PICTURES, seed=11)
+
+
+@pytest.mark.parametrize("shape", ["off the grid", "disc"])
+def test_the_default_way_leaves_no_seam(pair, sources, shape) -> None:
+    mask = masks()[shape]
+    new, result = painted(pair, sources, mask, How(), same=False, seed=12)
+    outside = (mask[0] == 0).expand(PICTURES, -1, -1)
+    assert torch.equal(new[outside], sources.pixels[outside])
+    assert (new - sources.pixels)[~outside].abs().mean() > 0.05  # something was painted
+    assert seam(new, sources.pixels, mask) <= BAR
+    grid = pair[1].config.grids[-1]
+    kept = ~repainted_cells(mask, grid).flatten(1).expand(PICTURES, -1)
+    assert torch.equal(result.tokens[-1][kept], sources.made.tokens[-1][kept])
+    assert torch.equal(result.tokens[0], sources.made.tokens[0])
+
+
+def test_a_hard_cut_is_seen_by_the_measure(sources) -> None:
+    mask = masks()["disc"]
+    cut = torch.where(mask[..., None] > 0, sources.pixels.flip(0), sources.pixels)
+    assert seam(cut, sources.pixels, mask) > 2 * BAR
+
+
+def test_edge_energy_of_a_step() -> None:
+    mask = masks()["right half"]
+    image = mask[..., None].expand(1, -1, -1, 3)
+    assert edge_energy(image, mask).item() == 1
+    assert edge_energy(torch.zeros_like(image), mask).item() == 0

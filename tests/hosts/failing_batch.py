@@ -1,0 +1,59 @@
+"""Run inside a host's Python path: a batch in two parts whose second part runs out of memory.
+
+    python failing_batch.py HOST_FOLDER TEMP_FOLDER TRANSFORMER TOKENIZER
+
+Prints the kind and the text of the error a user would see.
+"""
+
+import sys
+from pathlib import Path
+
+host_folder, temp, transformer, tokenizer = sys.argv[1:5]
+sys.path.insert(0, host_folder)
+sys.argv = sys.argv[:1]  # the host reads its own arguments from there
+
+import importlib.util  # noqa: E402
+
+root = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
+loader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loader)
+loader.load_pack()
+
+from ar_guidance.tools.dev import launch_host  # noqa: E402
+
+if launch_host.torchvision_needs_help():
+    launch_host.declare_torchvision_operators()
+
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+
+import folder_paths  # noqa: E402
+import torch  # noqa: E402
+from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
+from ar_guidance.nodes import run  # noqa: E402
+from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
+from ar_guidance.nodes.sample import ARDecode, ARSampler  # noqa: E402
+
+folder_paths.set_temp_directory(temp)
+model = load_model(transformer, tokenizer)
+condition = ARClassCondition.execute(model, "", "3").args[0]
+settings = {"temperature": 1.0, "top_k": -1, "top_p": -1.0, "min_p": 0.0}
+sampling = ARSampler.execute(model, condition, seed=1, batch_size=69, **settings).args[0]
+sample, calls = run.sample, []
+
+
+def second_fails(*arguments: object) -> object:
+    calls.append(arguments)
+    if len(calls) == 2:
+        raise torch.OutOfMemoryError("no memory left")
+    return sample(*arguments)
+
+
+run.sample = second_fails
+with torch.inference_mode():
+    try:
+        ARDecode.execute(sampling)
+    except torch.OutOfMemoryError as error:
+        print(f"{type(error).__name__}: {error}")

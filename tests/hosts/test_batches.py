@@ -1,0 +1,112 @@
+"""Seeds of a batch, and large batches that stop half-way, in real hosts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ar_guidance.tests.hosts.graphs import generate, node
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.test_nodes import BUNDLED, pictures, refusal
+
+Json = dict[str, Any]
+PART, STEPS = 64, 7  # pictures the bundled model makes at once, and its scales
+
+
+def seeded(prompt: Json, **settings: Any) -> Json:
+    """The prompt with AR Seeds between sampler and guidance."""
+    defaults = {"seeds": "", "reroll": "", "reroll_seed": 0, "only_rerolled": False}
+    prompt["seeds"] = node("ARSeeds", ar_sampling=["sampler", 0], **(defaults | settings))
+    prompt["cfg"]["inputs"]["ar_sampling"] = ["seeds", 0]
+    return prompt
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_of_seeds_is_those_pictures_for_every_class(host: RunningHost) -> None:
+    batch = pictures(host, seeded(generate(classes="3, 9", seed=1), seeds="5, 7 9"))
+    assert len(batch) == 6
+    for place, (label, seed) in enumerate((c, s) for c in (3, 9) for s in (5, 7, 9)):
+        alone = pictures(host, generate(classes=str(label), seed=seed))
+        assert np.array_equal(batch[place], alone[0])
+
+
+def test_only_picture_three_is_drawn_again(host: RunningHost) -> None:
+    before = pictures(host, generate(seed=5, batch_size=4))
+    after = pictures(host, seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99))
+    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert same == [True, True, False, True]
+    only = seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99, only_rerolled=True)
+    assert np.array_equal(pictures(host, only), after[2:3])
+
+
+def test_bad_seeds_and_picture_numbers(host: RunningHost) -> None:
+    assert "'x' is not a seed" in refusal(host, seeded(generate(), seeds="5, x"))
+    message = refusal(host, seeded(generate(batch_size=4), reroll="5"))
+    assert "'5' is not a picture of this batch" in message and "1 to 4" in message
+    assert "reroll names no picture" in refusal(host, seeded(generate(), only_rerolled=True))
+
+
+# --- large batches ----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_in_parts_is_the_same_batch(host: RunningHost) -> None:
+    prompt = generate(seed=5, batch_size=PART + 3)
+    prompt["pick"] = node("ImageFromBatch", image=["decode", 0], batch_index=PART - 1, length=4)
+    prompt["save"]["inputs"]["images"] = ["pick", 0]
+    result = host.run(prompt)
+    steps = [p for p in result.progress if p.node == "decode"]
+    assert steps[-1].value == steps[-1].total == 2 * STEPS
+    around = pictures(host, prompt)
+    numbers = f"{PART}-{PART + 3}"  # with the seed they had: the very same pictures, alone
+    alone = seeded(
+        generate(seed=5, batch_size=PART + 3), reroll=numbers, reroll_seed=5, only_rerolled=True
+    )
+    assert np.abs(around - pictures(host, alone)).max() <= 1 / 255 + 1e-6
+
+
+def stop_in_the_second_part(host: RunningHost, prompt: Json) -> Any:
+    def stop(kind: str, data: dict) -> None:
+        if kind == "progress" and data.get("node") == "decode" and data["value"] == STEPS + 1:
+            host.interrupt()
+
+    return host.run(prompt, on_event=stop)
+
+
+def test_a_cancelled_batch_leaves_what_is_finished(host: RunningHost) -> None:
+    temp = host.process.base / "temp"
+    before = set(temp.glob("ar-guidance-finished*"))
+    result = stop_in_the_second_part(host, generate(seed=31, batch_size=3 * PART))
+    assert result.status == "interrupted"
+    new = sorted(set(temp.glob("ar-guidance-finished*")) - before)
+    assert len(new) == PART
+    assert f"{PART} of {3 * PART} pictures were finished" in host.process.log_tail()
+    pictures(host, generate(seed=21))
+
+
+def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
+    prompt = generate(seed=32, batch_size=3 * PART)
+    prompt["decode"]["inputs"]["if_stopped"] = "hand on finished pictures"
+    result = stop_in_the_second_part(host, prompt)
+    assert result.status == "success" and len(result.images) == PART
+
+
+def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Path) -> None:
+    script = Path(__file__).with_name("failing_batch.py")
+    command = [sys.executable, str(script), str(host.process.host.folder), str(tmp_path)]
+    done = subprocess.run(
+        [*command, str(BUNDLED), str(BUNDLED.with_name("emoji_tokenizer.safetensors"))],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert lines[0] == "OutOfMemoryError: no memory left"
+    assert f"{PART} of {PART + 5} pictures were finished before" in lines[2]
+    files = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert len(files) == PART and files[0] in lines[2] and files[-1] in lines[2]

@@ -1,0 +1,392 @@
+"""Tokens in and out in real hosts: variations, in- and out-painting, files, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ar_guidance.tests.hosts.graphs import generate, node
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
+    TOKENIZER,
+    TRANSFORMER,
+    golden,
+    pictures,
+    refusal,
+)
+from ar_guidance.tests.hosts.test_tokens import llamagen  # noqa: F401
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+Json = dict[str, Any]
+SCALES = 7  # of the bundled model
+
+
+def again(prompt: Json, edit: Json, seed: int = 50, classes: str = "12") -> Json:
+    """A second run behind a first one: its sampling goes through `edit`; only its picture is saved."""
+    first = prompt["sampler"]["inputs"]
+    prompt["condition2"] = {
+        **prompt["condition"],
+        "inputs": prompt["condition"]["inputs"] | {"classes": classes},
+    }
+    prompt["sampler2"] = node(
+        "ARSampler", **(first | {"ar_conditioning": ["condition2", 0], "seed": seed})
+    )
+    prompt["edit"] = edit
+    prompt["decode2"] = node("ARDecode", ar_sampling=["edit", 0])
+    prompt["save"]["inputs"]["images"] = ["decode2", 0]
+    return prompt
+
+
+def keep_scales(tokens: list = ["decode", 2], **settings: Any) -> Json:  # noqa: B006
+    defaults = {"variation": 0.5, "keep_scales": -1}
+    return node(
+        "ARKeepScales", ar_sampling=["sampler2", 0], ar_tokens=tokens, **(defaults | settings)
+    )
+
+
+def inpaint(**settings: Any) -> Json:
+    defaults = {
+        "mask": ["mask", 0],
+        "variation": 1.0,
+        "soft_edge": 8,
+        "keep_outside": True,
+        "under_mask": "as it is",
+        "seam": "blend features",
+        "fit": "crop",
+    }
+    return node("ARInpaint", ar_sampling=["sampler2", 0], **(defaults | settings))
+
+
+def masked(prompt: Json, size: int = 64, value: float = 1.0) -> Json:
+    """Add a mask of the lower right quarter."""
+    prompt["ground"] = node("SolidMask", value=0.0, width=size, height=size)
+    prompt["patch"] = node("SolidMask", value=value, width=size // 2, height=size // 2)
+    prompt["mask"] = node(
+        "MaskComposite",
+        destination=["ground", 0],
+        source=["patch", 0],
+        x=size // 2,
+        y=size // 2,
+        operation="add",
+    )
+    return prompt
+
+
+# --- tokens and pictures ----------------------------------------------------------------------------------------------
+
+
+def test_tokens_decode_to_the_very_picture(host: RunningHost) -> None:
+    prompt = generate(seed=4, batch_size=2, classes="3, 9")
+    first = pictures(host, prompt)
+    prompt["back"] = node("ARTokensToImage", ar_tokens=["decode", 2], ar_model=["load", 0])
+    prompt["save"]["inputs"]["images"] = ["back", 0]
+    assert np.array_equal(pictures(host, prompt), first)
+
+
+def test_any_picture_to_tokens_and_back(host: RunningHost) -> None:
+    prompt = generate(seed=4)
+    first = pictures(host, prompt)
+    prompt["larger"] = node(
+        "ImageScale",
+        image=["decode", 0],
+        upscale_method="bilinear",
+        width=256,
+        height=192,
+        crop="center",
+    )
+    for source, fit in ((["decode", 0], "crop"), (["larger", 0], "stretch")):
+        prompt["tokens"] = node("ARImageToTokens", image=source, ar_model=["load", 0], fit=fit)
+        prompt["back"] = node("ARTokensToImage", ar_tokens=["tokens", 0], ar_model=["load", 0])
+        prompt["save"]["inputs"]["images"] = ["back", 0]
+        back = pictures(host, prompt)
+        assert back.shape == first.shape
+        if fit == "crop":
+            assert np.abs(back - first).mean() < 0.05  # what the small tokenizer loses
+
+
+def test_tokens_of_another_model_are_refused_by_name(golden: RunningHost) -> None:  # noqa: F811
+    prompt = generate(seed=4)
+    prompt["other"] = node("ARLoadCheckpoint", checkpoint=TRANSFORMER, tokenizer=TOKENIZER)
+    prompt["back"] = node("ARTokensToImage", ar_tokens=["decode", 2], ar_model=["other", 0])
+    prompt["save"]["inputs"]["images"] = ["back", 0]
+    message = refusal(golden, prompt)
+    assert "belong to another model" in message and "var_d2.pth" in message
+    prompt = again(generate(seed=4), keep_scales())
+    prompt["sampler2"]["inputs"]["ar_model"] = ["other", 0]
+    prompt["condition2"]["inputs"] |= {"ar_model": ["other", 0], "classes": "3"}
+    prompt["other"] = node("ARLoadCheckpoint", checkpoint=TRANSFORMER, tokenizer=TOKENIZER)
+    assert "belong to another model" in refusal(golden, prompt)
+
+
+# --- variations -------------------------------------------------------------------------------------------------------
+
+
+def test_variation_runs_from_the_picture_to_a_new_one(host: RunningHost) -> None:
+    prompt = generate(seed=4)
+    first = pictures(host, prompt)[0]
+    made = {
+        v: pictures(host, again(generate(seed=4), keep_scales(variation=v)))[0]
+        for v in (0, 0.3, 0.7)
+    }
+    assert np.array_equal(made[0], first)
+    away = [np.abs(made[v] - first).mean() for v in (0.3, 0.7)]
+    assert 0.01 < away[0] < away[1]
+    new = again(generate(seed=4), keep_scales(variation=1.0))
+    plain = generate(seed=50, classes="12", scale=1.0)
+    assert np.array_equal(pictures(host, new), pictures(host, plain))
+
+
+def test_scales_by_number_and_too_many(host: RunningHost) -> None:
+    first = pictures(host, generate(seed=4))
+    whole = again(generate(seed=4), keep_scales(keep_scales=SCALES))
+    assert np.array_equal(pictures(host, whole), first)
+    none = again(generate(seed=4), keep_scales(keep_scales=0))
+    assert not np.array_equal(pictures(host, none), first)
+    message = refusal(host, again(generate(seed=4), keep_scales(keep_scales=SCALES + 1)))
+    assert f"keep_scales is {SCALES + 1}" in message and f"have {SCALES} scales" in message
+
+
+def test_a_batch_varies_every_picture_or_one_for_all(host: RunningHost) -> None:
+    prompt = again(generate(seed=4, classes="3, 9"), keep_scales(variation=0.0), classes="3, 9")
+    first = pictures(host, generate(seed=4, classes="3, 9"))
+    assert np.array_equal(pictures(host, prompt), first)
+    prompt["sampler2"]["inputs"]["batch_size"] = 2
+    assert np.array_equal(pictures(host, prompt), first.repeat(2, axis=0))
+    prompt["condition2"]["inputs"]["classes"] = "3, 9, 12"
+    prompt["sampler2"]["inputs"]["batch_size"] = 1
+    assert "2 pictures to start from for a batch of 3" in refusal(host, prompt)
+
+
+# --- in- and out-painting ---------------------------------------------------------------------------------------------
+
+
+def test_outside_the_mask_no_pixel_changes(host: RunningHost) -> None:
+    first = pictures(host, generate(seed=4))[0]
+    for source in ({"ar_tokens": ["decode", 2]}, {"image": ["decode", 0]}):
+        made = pictures(host, again(masked(generate(seed=4)), inpaint(**source)))[0]
+        changed = np.abs(made - first).max(-1) > 0
+        assert not changed[:32].any() and not changed[:, :32].any()
+        assert changed[32:, 32:].mean() > 0.3
+
+
+def test_tokens_outside_stay_and_can_be_saved(host: RunningHost) -> None:
+    prompt = again(masked(generate(seed=4)), inpaint(ar_tokens=["decode", 2]))
+    for name, source in (("one", "decode"), ("two", "decode2")):
+        prompt[name] = node("ARSaveTokens", ar_tokens=[source, 2], filename_prefix=f"edit/{name}")
+    pictures(host, prompt)
+    steps = []
+    for name in ("one", "two"):
+        path = sorted((host.output / "edit").glob(f"{name}_*.safetensors"))[-1]
+        with safe_open(path, framework="pt") as file:
+            facts = file.metadata()
+            steps.append([file.get_tensor(f"step.{k}") for k in range(SCALES)])
+    assert facts["kind"] == "scale" and json.loads(facts["prompt"])["edit"]
+    last_one, last_two = (s[-1].view(8, 8) for s in steps)
+    assert torch.equal(last_one[:4], last_two[:4]) and torch.equal(last_one[:, :4], last_two[:, :4])
+    assert not torch.equal(last_one, last_two)
+    assert torch.equal(steps[0][0], steps[1][0])
+
+
+def test_masks_of_any_size_and_none_at_all(host: RunningHost) -> None:
+    made = [
+        pictures(host, again(masked(generate(seed=4), size), inpaint(ar_tokens=["decode", 2])))
+        for size in (64, 256)
+    ]
+    assert np.array_equal(*made)
+    image = pictures(host, again(masked(generate(seed=4), 128), inpaint(image=["decode", 0])))
+    assert image.shape == (1, 64, 64, 3)
+    empty = again(masked(generate(seed=4), value=0.0), inpaint(ar_tokens=["decode", 2]))
+    assert "the mask is empty" in refusal(host, empty)
+    assert "connect the picture to change" in refusal(host, again(masked(generate()), inpaint()))
+
+
+def test_two_edits_in_one_run_are_refused(host: RunningHost) -> None:
+    prompt = again(masked(generate(seed=4)), inpaint(ar_tokens=["decode", 2]))
+    prompt["more"] = keep_scales()
+    prompt["more"]["inputs"]["ar_sampling"] = ["edit", 0]
+    prompt["decode2"]["inputs"]["ar_sampling"] = ["more", 0]
+    assert "already keeps tokens" in refusal(host, prompt)
+
+
+def outpaint(**settings: Any) -> Json:
+    defaults = {
+        "left": 0.25,
+        "top": 0.5,
+        "right": 0.25,
+        "bottom": 0.0,
+        "soft_edge": 8,
+        "keep_outside": True,
+        "seam": "blend features",
+    }
+    return node(
+        "AROutpaint", ar_sampling=["sampler2", 0], image=["decode", 0], **(defaults | settings)
+    )
+
+
+def test_outpainting_keeps_the_picture_in_its_place(host: RunningHost) -> None:
+    prompt = generate(seed=4)
+    prompt["small"] = node(
+        "ImageScale",
+        image=["decode", 0],
+        upscale_method="lanczos",
+        width=32,
+        height=32,
+        crop="center",
+    )
+    prompt["save"]["inputs"]["images"] = ["small", 0]
+    small = pictures(host, prompt)[0]
+    made = pictures(host, again(generate(seed=4), outpaint()))[0]
+    assert np.abs(made[32:, 16:48] - small).max() <= 1 / 255 + 1e-6
+    assert made[:24].std() > 0.01
+    message = refusal(host, again(generate(seed=4), outpaint(left=0.6, right=0.5)))
+    assert "left and right together" in message
+    nothing = outpaint(left=0.0, top=0.0, right=0.0)
+    assert "nothing to draw" in refusal(host, again(generate(seed=4), nothing))
+
+
+# --- token-wise models ------------------------------------------------------------------------------------------------
+
+
+def test_editing_a_token_wise_picture(host: RunningHost, llamagen) -> None:  # noqa: F811
+    first = pictures(host, generate(*llamagen, classes="3", seed=4))
+    same = again(generate(*llamagen, classes="3", seed=4), keep_scales(variation=0.0), classes="5")
+    assert np.array_equal(pictures(host, same), first)
+    half = again(generate(*llamagen, classes="3", seed=4), keep_scales(variation=0.5), classes="5")
+    assert not np.array_equal(pictures(host, half), first)
+    scales = again(generate(*llamagen, classes="3"), keep_scales(keep_scales=1), classes="5")
+    assert "has no scales" in refusal(host, scales)
+    size = first.shape[1]
+    prompt = again(
+        masked(generate(*llamagen, classes="3", seed=4), size),
+        inpaint(ar_tokens=["decode", 2], soft_edge=0),
+        classes="5",
+    )
+    changed = np.abs(pictures(host, prompt)[0] - first[0]).max(-1) > 0
+    assert changed.any() and not changed[: size // 2].any() and not changed[:, : size // 2].any()
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def saved_tokens(host: RunningHost, prefix: str) -> str:
+    """Save a picture's tokens; the file's name as the loader lists it."""
+    prompt = generate(seed=4)
+    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix=prefix)
+    pictures(host, prompt)
+    file = sorted(host.output.rglob("*.safetensors"))[-1]
+    assert file.is_relative_to(host.output)
+    return file.relative_to(host.output).as_posix() + " [output]"
+
+
+def loaded(name: str) -> Json:
+    prompt = generate(seed=4)
+    prompt["file"] = node("ARLoadTokens", file=name)
+    prompt["back"] = node("ARTokensToImage", ar_tokens=["file", 0], ar_model=["load", 0])
+    prompt["save"]["inputs"]["images"] = ["back", 0]
+    del prompt["decode"], prompt["cfg"], prompt["sampler"], prompt["condition"]
+    return prompt
+
+
+def test_saved_tokens_are_the_picture(host: RunningHost) -> None:
+    first = pictures(host, generate(seed=4))
+    name = saved_tokens(host, "zz/kept")
+    assert np.array_equal(pictures(host, loaded(name)), first)
+    copy = host.input / "mine.safetensors"
+    copy.write_bytes((host.output / name.removesuffix(" [output]")).read_bytes())
+    info = host.object_info("ARLoadTokens")["ARLoadTokens"]["input"]["required"]["file"]
+    options = info[1].get("options") or info[0]
+    assert {"mine.safetensors", name} <= set(options)
+    assert np.array_equal(pictures(host, loaded("mine.safetensors")), first)
+
+
+def test_no_name_leads_out_of_the_folders(host: RunningHost) -> None:
+    assert "leads out of" in refusal(host, loaded("../../secret.safetensors"))
+    assert "no such file" in refusal(host, loaded("gone.safetensors"))
+    prompt = generate(seed=4)
+    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix="../../x")
+    assert "leads out of" in refusal(host, prompt)
+
+
+@pytest.mark.parametrize("change", ["no header", "short", "range", "floats", "kind"])
+def test_damaged_and_foreign_files(host: RunningHost, change: str) -> None:
+    name = saved_tokens(host, "zz/whole").removesuffix(" [output]")
+    with safe_open(host.output / name, framework="pt") as file:
+        facts = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    said = "is damaged"
+    if change == "no header":
+        facts, said = {"format": "pt"}, "not made by AR Save Tokens"
+    elif change == "short":
+        tensors["step.3"] = tensors["step.3"][:, :-1].contiguous()
+    elif change == "range":
+        tensors["step.2"] = tensors["step.2"].long() + (1 << 20)
+        said = "tokens are damaged"
+    elif change == "floats":
+        tensors["step.1"] = tensors["step.1"].float()
+    else:
+        facts["kind"] = "other"
+    save_file(tensors, host.input / f"{change}.safetensors", facts)
+    message = refusal(host, loaded(f"{change}.safetensors"))
+    assert said in message
+    if said == "is damaged":
+        assert f"{change}.safetensors" in message
+
+
+# --- grids ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_becomes_a_labelled_table(host: RunningHost) -> None:
+    prompt = generate(seed=4)
+    prompt["sweep"] = node(
+        "ARSweep",
+        first_values="1, 3, 6",
+        second_values="4, 5",
+        first_name="scale",
+        second_name="seed",
+    )
+    prompt["cfg"]["inputs"]["scale"] = ["sweep", 0]
+    prompt["sampler"]["inputs"]["seed"] = ["sweep", 4]
+    prompt["grid"] = node(
+        "ARGrid", images=["decode", 0], labels=["sweep", 6], columns=0, title="Scale and seed"
+    )
+    prompt["save"]["inputs"]["images"] = ["grid", 0]
+    by_label = pictures(host, prompt)
+    assert by_label.shape[0] == 1
+    del prompt["grid"]["inputs"]["labels"]
+    prompt["grid"]["inputs"]["ar_sampling"] = ["cfg", 0]
+    by_settings = pictures(host, prompt)
+    assert by_settings.shape[0] == 1
+    one = pictures(host, generate(seed=5, scale=6.0))[0]
+    enlarged = one.repeat(3, axis=0).repeat(3, axis=1)
+    assert found(by_label[0], enlarged) and found(by_settings[0], enlarged)
+
+
+def found(sheet: np.ndarray, picture: np.ndarray) -> bool:
+    """Whether a picture stands somewhere on a sheet, pixel by pixel (8 bits each)."""
+    height, width = picture.shape[:2]
+    corner = np.abs(sheet - picture[0, 0]).max(-1) < 1 / 255
+    rows, columns = np.nonzero(corner[: 1 - height, : 1 - width])
+    return any(
+        np.abs(sheet[y : y + height, x : x + width] - picture).max() < 1.5 / 255
+        for y, x in zip(rows, columns, strict=True)
+    )
+
+
+def test_a_sweep_of_nothing_and_of_words(host: RunningHost) -> None:
+    prompt = generate(seed=4)
+    sweep = {"second_values": "", "first_name": "class", "second_name": ""}
+    prompt["sweep"] = node("ARSweep", first_values="", **sweep)
+    prompt["condition"]["inputs"]["classes"] = ["sweep", 2]
+    assert "first_values is empty" in refusal(host, prompt)
+    prompt["sweep"] = node("ARSweep", first_values="3\n9", **sweep)
+    assert np.array_equal(
+        pictures(host, prompt)[0], pictures(host, generate(seed=4, classes="3"))[0]
+    )
+    prompt["sampler"]["inputs"]["temperature"] = ["sweep", 0]
+    prompt["sweep"]["inputs"]["first_values"] = "warm"
+    prompt["condition"]["inputs"]["classes"] = "3"
+    assert "is not a number" in host.run(prompt).error

@@ -1,0 +1,119 @@
+"""How much of a seam in-painting leaves: gradient energy across a mask's edge, against that of unedited pictures there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pack import load_pack
+
+load_pack()
+from ar_guidance.guidance.base import Run  # noqa: E402  # pyright: ignore
+from ar_guidance.guidance.cfg import CFG  # noqa: E402  # pyright: ignore
+from ar_guidance.guidance.chain import Chain  # noqa: E402  # pyright: ignore
+from ar_guidance.guidance.schedule import Schedule  # noqa: E402  # pyright: ignore
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402  # pyright: ignore
+from ar_guidance.sampling.edit import KeptTokens, compose, inpainting  # noqa: E402  # pyright: ignore
+from ar_guidance.sampling.scalewise import (  # noqa: E402  # pyright: ignore
+    ScalewiseResult,
+    ScalewiseRun,
+    generate,
+)
+
+SIDE = 64
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class How:
+    """How to paint in: the controls of AR Inpaint."""
+
+    softness: int = 8
+    blend: bool = True
+    keep_outside: bool = True
+
+
+def masks() -> dict[str, Tensor]:
+    """Name -> mask (1, 64, 64): on the token grid, off it, round, and half of the picture."""
+    rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE)
+    columns = rows.T
+    shapes = {
+        "square": (rows >= 16) & (rows < 48) & (columns >= 16) & (columns < 48),
+        "off the grid": (rows >= 13) & (rows < 43) & (columns >= 21) & (columns < 59),
+        "disc": (rows - 31.5).square() + (columns - 31.5).square() < 20**2,
+        "right half": columns >= 32,
+    }
+    return {name: shape.float()[None] for name, shape in shapes.items()}
+
+
+def run(
+    pair: tuple[Any, Any], labels: Tensor, seed: int, kept: KeptTokens | None = None
+) -> ScalewiseResult:
+    """A run of the bundled model at its published settings."""
+    codec, network = pair
+    grids, count = network.config.grids, len(labels)
+    job = ScalewiseRun(
+        conditions=(labels, network.null_condition(count)),
+        batch=count,
+        run=Run("scale", grids, published=Schedule("linear ramp")),
+        chain=Chain((CFG(4.0),)),
+        draw=StreamDrawer(Filters(top_p=0.9), Streams(seed, count)),
+        kept=kept,
+    )
+    with torch.inference_mode():
+        return generate(network, codec, job, CPU)
+
+
+def pictures(pair: tuple[Any, Any], features: Tensor) -> Tensor:
+    """Feature maps -> (B, H, W, 3) in 0-1."""
+    with torch.inference_mode():
+        return pair[0].decode(features).movedim(1, -1) * 0.5 + 0.5
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Pictures to paint in: `count` of random classes, and a further class for each to paint with."""
+
+    labels: Tensor
+    others: Tensor
+    made: ScalewiseResult
+    pixels: Tensor
+
+    @classmethod
+    def draw(cls, pair: tuple[Any, Any], count: int, seed: int) -> Sources:
+        """Random sources; everything follows from the seed."""
+        generator = torch.Generator().manual_seed(seed)
+        classes = pair[1].config.classes
+        labels, others = torch.randint(classes, (2, count), generator=generator)
+        made = run(pair, labels, seed)
+        return cls(labels, others, made, pictures(pair, made.features))
+
+
+def painted(
+    pair: tuple[Any, Any], sources: Sources, mask: Tensor, how: How, same: bool, seed: int
+) -> tuple[Tensor, ScalewiseResult]:
+    """The sources with the mask drawn anew, as their own class or as another: pictures (B, H, W, 3), and the run."""
+    kept = inpainting(sources.made.tokens, mask, pair[1].config.grids, how.softness, how.blend)
+    result = run(pair, sources.labels if same else sources.others, seed, kept)
+    new = pictures(pair, result.features)
+    if how.keep_outside:
+        new = compose(new, sources.pixels, mask, how.softness)
+    return new, result
+
+
+def edge_energy(images: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels of which one lies in the mask (1, H, W) and one does not, (B,)."""
+    total, pairs = torch.zeros(len(images)), 0
+    for axis in (0, 1):
+        crossing = mask[0].diff(dim=axis) != 0
+        steps = images.diff(dim=axis + 1).square().mean(-1)  # (B, H - 1, W) or (B, H, W - 1)
+        total, pairs = total + (steps * crossing).sum((1, 2)), pairs + int(crossing.sum())
+    return total / pairs
+
+
+def seam(edited: Tensor, unedited: Tensor, mask: Tensor) -> float:
+    """Gradient energy across the mask's edge in edited pictures, as a multiple of that in unedited ones."""
+    return float(edge_energy(edited, mask).mean() / edge_energy(unedited, mask).mean())
