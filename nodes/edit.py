@@ -1,8 +1,7 @@
-"""AR Keep Scales, AR Inpaint and AR Outpaint: a run that keeps part of a picture there already is."""
+"""AR Keep Scales and AR Inpaint: a run that keeps part of a picture there already is."""
 
 from dataclasses import replace
 
-import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -252,109 +251,3 @@ def hide(pixels: Tensor, mask: Tensor) -> Tensor:
             f"there are {len(mask)} masks for {len(pixels)} images: give one, or one for each"
         )
     return filled(pixels.movedim(-1, 1), (mask > 0).float()).movedim(1, -1)
-
-
-SIDES = ("left", "top", "right", "bottom")
-
-
-class AROutpaint(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return schema(
-            node_id="AROutpaint",
-            display_name="AR Outpaint",
-            category="AR Guidance/edit",
-            description="Makes a picture smaller within the model's frame and draws what is around it. The class or prompt"
-            " of the run says what comes there.",
-            search_aliases=["outpainting", "extend", "uncrop", "pad"],
-            inputs=[
-                SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
-                io.Image.Input("image", tooltip="The picture to continue."),
-                *(
-                    widget(
-                        io.Float,
-                        side,
-                        default=0.25,
-                        min=0.0,
-                        max=0.9,
-                        step=0.01,
-                        tooltip=f"Share of the new picture that is drawn at its {side}. 0 = the old picture reaches to this"
-                        " side. Rounded to whole tokens. Large: little of the old picture is left to go by.",
-                    )
-                    for side in SIDES
-                ),
-                widget(io.Int, "soft_edge", **SOFTNESS),
-                widget(
-                    io.Boolean,
-                    "keep_outside",
-                    default=True,
-                    tooltip="On: the old picture's pixels stay as they are, exactly. Off: they come out of the image"
-                    " tokenizer like the rest, nearly the same.",
-                ),
-                seam_widget(),
-            ],
-            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        ar_sampling: Sampling,
-        image: Tensor,
-        left: float,
-        top: float,
-        right: float,
-        bottom: float,
-        soft_edge: int,
-        keep_outside: bool,
-        seam: str = BLENDED,
-    ) -> io.NodeOutput:
-        model, grids = ar_sampling.model, grids_of(ar_sampling)
-        columns = margins(grids[-1][1], left, right, "left and right")
-        rows = margins(grids[-1][0], top, bottom, "top and bottom")
-        if not any(columns + rows):
-            raise ValueError(
-                "there is nothing to draw: give at least one side a share of the picture"
-                f" (one token is {1 / max(grids[-1]):.3f} of it)"
-            )
-        frame, mask = framed(image, picture_size(model, grids), grids[-1], rows, columns)
-        edit = Edit(
-            source=encode_images(model, frame, grids),
-            mask=mask,
-            softness=soft_edge,
-            blend=seam == BLENDED,
-            pixels=frame if keep_outside else None,
-        )
-        return io.NodeOutput(edited(ar_sampling, edit))
-
-
-def margins(tokens: int, before: float, after: float, which: str) -> tuple[int, int]:
-    """Whole tokens before and after the picture, of a side `tokens` long.
-
-    Raises:
-        ValueError: no token is left for the picture.
-    """
-    margin = round(before * tokens), round(after * tokens)
-    if sum(margin) >= tokens:
-        raise ValueError(
-            f"{which} together take {before + after:.2f} of the picture and leave no place for the old one: lower them"
-        )
-    return margin
-
-
-def framed(
-    image: Tensor,
-    size: tuple[int, int],
-    grid: Grid,
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """The picture in its place, what is around made up from its border, (B, *size, 3); and a mask (1, *size) of that."""
-    cell = size[0] // grid[0], size[1] // grid[1]
-    top, bottom = rows[0] * cell[0], size[0] - rows[1] * cell[0]
-    left, right = columns[0] * cell[1], size[1] - columns[1] * cell[1]
-    small = fit_image(image, (bottom - top, right - left))
-    frame, mask = torch.zeros(len(image), *size, 3), torch.ones(1, *size)
-    frame[:, top:bottom, left:right] = small
-    mask[:, top:bottom, left:right] = 0
-    return hide(frame, mask), mask

@@ -5,10 +5,11 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 from . import folders, guide
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
-from .edit import ARInpaint, ARKeepScales, AROutpaint
+from .edit import ARInpaint, ARKeepScales
 from .find_scale import ARFindScale
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
+from .outpaint import AROutpaint
 from .prompt import ARPromptCondition
 from .sample import ARDecode, ARSampler
 from .seeds import ARSeeds

@@ -39,7 +39,7 @@ FOLDERS = [
 
 
 def tokens(folder: Path, dtype: torch.dtype | None, given: list[Tensor] | None) -> list[Tensor]:
-    """Greedy tokens of the case's main run, every scale predicted from `given` if there are any."""
+    """Tokens the case's main run draws, greedy, every scale predicted from `given` if there are any."""
     family = folder.parent.name
     setup = _load(f"golden_{family}", HERE / "families" / f"{family}.py").setup(
         collect.Case(folder)
@@ -47,9 +47,18 @@ def tokens(folder: Path, dtype: torch.dtype | None, given: list[Tensor] | None) 
     network = sys.modules["golden_shared"].build(setup.model, dtype)
     job = setup.job
     if given is not None:
-        job = replace(job, kept=KeptTokens(given, torch.ones(1, *job.run.grids[-1])))
+        everything = [torch.ones(1, *grid, dtype=torch.bool) for grid in job.run.grids]
+        job = replace(job, kept=KeptTokens(given, everything))
+    drawn: list[Tensor] = []
     with torch.inference_mode():
-        return generate(network, setup.codec, job, torch.device("cpu")).tokens
+        generate(
+            network,
+            setup.codec,
+            job,
+            torch.device("cpu"),
+            on_step=lambda progress: drawn.append(progress.tokens),
+        )
+    return drawn
 
 
 def agreement(a: list[Tensor], b: list[Tensor]) -> float:

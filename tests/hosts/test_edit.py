@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ar_guidance.loaders.detect import find_part
+from ar_guidance.loaders.read import read_weights
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
+    GOLDEN,
     TOKENIZER,
     TRANSFORMER,
     golden,
@@ -19,7 +22,7 @@ from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
 )
 from ar_guidance.tests.hosts.test_tokens import llamagen  # noqa: F401
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 Json = dict[str, Any]
 SCALES = 7  # of the bundled model
@@ -390,3 +393,43 @@ def test_a_sweep_of_nothing_and_of_words(host: RunningHost) -> None:
     prompt["sweep"]["inputs"]["first_values"] = "warm"
     prompt["condition"]["inputs"]["classes"] = "3"
     assert "is not a number" in host.run(prompt).error
+
+
+# --- the authors' own edit --------------------------------------------------------------------------------------------
+
+
+def test_the_official_inpainting(golden: RunningHost) -> None:  # noqa: F811
+    """The golden case's encoded picture, its mask and its class, from a token file to the picture."""
+    expected = load_file(GOLDEN / "expected.safetensors")
+    prompt = generate(TRANSFORMER, TOKENIZER, "5", scale=4.0, temperature=0.0)
+    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix="official/own")
+    pictures(golden, prompt)
+    (own,) = sorted((golden.output / "official").glob("own_*"))[-1:]
+    with safe_open(own, framework="pt") as file:
+        facts = file.metadata()
+    grids = json.loads(facts["grids"])
+    steps = {f"step.{k}": expected[f"enc.tokens{k}"].int() for k in range(len(grids))}
+    save_file(steps, golden.input / "official.safetensors", facts)
+
+    repaint = (expected["edit.mask"].view(grids[-1]) == 0).nonzero()
+    (top, left), (bottom, right) = repaint.min(0).values.tolist(), repaint.max(0).values.tolist()
+    unit, side = 16, 16 * grids[-1][0]
+    prompt["file"] = node("ARLoadTokens", file="official.safetensors")
+    prompt["ground"] = node("SolidMask", value=0.0, width=side, height=side)
+    size = {"width": (right - left + 1) * unit, "height": (bottom - top + 1) * unit}
+    prompt["patch"] = node("SolidMask", value=1.0, **size)
+    place = {"x": left * unit, "y": top * unit, "operation": "add"}
+    prompt["mask"] = node("MaskComposite", destination=["ground", 0], source=["patch", 0], **place)
+    prompt["edit"] = inpaint(
+        ar_tokens=["file", 0], soft_edge=0, seam="tokens only", keep_outside=False
+    )
+    prompt["edit"]["inputs"]["ar_sampling"] = ["cfg", 0]
+    prompt["decode"]["inputs"]["ar_sampling"] = ["edit", 0]
+    del prompt["keep"]
+    codec = find_part(read_weights(GOLDEN / "vae_ch32v48z8.pth"), "tokenizer")
+    network = codec.family.build(codec.config).eval()
+    network.load_state_dict(codec.tensors, strict=False)
+    with torch.inference_mode():
+        official = network.decode(expected["edit.f_hat"])[0].movedim(0, -1) * 0.5 + 0.5
+    made = pictures(golden, prompt)[0]
+    assert np.abs(made - official.clamp(0, 1).numpy()).max() <= 1 / 255 + 1e-3
