@@ -107,10 +107,9 @@ def job(task: tuple[Setting, int, int, Path]) -> str:
         right.append((logits.argmax(1) == part).numpy())
         rows.append(per_step(pictures, trace))
     together = {name: np.concatenate([row[name] for row in rows]) for name in METRICS}
+    together |= {"features": np.concatenate(features), "right": np.concatenate(right)}
     half_written = path.with_suffix(".part.npz")
-    np.savez_compressed(
-        half_written, features=np.concatenate(features), right=np.concatenate(right), **together
-    )
+    np.savez_compressed(half_written, **together)  # pyright: ignore[reportArgumentType]
     half_written.replace(path)
     return path.stem
 
