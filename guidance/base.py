@@ -5,11 +5,14 @@ Letters: B images, T tokens of the step, V vocabulary; logits are raw, fp32, (B,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from .head import CATEGORICAL, Head
 from .record import NULL_RECORDER, Recorder
 from .schedule import Schedule
 
@@ -41,6 +44,11 @@ class Run:
         """Number of steps."""
         return len(self.grids)
 
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """How many tokens come before every step, in the order of generation; last, how many there are in all."""
+        return tuple(accumulate((h * w for h, w in self.grids), initial=0))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -50,6 +58,7 @@ class Step:
     count: int
     grid: Grid
     recorder: Recorder = NULL_RECORDER
+    head: Head = CATEGORICAL
 
 
 @dataclass(frozen=True)
@@ -92,18 +101,23 @@ class Signal:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a step has decided, for links that look back: raw logits (B, T, V) and tokens (B, T)."""
+    """What a step has decided, for links that look back: raw logits (B, T, V) and tokens (B, T) or bits (B, T, D)."""
 
     index: int
     cond: Tensor
     uncond: Tensor | None
     guided: Tensor
     tokens: Tensor
+    head: Head = CATEGORICAL
 
 
 @dataclass(frozen=True)
 class TokenWeights:
-    """Factors (B, n) on the cached values and keys of tokens 0..n-1, unconditional branch only; None = 1."""
+    """Factors (B, n) on the cached values and keys of tokens 0..n-1, unconditional branch only; None = 1.
+
+    Tokens are counted in the order of generation. A token's entry is the position that reads it (next-token models) or
+    the position it was predicted at (next-scale models, whose scales read a picture of all earlier ones).
+    """
 
     values: Tensor | None = None
     keys: Tensor | None = None
@@ -136,6 +150,7 @@ class Guidance:
     aliases: ClassVar[tuple[str, ...]] = ()  # further words to find the node by
     paper: ClassVar[str]
     formula: ClassVar[str]  # one line, for the help page
+    remarks: ClassVar[str] = ""  # a further paragraph of the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
     needs_weights: ClassVar[bool] = (
@@ -171,7 +186,7 @@ class Guidance:
         raise NotImplementedError
 
     def weights(self, index: int, run: Run, state: Any) -> TokenWeights | None:
-        """Weights for the forward pass of step `index`, asked for before it; tokens 0..index-1 have been drawn."""
+        """Weights for the forward pass of step `index`, asked for before it: steps 0..index-1 have been drawn."""
         return None
 
     def observe(self, drawn: Drawn, run: Run, state: Any) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from .base import Drawn, Guidance, Run, Signal, Step, TokenWeights
-from .record import NULL_RECORDER, Recorder, confidence, entropy
+from .head import CATEGORICAL, Head
+from .record import NULL_RECORDER, Recorder
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,22 @@ class ChainRun:
     recorder: Recorder
     states: tuple[Any, ...]
 
-    def apply(self, index: int, cond: Tensor, uncond: Tensor | None) -> Tensor:
-        """Guided logits (B, T, V) of step `index` from the raw branches."""
-        step = Step(index, self.run.count, self.run.grids[index], self.recorder)
+    @property
+    def weighs(self) -> bool:
+        """Whether a link may ask for weights."""
+        return any(link.needs_weights for link in self.chain.links)
+
+    def apply(
+        self, index: int, cond: Tensor, uncond: Tensor | None, head: Head = CATEGORICAL
+    ) -> Tensor:
+        """Guided logits (B, T, V) of step `index` from the raw branches; `head`: what the channels stand for."""
+        step = Step(index, self.run.count, self.run.grids[index], self.recorder, head)
         combining = self.chain.combining(index, self.run)
         signal = Signal(cond, uncond)
         for link, state in zip(self.chain.links, self.states, strict=True):
             if link in combining or (not link.combines and link.active(index, self.run)):
                 signal = link.apply(step, signal, self.run, state)
-        self._record(index, cond, uncond if combining else None, signal.result)
+        self._record(step, cond, uncond if combining else None, signal.result)
         return signal.result
 
     def weights(self, index: int) -> TokenWeights | None:
@@ -109,11 +117,11 @@ class ChainRun:
             if link.needs_weights:
                 link.observe(drawn, self.run, state)
 
-    def _record(self, index: int, cond: Tensor, uncond: Tensor | None, guided: Tensor) -> None:
+    def _record(self, step: Step, cond: Tensor, uncond: Tensor | None, guided: Tensor) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""
-        add, base = self.recorder.add, cond if uncond is None else uncond
+        add, index, base = self.recorder.add, step.index, cond if uncond is None else uncond
         if uncond is not None:
             add("nudge", index, lambda: (cond - uncond).norm(dim=-1))
         add("added", index, lambda: (guided - base).norm(dim=-1))
-        add("confidence", index, lambda: confidence(cond))
-        add("entropy", index, lambda: entropy(guided))
+        add("confidence", index, lambda: step.head.confidence(cond))
+        add("entropy", index, lambda: step.head.entropy(guided))

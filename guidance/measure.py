@@ -29,6 +29,8 @@ class Measured:
         evenness, divergence: 0-1; divergence is () when no subject was marked.
         entropy: of the guided prediction / ln V, mean over tokens.
         strength: mean L2 norm of what was measured.
+        whole: of a token-by-token run, whose steps here are rows of tokens: the same of the picture as one step, which
+            is what the means are then.
     """
 
     tokens: tuple[int, ...]
@@ -36,9 +38,12 @@ class Measured:
     divergence: tuple[Row, ...]
     entropy: tuple[Row, ...]
     strength: tuple[Row, ...]
+    whole: "Measured | None" = None
 
     def of_picture(self, name: str, picture: int) -> float | None:
-        """Mean of a metric over the steps of one picture, weighted by tokens, first step left out."""
+        """Mean of a metric over the steps of one picture, weighted by tokens, first step left out; or of `whole`."""
+        if self.whole is not None:
+            return self.whole._rows(name)[picture][0]
         steps = [
             None if value is None else torch.tensor(value) for value in self._rows(name)[picture]
         ]
@@ -76,11 +81,13 @@ def measure(
         seed: of the resampling in the divergence.
     """
     per_step = [magnitudes(trace, step, scaled) for step in range(len(trace.grids))]
-    diverging = ()
+    diverging, whole = (), None
+    if trace.picture is not None:
+        whole = measure(trace.whole(), scaled, subject, seed)
     if subject is not None:
         columns = [
-            _divergence(maps, subject, grid, trace.batch, seed)
-            for maps, grid in zip(per_step, trace.grids, strict=True)
+            _divergence(maps, background.expand(trace.batch, -1), seed)
+            for maps, background in zip(per_step, backgrounds(trace, subject), strict=True)
         ]
         diverging = _by_picture(columns, trace.batch)
     entropies = [None if m is None else [m.float()] for m in trace.maps.get("entropy", ())]
@@ -90,6 +97,7 @@ def measure(
         divergence=diverging,
         entropy=_rows(entropies, lambda flat: flat.mean(-1), trace.batch),
         strength=_rows(per_step, lambda flat: flat.mean(-1), trace.batch),
+        whole=whole,
     )
 
 
@@ -112,19 +120,23 @@ def background_of(subject: Tensor, grid: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(subject[:, None].float(), grid).flatten(1) < 0.5
 
 
+def backgrounds(trace: Trace, subject: Tensor) -> list[Tensor]:
+    """Tokens (M, N) of every step that are background."""
+    if trace.picture is not None:
+        return list(background_of(subject, trace.picture).split(trace.picture[1], dim=1))
+    return [background_of(subject, grid) for grid in trace.grids]
+
+
 def check_subject(subject: Tensor) -> None:
     """Raise ValueError when a mask marks nothing or everything."""
     for picture in subject:
         background_picks(~picture, seed=0)
 
 
-def _divergence(
-    maps: list[Tensor] | None, subject: Tensor, grid: tuple[int, int], batch: int, seed: int
-) -> list[float | None]:
-    """Divergence of every picture at a step; None where the grid is too coarse to show both subject and background."""
+def _divergence(maps: list[Tensor] | None, background: Tensor, seed: int) -> list[float | None]:
+    """Divergence of every picture at a step, of background tokens (B, N); None where a picture shows only one of both."""
     if maps is None:
-        return [None] * batch
-    background = background_of(subject, grid).expand(batch, -1)
+        return [None] * len(background)
     values: list[float | None] = []
     for picture, positions in enumerate(background):
         if positions.all() or not positions.any():

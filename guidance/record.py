@@ -1,13 +1,13 @@
 """Per-token maps of a run for whoever listens; by default nobody does, and then nothing is computed."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 Grid = tuple[int, int]
+Maps = Sequence[Tensor | None]
 
 
 class Recorder:
@@ -28,26 +28,44 @@ class Trace:
     """What a run recorded.
 
     Attributes:
-        grids: (h, w) of every step.
+        grids: (h, w) of every step; of a token-by-token run (1, w) for every row of tokens.
         maps: name -> per step a (B, h, w) map, half precision on the CPU, or None where a link did not act.
         numbers: name -> per step a number (gamma and the like), or None.
         batch: pictures.
+        picture: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole picture.
     """
 
     grids: tuple[Grid, ...]
-    maps: Mapping[str, Sequence[Tensor | None]]
+    maps: Mapping[str, Maps]
     numbers: Mapping[str, Sequence[float | None]]
     batch: int
+    picture: Grid | None = None
 
     def __repr__(self) -> str:
-        return f"AR trace: {self.batch} pictures, {len(self.grids)} steps, {', '.join(self.maps)}"
+        steps = f"{len(self.grids)} {'rows of tokens' if self.picture else 'steps'}"
+        return f"AR trace: {self.batch} pictures, {steps}, {', '.join(self.maps)}"
+
+    def whole(self) -> "Trace":
+        """A token-by-token run as one step that draws the whole picture; any other run as it is."""
+        if self.picture is None:
+            return self
+        maps = {name: [_joined(rows)] for name, rows in self.maps.items()}
+        numbers = {name: [_mean(row)] for name, row in self.numbers.items()}
+        return replace(self, grids=(self.picture,), maps=maps, numbers=numbers, picture=None)
 
 
 @dataclass
 class TraceRecorder(Recorder):
-    """Keeps every map (B, T) on the device; `finish` makes them halves and moves them off it, a name at a time."""
+    """Keeps every map (B, T) on the device; `finish` makes them halves and moves them off it, a name at a time.
+
+    Attributes:
+        grids: (h, w) of every step.
+        picture: of a token-by-token run, (h, w) its last h w tokens make up in raster order: the trace then has a step
+            for every row. Tokens before them (AliTok's line) have no place in the picture and are left out.
+    """
 
     grids: tuple[Grid, ...]
+    picture: Grid | None = None
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
 
@@ -59,26 +77,52 @@ class TraceRecorder(Recorder):
 
     def finish(self) -> Trace:
         """The trace, on the CPU."""
-        maps = {name: self._off_device(rows) for name, rows in self.maps.items()}
-        batch = next((m.shape[0] for rows in maps.values() for m in rows if m is not None), 0)
-        return Trace(self.grids, maps, dict(self.numbers), batch)
+        if self.picture is not None:
+            return self._by_rows(*self.picture)
+        maps = {name: _off_device(rows, self.grids) for name, rows in self.maps.items()}
+        return Trace(self.grids, maps, dict(self.numbers), _batch(maps))
 
-    def _off_device(self, rows: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """All steps of one name in one copy. Norms over a large vocabulary can pass the largest half, 65504."""
-        there = [row for row in rows if row is not None]
-        together = torch.cat(there, dim=1).clamp_max(65504).half().to("cpu")
-        parts = iter(together.split([row.shape[1] for row in there], dim=1))
-        return [
-            None if row is None else next(parts).unflatten(1, grid)
-            for row, grid in zip(rows, self.grids, strict=True)
-        ]
+    def _by_rows(self, height: int, width: int) -> Trace:
+        """The trace of a token-by-token run; a token at which a link was off counts as 0 in a row where it acted."""
+        count, grids = height * width, ((1, width),) * height
+        starts = range(0, count, width)
+        maps = {
+            name: _off_device([_joined(tokens[-count:][s : s + width]) for s in starts], grids)
+            for name, tokens in self.maps.items()
+        }
+        numbers = {
+            name: [_mean(steps[-count:][s : s + width]) for s in starts]
+            for name, steps in self.numbers.items()
+        }
+        return Trace(grids, maps, numbers, _batch(maps), self.picture)
 
 
-def confidence(logits: Tensor) -> Tensor:
-    """Probability of the likeliest token, (..., V) -> (...)."""
-    return logits.softmax(-1).amax(-1)
+def _off_device(rows: Maps, grids: Sequence[Grid]) -> list[Tensor | None]:
+    """All steps of one name in one copy. Norms over a large vocabulary can pass the largest half, 65504."""
+    there = [row for row in rows if row is not None]
+    if not there:
+        return [None] * len(grids)
+    together = torch.cat(there, dim=1).clamp_max(65504).half().to("cpu")
+    parts = iter(together.split([row.shape[1] for row in there], dim=1))
+    return [
+        None if row is None else next(parts).unflatten(1, grid)
+        for row, grid in zip(rows, grids, strict=True)
+    ]
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy of softmax(logits) divided by ln V, 0-1, (..., V) -> (...)."""
-    return torch.special.entr(logits.softmax(-1)).sum(-1) / math.log(logits.shape[-1])
+def _joined(maps: Maps) -> Tensor | None:
+    """Maps (B, n, ...) one after the other, 0 where there is none; None if there is none at all."""
+    there = [one for one in maps if one is not None]
+    if not there:
+        return None
+    off = torch.zeros_like(there[0])
+    return torch.cat([off if one is None else one for one in maps], dim=1)
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    there = [number for number in numbers if number is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _batch(maps: Mapping[str, Maps]) -> int:
+    return next((m.shape[0] for rows in maps.values() for m in rows if m is not None), 0)

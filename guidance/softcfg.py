@@ -11,6 +11,12 @@ released code:         w_i = max(0.05, (1 - c_{i+1} / (c_1 + .. + c_{t-1} + 1e-5
                        at step i at the sampling temperature; the token being read has weight 1. Without step normalisation
                        w_i = 1 - c_{i+1}: no strength, no floor.
 
+Next-scale models, our extension (the paper knows next-token models only): the cached position that predicted a token of
+an earlier scale is weighted by the confidence of that token, w_i = (1 - p_i / (sum_j p_j + eps))^strength over all
+tokens of earlier scales together. Two groups of positions keep weight 1: the first scale's, which have read nothing but
+the class or prompt (the paper's prefix), and those of the scale being predicted, whose tokens have no confidence yet. The
+conventions differ in p, eps and floor only. A model that keeps no cache between its scales is refused.
+
 Letters: B images, n weighted tokens, V vocabulary. The strength of the paper's form is ours (1 = paper).
 """
 
@@ -18,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .base import Drawn, Run, TokenWeights, parameter
@@ -26,13 +33,6 @@ from .cfg import CFG
 PAPER, RELEASED = "paper", "released code"
 VALUES, KEYS, BOTH = "values", "keys", "keys and values"
 PUBLISHED = -1.0
-
-
-def confidence(logits: Tensor, tokens: Tensor | None, temperature: float) -> Tensor:
-    """Probability (B, T) of `tokens` (B, T), or of the likeliest token, from raw logits (B, T, V)."""
-    logits = logits / (temperature or 1.0)  # a greedy sampler has no temperature
-    chosen = logits.amax(-1) if tokens is None else logits.gather(-1, tokens[..., None])[..., 0]
-    return (chosen - logits.logsumexp(-1)).exp()
 
 
 def position_weights(
@@ -46,7 +46,7 @@ def position_weights(
 
 @dataclass
 class Memory:
-    """One run: confidence (B, T) of every step so far."""
+    """One run: confidence (B, n) of every token, in the order of generation, as far as they have been drawn."""
 
     sure: Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -68,13 +68,21 @@ class SoftCFG(CFG):
     node_id: ClassVar[str] = "ARGuidanceSoftCFG"
     title: ClassVar[str] = "AR Guidance: SoftCFG"
     summary: ClassVar[str] = (
-        "Guidance for token-by-token models that keeps its effect to the last row: the prediction it pushes away from"
-        " pays less attention to tokens the model was sure of. Takes the place of CFG."
+        "Guidance that keeps its effect to the end of the picture: the prediction it pushes away from pays less attention"
+        " to tokens the model was sure of. Takes the place of CFG. Made for token-by-token models; on models that draw"
+        " scale by scale it is our extension, not in the paper."
     )
     aliases: ClassVar[tuple[str, ...]] = ("soft classifier-free guidance", "confidence guidance")
     paper: ClassVar[str] = "arXiv 2510.00996"
     formula: ClassVar[str] = "guided = ũ + γ (c − ũ),  ũ from values weighted by 1 − p / Σp"
     needs_weights: ClassVar[bool] = True
+    remarks: ClassVar[str] = (
+        "**Models that draw scale by scale (VAR, VAR-CLIP, Switti-AR, HART, Infinity): our extension, not in the"
+        " paper.** What such a model remembers of an earlier scale fades by the confidence its tokens were drawn with;"
+        " all earlier scales share one unit of fading when `normalise` is on. Never faded: the first scale, which holds"
+        " only the class or prompt, and the scale being drawn, whose tokens have no confidence yet. So the first two"
+        " scales are ordinary CFG. Switti without a memory between its scales has nothing to fade and is refused."
+    )
 
     strength: float = parameter(
         1.0,
@@ -104,7 +112,8 @@ class SoftCFG(CFG):
     convention: str = parameter(
         PAPER,
         "'paper': each token fades by its own highest probability. 'released code': by the probability of the token"
-        " drawn after it, as in the authors' program.",
+        " drawn after it, as in the authors' program. On models that draw scale by scale: by its own highest"
+        " probability, or by that of the token drawn there.",
         options=(PAPER, RELEASED),
         advanced=True,
     )
@@ -133,10 +142,10 @@ class SoftCFG(CFG):
                 raise ValueError(f"there is no '{value}'; choose one of: {', '.join(options)}")
 
     def refuse(self, run: Run) -> str | None:
-        if run.kind != "token":
+        if not run.causal:
             return (
-                "it fades single tokens out of a token-by-token model's memory, and this model draws whole scales at"
-                " once: use CFG, IGG or SSG here"
+                "it fades tokens out of a model's memory (its key/value cache), and this model keeps none between its"
+                " scales: use CFG, IGG or SSG here"
             )
         return super().refuse(run)
 
@@ -144,11 +153,15 @@ class SoftCFG(CFG):
         return Memory()
 
     def weights(self, index: int, run: Run, state: Memory) -> TokenWeights | None:
-        # Released code: token i fades with the confidence of its successor, so the newest one has none yet.
-        sure = state.sure[:, (1 if self.convention == RELEASED else 0) : index]
-        if self.strength == 0 or sure.shape[1] == 0:
+        end = run.starts[index]
+        if run.kind == "scale":  # the first scale's positions are the prefix
+            first = spared = run.starts[1]
+        else:  # released code: token i fades with its successor's confidence
+            first, spared = int(self.convention == RELEASED), 0
+        if self.strength == 0 or end <= first:
             return None
-        weights = self._weights(sure)
+        sure = state.sure[:, first:end]
+        weights = F.pad(self._weights(sure), (spared, 0), value=1.0)
         return TokenWeights(
             values=None if self.perturb == KEYS else weights,
             keys=None if self.perturb == VALUES else weights,
@@ -169,9 +182,10 @@ class SoftCFG(CFG):
         logits = branches[self.confidence]
         assert logits is not None
         if self.convention == RELEASED:
-            sure = confidence(logits, drawn.tokens, run.temperature)
+            sure = drawn.head.confidence(logits, drawn.tokens, run.temperature)
         else:
-            sure = confidence(logits, None, 1.0)
+            sure = drawn.head.confidence(logits)
         if drawn.index == 0:
-            state.sure = sure.new_zeros(sure.shape[0], run.count)
-        state.sure[:, drawn.index] = sure[:, 0]
+            state.sure = sure.new_zeros(sure.shape[0], run.starts[-1])
+        start, end = run.starts[drawn.index : drawn.index + 2]
+        state.sure[:, start:end] = sure

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
-from .parts.cache import KVCache
+from .parts.cache import KVCache, Weighable
 from .parts.levels import Grid, sides_of_levels
 from .parts.norms import RMSNorm
 from .parts.text import TextCondition, stack_branches
@@ -71,7 +71,7 @@ class HARTConfig:
 
 
 @dataclass
-class HARTState:
+class HARTState(Weighable):
     """One run: what depends on the condition alone, computed once, the cache, and the last step's output."""
 
     text: Tensor  # (rows, n, C)
@@ -147,13 +147,15 @@ class HART(nn.Module):
             )
         text = self._embed_text(given.features)  # (rows, n, C)
         pooled = text.amax(1)  # over padding too, as the release does
-        size = len(text), c.heads, c.length, c.width // c.heads
+        size = c.depth, len(text), c.heads, c.length, c.width // c.heads
+        # scale 0's token is predicted at the text's last position
+        cache = KVCache(*size, self.compute_dtype, device, start=c.text_tokens - 1)
         return HARTState(
             text=text,
             modulation=_live_mean(text, given.live) if c.shared_adaln else None,
             head=self.head_nm.modulation(pooled.to(self.compute_dtype)),
             angles=self._angles(given.live),
-            cache=KVCache(c.depth, *size, self.compute_dtype, device),
+            cache=cache,
         )
 
     def step(self, state: HARTState, scale: int, maps: Tensor | None, rows: int) -> Tensor:

@@ -120,7 +120,8 @@ class Block(nn.Module):
     ) -> Tensor:
         q, k, v = self.attn.project(x.to(dtype))
         keys, values = cache[0].append(cache[1], rotate_halves(k, angles), v)
-        return self.attn.attend(rotate_halves(q, angles), keys, values).float()
+        q = rotate_halves(q, angles)
+        return self.attn.attend(q, keys, values, weights=cache[0].weights).float()
 
 
 class Head(nn.Module):

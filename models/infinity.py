@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts
 from .infinity_blocks import Block, Pool, grid_angles, grid_positions
 from .infinity_grids import BUDGETS, Grid, grids_for, sizes, template_for, whole_grid
-from .parts.cache import KVCache
+from .parts.cache import KVCache, Weighable
 from .parts.norms import RMSNorm, plain_norm
 from .parts.text import TextCondition, stack_branches
 from .var import Head
@@ -80,7 +80,7 @@ class InfinityConfig:
 
 
 @dataclass
-class InfinityState:
+class InfinityState(Weighable):
     """One run: what depends on the condition alone, computed once, and the cache."""
 
     first: Tensor  # (rows, 1, C) input of scale 0

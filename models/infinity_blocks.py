@@ -125,6 +125,7 @@ class Block(nn.Module):
         ).unbind(2)
         q, k, v = self.sa.project((plain_norm(x) * (1 + scale1) + shift1).to(dtype))
         keys, values = cache[0].append(cache[1], rotate_pairs(k, angles), v)
-        x = x + gamma1 * self.sa.attend(rotate_pairs(q, angles), keys, values).float()
+        q = rotate_pairs(q, angles)
+        x = x + gamma1 * self.sa.attend(q, keys, values, weights=cache[0].weights).float()
         x = x + self.ca(self.ca_norm(x.to(dtype)), *text).float()
         return x + gamma2 * self.ffn((plain_norm(x) * (1 + scale2) + shift2).to(dtype)).float()

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .parts.cache import KVCache
+from .parts.attention import attend_many
+from .parts.cache import KVCache, Weighable
 from .parts.cast import cast_like
 from .parts.levels import Grid
 from .parts.norms import RMSNorm, plain_norm
@@ -85,9 +86,11 @@ class SelfAttention(nn.Module):
         q = rotate_pairs(split_heads(plain_norm(q), self.heads), angles).to(x.dtype)
         k = rotate_pairs(split_heads(plain_norm(k), self.heads), angles).to(x.dtype)
         v = split_heads(v, self.heads)
+        weights = None
         if cache is not None:
             k, v = cache.append(layer, k, v)
-        out = F.scaled_dot_product_attention(q, k, v)
+            weights = cache.weights
+        out = attend_many(q, k, v, weights=weights)
         return self.proj(out.transpose(1, 2).flatten(2))
 
 
@@ -177,7 +180,7 @@ class Frequencies(nn.Module):
 
 
 @dataclass
-class SwittiState:
+class SwittiState(Weighable):
     """One run: what depends on the condition alone, computed once, and the cache of the causal kind."""
 
     first: Tensor  # (rows, 1, C) input of scale 0

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts
-from .parts.cache import KVCache
+from .parts.attention import attend_many
+from .parts.cache import KVCache, LayerCache, PositionWeights, Weighable
 from .parts.cast import cast_like
 from .parts.feedforward import FeedForward
 from .parts.levels import Grid, level_index, sides_from_file
@@ -92,9 +93,16 @@ class Attention(nn.Module):
             k = F.normalize(k.float(), dim=-1).to(x.dtype)
         return q, k, v
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    def attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None = None,
+        weights: PositionWeights | None = None,
+    ) -> Tensor:
         """Softmax attention and output projection, -> (rows, T, C)."""
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale)
+        out = attend_many(q, k, v, mask, weights, self.scale)
         return self.proj(out.transpose(1, 2).flatten(2))
 
 
@@ -119,26 +127,13 @@ class Block(nn.Module):
         return self.ada_lin(condition).float().unflatten(-1, (1, 6, -1))
 
     def forward(
-        self, x: Tensor, modulation: Tensor, cache: "LayerCache", dtype: torch.dtype
+        self, x: Tensor, modulation: Tensor, cache: LayerCache, dtype: torch.dtype
     ) -> Tensor:
         """x (rows, T, C), fp32: the residual stream keeps its precision whatever the weights' type."""
         gamma1, gamma2, scale1, scale2, shift1, shift2 = modulation.unbind(2)
         q, k, v = self.attn.project((plain_norm(x) * (1 + scale1) + shift1).to(dtype))
-        keys, values, mask = cache(k, v)
-        x = x + gamma1 * self.attn.attend(q, keys, values, mask).float()
+        x = x + gamma1 * self.attn.attend(q, *cache(k, v)).float()
         return x + gamma2 * self.ffn((plain_norm(x) * (1 + scale2) + shift2).to(dtype)).float()
-
-
-class LayerCache:
-    """What one layer sees: the run's cache while generating, itself under a mask while training."""
-
-    def __init__(self, cache: KVCache | None, layer: int, mask: Tensor | None = None) -> None:
-        self.cache, self.layer, self.mask = cache, layer, mask
-
-    def __call__(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        if self.cache is None:
-            return k, v, self.mask
-        return *self.cache.append(self.layer, k, v), None
 
 
 class Head(nn.Module):
@@ -153,7 +148,7 @@ class Head(nn.Module):
 
 
 @dataclass
-class VARState:
+class VARState(Weighable):
     """One run: what depends on the condition alone, computed once, and the cache."""
 
     first: Tensor  # (rows, T_0, C) input of scale 0

@@ -70,9 +70,12 @@ def draw_maps(
 
     Raises:
         ValueError: the run did not record such a map.
+
+    A token-by-token run has one overlay per picture, either way.
     """
+    make = _combined if combined and trace.picture is None else _per_scale
+    trace = trace.whole()
     rows = recorded(trace, name)
-    make = _combined if combined else _per_scale
     drawings = [
         drawing
         for picture, image in enumerate(images)
@@ -110,7 +113,11 @@ def _per_scale(
 ) -> list[Drawing]:
     drawings = []
     for step, (values, (h, w)) in enumerate(zip(rows, trace.grids, strict=True)):
-        top = f"scale {step + 1} of {len(rows)}, {h}x{w} tokens"
+        top = (
+            f"scale {step + 1} of {len(rows)}, {h}x{w} tokens"
+            if len(rows) > 1
+            else f"{h}x{w} tokens"
+        )
         below = f"{name}: off" if values is None else f"{name}, evenness {_evenness(values):.3f}"
         drawings.append(Drawing(image, values, (top, below)))
     return drawings

@@ -59,7 +59,7 @@ class ARGuidanceMap(io.ComfyNode):
                     options=[PER_SCALE, COMBINED],
                     default=PER_SCALE,
                     tooltip="One drawing for every scale, or one for the whole run (mean over the scales, weighted by"
-                    " their tokens).",
+                    " their tokens). A token-by-token model has one drawing either way.",
                 ),
                 widget(
                     io.Float,

@@ -23,6 +23,7 @@ class Loop:
     Attributes:
         job: what describes a run.
         grids: config -> (h, w) of every step.
+        picture: config -> (h, w) of the picture a token-wise run's tokens make up; None where every step is one.
         report_every: config -> steps between two reports of progress.
         features: (model, job, device, on_step, recorder) -> what the tokenizer decodes, (B, Z, H, W).
         so_far: (model, progress) -> the same for the first picture as it stands.
@@ -30,6 +31,7 @@ class Loop:
 
     job: type
     grids: Callable[[Any], tuple[Grid, ...]]
+    picture: Callable[[Any], Grid | None]
     report_every: Callable[[Any], int]
     features: Callable[[ARModel, Any, torch.device, OnStep, Recorder], Tensor]
     so_far: Callable[[ARModel, Any], Tensor]
@@ -63,6 +65,7 @@ LOOPS = {
     "scale": Loop(
         job=scalewise.ScalewiseRun,
         grids=lambda config: config.grids,
+        picture=lambda config: None,
         report_every=lambda config: 1,
         features=scale_features,
         so_far=lambda model, progress: progress.features[:1],
@@ -70,6 +73,7 @@ LOOPS = {
     "token": Loop(
         job=tokenwise.TokenwiseRun,
         grids=lambda config: ((1, 1),) * config.length,
+        picture=lambda config: config.grid,
         report_every=lambda config: config.grid[1],
         features=token_features,
         so_far=tokens_so_far,

@@ -39,13 +39,15 @@ def metrics_plot(measured: Measured) -> Tensor:
     """Evenness, divergence and entropy over the steps, as IMAGE."""
     steps = range(1, len(measured.tokens) + 1)
     names = [name for name in STYLE if _has(measured, name)]
-    title = "mean over the steps: " + ", ".join(
+    rows = measured.whole is not None
+    title = f"{'whole picture' if rows else 'mean over the steps'}: " + ", ".join(
         f"{name} {'none' if (mean := measured.mean(name)) is None else f'{mean:.3f}'}"
         for name in names
     )
     series = [Series(name, steps, measured.per_step(name), *STYLE[name]) for name in names]
     ticks = steps if len(steps) <= 20 else None
-    plot = Plot(title, "scale (coarse to fine)", series, y_range=(0.0, 1.02), x_ticks=ticks)
+    label = "row of tokens (top to bottom)" if rows else "scale (coarse to fine)"
+    plot = Plot(title, label, series, y_range=(0.0, 1.02), x_ticks=ticks)
     return to_image([draw_plot(plot)])
 
 

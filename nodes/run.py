@@ -44,8 +44,9 @@ def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Tr
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch),
     )
-    device, recorder = model.patcher.load_device, TraceRecorder(job.run.grids)
-    features = LOOPS[model.family.kind].features(model, job, device, report, recorder)
+    loop, device = LOOPS[model.family.kind], model.patcher.load_device
+    recorder = TraceRecorder(job.run.grids, loop.picture(model.config))
+    features = loop.features(model, job, device, report, recorder)
     return features, recorder.finish()
 
 

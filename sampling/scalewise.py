@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import Run
+from ..guidance.base import Drawn, Run, TokenWeights
 from ..guidance.chain import Chain
+from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import Drawer
 from .edit import KeptTokens
+from .weigh import weigh
 
 Grid = tuple[int, int]
 
@@ -22,7 +24,8 @@ Grid = tuple[int, int]
 class ScaleTransformer(Protocol):
     """What the loop needs of a network.
 
-    `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. Two further methods are called only
+    `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. What `begin` returns has `weigh` (see
+    `WeighableRun`) if the network keeps a cache between scales. Two further methods are called only
     where a run asks for them: `mix_branches(state, mixes)` before the first step, when a guidance mixes the branches
     inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
     """
@@ -58,6 +61,7 @@ class Progress:
     guided: Tensor
     tokens: Tensor  # (B, T), or bits (B, T, D)
     features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
+    weights: TokenWeights | None = None  # what the unconditional branch was computed with
 
 
 @dataclass(frozen=True)
@@ -115,21 +119,21 @@ def generate(
     result = ScalewiseResult(features)
     maps, finite = None, torch.ones((), dtype=torch.bool, device=device)
     for k, grid in enumerate(grids):
+        weights = weigh(chain, state, k, uncond_at[k])
         logits = network.step(state, k, maps, batch * (1 + uncond_at[k]))
-        flat, head = (
-            logits.flatten(2),
-            logits.shape[2:],
-        )  # guidance acts on channels, whatever the head
+        head, flat = Head.of(logits), logits.flatten(2)  # guidance acts on channels
         cond, uncond = flat[:batch], flat[batch:] if uncond_at[k] else None
-        guided = chain.apply(k, cond, uncond)
+        guided = chain.apply(k, cond, uncond, head)
         finite &= guided.isfinite().all()
-        tokens = job.draw(guided.unflatten(-1, head), k)
+        tokens = job.draw(head.unflatten(guided), k)
+        if uncond is not None:
+            chain.observe(Drawn(k, cond, uncond, guided, tokens, head))
         features = features + codec.refine(_codes(codec, job, k, tokens, guided), k, grids)
         if k + 1 == len(grids) and hasattr(network, "residual"):
             features = features + _residual(network, codec, job, state, tokens)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(tokens)
-        on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features))
+        on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features, weights))
     if not finite:
         raise ValueError(
             "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"

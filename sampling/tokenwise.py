@@ -15,18 +15,13 @@ from ..guidance.chain import Chain
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import Drawer
 from .edit import KeptSequence
-
-
-class TokenRunState(Protocol):
-    """One run of a network: its cache, and the weights that lie beside it."""
-
-    def weigh(self, values: Tensor | None, keys: Tensor | None) -> None: ...
+from .weigh import WeighableRun, weigh
 
 
 class TokenTransformer(Protocol):
     """What the loop needs of a network."""
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> TokenRunState: ...
+    def begin(self, branches: Sequence[Any], device: torch.device) -> WeighableRun: ...
 
     def step(self, state: Any, tokens: Tensor | None, rows: int) -> Tensor: ...
 
@@ -126,11 +121,7 @@ class _Decoding:
     def decode_one(self, k: int) -> None:
         """Read token k - 1 and draw token k."""
         rows = self.job.batch * (1 + self.uncond_at[k])
-        weights = self.chain.weights(k) if self.uncond_at[k] else None
-        if weights is None:
-            self.state.weigh(None, None)
-        else:
-            self.state.weigh(weights.values, weights.keys)
+        weights = weigh(self.chain, self.state, k, self.uncond_at[k])
         self._choose(k, self.network.step(self.state, self.tokens[:, k - 1 : k], rows), weights)
 
     def _choose(self, k: int, logits: Tensor, weights: TokenWeights | None) -> None:

@@ -33,6 +33,8 @@ def page(method: type[Guidance]) -> str:
             "Left: no guidance. Right: this guidance. Bundled model, same seeds.",
             "",
         ]
+    if method.remarks:
+        lines += [method.remarks, ""]
     lines += ["| input | default | range | |", "|---|---|---|---|"]
     for field in fields(method):  # type: ignore[arg-type]
         shown = field.metadata["parameter"]

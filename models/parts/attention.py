@@ -22,10 +22,8 @@ def attend(
 
     `hidden`: True where a position must not be seen, broadcastable to (rows, H, T, L).
     """
-    if weights is None and q.shape[2] > 1:
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if hidden is None else ~hidden
-        )
+    if q.shape[2] > 1:
+        return attend_many(q, k, v, None if hidden is None else ~hidden, weights)
     # One query: two matrix products that read keys and values once, which is all the time there is to lose.
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)  # (rows, H, T, L)
     if weights is not None:
@@ -36,6 +34,26 @@ def attend(
     if weights is not None:
         weights.scale(maps, weights.values)
     return maps @ v
+
+
+def attend_many(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    seen: Tensor | None = None,
+    weights: PositionWeights | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Fused attention of many queries at once: shapes as in `attend`.
+
+    Args:
+        seen: True where a position may be seen.
+        weights: on positions of some rows.
+        scale: of q k^T; by default 1 / sqrt(d).
+    """
+    if weights is not None:
+        k, v = weights.scaled(k, weights.keys), weights.scaled(v, weights.values)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
 
 
 @dataclass(frozen=True)

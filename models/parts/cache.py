@@ -31,6 +31,18 @@ class PositionWeights:
         columns = maps[self.first_row :, :, :, self.start : self.start + weights.shape[1]]
         columns.mul_(weights[:, None, None].to(maps.dtype))
 
+    def scaled(self, states: Tensor, weights: Tensor | None) -> Tensor:
+        """Keys or values (rows, H, L, d) with their positions multiplied by `weights`, as a copy.
+
+        For many queries at once: a copy is smaller than their attention maps, and fused attention can read it.
+        """
+        if weights is None or states.shape[0] <= self.first_row:
+            return states
+        copy = states.clone()
+        positions = copy[self.first_row :, :, self.start : self.start + weights.shape[1]]
+        positions.mul_(weights[:, None, :, None].to(copy.dtype))
+        return copy
+
 
 class KVCache:
     """Keys and values of every layer for positions seen so far.
@@ -39,6 +51,7 @@ class KVCache:
         layers, heads, head_dim: of the network.
         rows: branches x batch of the first step; later steps may use fewer (the first ones).
         length: positions of the whole run.
+        start: position of image token 0.
 
     `append` stores one layer's new positions; `advance` closes the step once every layer has stored its own.
     """
@@ -52,12 +65,21 @@ class KVCache:
         head_dim: int,
         dtype: torch.dtype,
         device: torch.device,
+        start: int = 0,
     ) -> None:
         shape = (layers, rows, heads, length, head_dim)
         self.keys = torch.empty(shape, dtype=dtype, device=device)
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.filled = 0
+        self.start = start
         self.weights: PositionWeights | None = None
+
+    def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
+        """Weight values and keys (B, n) of image tokens 0..n-1, unconditional rows only, from now on."""
+        if values is None and keys is None:
+            self.weights = None
+        else:
+            self.weights = PositionWeights(self.keys.shape[1] // 2, self.start, values, keys)
 
     @staticmethod
     def bytes(layers: int, rows: int, heads: int, length: int, head_dim: int, itemsize: int) -> int:
@@ -74,3 +96,28 @@ class KVCache:
     def advance(self, positions: int) -> None:
         """Every layer has stored this step's positions."""
         self.filled += positions
+
+
+class LayerCache:
+    """What one layer sees: the run's cache while generating, itself under a mask while training."""
+
+    def __init__(self, cache: KVCache | None, layer: int, mask: Tensor | None = None) -> None:
+        self.cache, self.layer, self.mask = cache, layer, mask
+
+    def __call__(
+        self, k: Tensor, v: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None, PositionWeights | None]:
+        """All keys and values so far, the mask, the weights of positions."""
+        if self.cache is None:
+            return k, v, self.mask, None
+        return *self.cache.append(self.layer, k, v), None, self.cache.weights
+
+
+class Weighable:
+    """State of a run with a cache; the loop may weight what it holds of single tokens."""
+
+    cache: KVCache
+
+    def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
+        """See `KVCache.weigh`."""
+        self.cache.weigh(values, keys)

@@ -13,25 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Sight
-from .cache import KVCache, PositionWeights
+from .cache import KVCache, Weighable
 
 
 @dataclass
-class TokenState:
+class TokenState(Weighable):
     """One run: the prefix, tables that depend on the condition alone, and the cache."""
 
     prefix: Tensor  # (rows, P, D) fp32
     hidden: Tensor | None  # (rows, 1, 1, L): positions nobody sees (padding)
     table: Tensor  # (2, L, d/2)
     cache: KVCache
-
-    def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
-        """Weight the values and keys (B, n) of image tokens 0..n-1, unconditional rows only, from now on."""
-        if values is None and keys is None:
-            self.cache.weights = None
-            return
-        start = self.prefix.shape[1]
-        self.cache.weights = PositionWeights(self.prefix.shape[0] // 2, start, values, keys)
 
 
 class SwiGLU(nn.Module):
@@ -95,7 +87,8 @@ class CausalNetwork(nn.Module):
         hidden = None
         if padding is not None:
             hidden = F.pad(padding, (0, c.length - 1))[:, None, None]
-        cache = KVCache(c.depth, rows, c.heads, length, c.head_width, self.compute_dtype, device)
+        size = c.depth, rows, c.heads, length, c.head_width
+        cache = KVCache(*size, self.compute_dtype, device, start=prefix.shape[1])
         return TokenState(prefix.float(), hidden, self.rotations().to(device), cache)
 
     def step(self, state: TokenState, tokens: Tensor | None, rows: int) -> Tensor:

@@ -30,7 +30,9 @@ ABSENT: dict[str, Guidance] = {
     "softcfg": SoftCFG(1.0, "constant"),
 }
 VARIANTS: list[Guidance] = [
-    *(method() for method in METHODS.values() if method is not SoftCFG),  # has laws of its own
+    *(method() for method in METHODS.values()),
+    SoftCFG(3.0, "constant", normalise=False, perturb="keys and values"),
+    SoftCFG(3.0, "constant", convention="released code", confidence="guided"),
     IGG(3.0, "constant", window="auto"),
     IGG(3.0, "constant", window="fixed side", window_side=3),
     IGG(3.0, attention="token weight", centre=True),
@@ -79,10 +81,8 @@ def test_every_method_has_an_absent_setting() -> None:
 def test_switched_off_is_bit_identical_to_absent_and_costs_no_branch(name) -> None:
     steps = branches(1)
     assert not any(Chain((ABSENT[name],)).needs_uncond(RUN))
-    if name == "softcfg":  # acts on next-token models only
-        return
     assert equal(apply((ABSENT[name],), steps), [c for c, _ in steps])
-    if name != "cfg":  # beside CFG, a neutral CFG still adds its own G: their scales add up
+    if not isinstance(ABSENT[name], CFG):  # a neutral CFG still adds its own G: scales add up
         beside = (CFG(3.0, "constant"),)
         if name != "mixed":
             assert equal(apply((*beside, ABSENT[name]), steps), apply(beside, steps))
@@ -277,6 +277,10 @@ def model(request) -> TinyModel:
 @pytest.mark.parametrize("link", VARIANTS, ids=names)
 def test_batch_recorder_and_requeue_through_the_loop(model, link) -> None:
     links = (link, CFG(2.0))
+    if link.needs_weights and not model.run.causal:
+        with pytest.raises(ValueError, match="keeps none between its scales"):
+            model.sample([1, 2], links)
+        return
     plain = model.sample([1, 2], links)
     recorder = TraceRecorder(model.run.grids)
     recorded = model.sample([1, 2], links, recorder=recorder)

@@ -11,7 +11,6 @@ from ar_guidance.guidance.softcfg import (
     RELEASED,
     VALUES,
     SoftCFG,
-    confidence,
     position_weights,
 )
 from ar_guidance.models.parts.attention import attend
@@ -54,16 +53,6 @@ def test_surer_tokens_weigh_less(values) -> None:
 def test_without_normalisation_a_weight_is_one_minus_confidence(values) -> None:
     sure = torch.tensor([values])
     assert torch.allclose(position_weights(sure, False, 1.0, 0.0, 1e-8), 1 - sure)
-
-
-def test_confidence_is_a_probability() -> None:
-    logits = torch.randn(2, 3, 9)
-    tokens = torch.randint(9, (2, 3))
-    expected = logits.softmax(-1)
-    assert torch.allclose(confidence(logits, None, 1.0), expected.amax(-1))
-    of_token = (logits / 0.7).softmax(-1).gather(-1, tokens[..., None])[..., 0]
-    assert torch.allclose(confidence(logits, tokens, 0.7), of_token)
-    assert torch.equal(confidence(logits, tokens, 0.0), confidence(logits, tokens, 1.0))
 
 
 def observed(link: SoftCFG, steps: int) -> tuple:
@@ -164,9 +153,9 @@ def test_weights_beside_the_cache_equal_scaled_copies() -> None:
 
 
 def test_refusals() -> None:
-    scales = Run("scale", ((1, 1), (2, 2)))
-    with pytest.raises(ValueError, match=r"guidance 1 of 1 \(softcfg\): .*token-by-token"):
-        Chain((SoftCFG(),)).begin(scales)
+    uncached = Run("scale", ((1, 1), (2, 2)), causal=False)
+    with pytest.raises(ValueError, match=r"guidance 1 of 1 \(softcfg\): .*keeps none between"):
+        Chain((SoftCFG(),)).begin(uncached)
     with pytest.raises(ValueError, match="keep one of them"):
         Chain((SoftCFG(), SoftCFG())).begin(RUN)
     for bad in ({"strength": -1.0}, {"floor": -0.5}, {"perturb": "x"}, {"confidence": "x"}):

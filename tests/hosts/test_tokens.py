@@ -97,10 +97,13 @@ def test_softcfg_acts_and_strength_zero_is_cfg(host: RunningHost, llamagen) -> N
     assert not np.array_equal(pictures(host, prompt), plain)
 
 
-def test_softcfg_refuses_a_scale_wise_model(host: RunningHost) -> None:
-    prompt = generate()
-    prompt["cfg"] = soft(["sampler", 0])
-    assert "token-by-token" in refusal(host, prompt)
+def test_softcfg_acts_on_a_scale_wise_model(host: RunningHost) -> None:
+    prompt = generate(classes="3, 7", scale=4.0)
+    plain = pictures(host, prompt)
+    prompt["cfg"] = soft(["sampler", 0], strength=0.0, scale=4.0)
+    assert np.array_equal(pictures(host, prompt), plain)
+    prompt["cfg"] = soft(["sampler", 0], normalise=False, scale=4.0)
+    assert not np.array_equal(pictures(host, prompt), plain)
 
 
 def test_progress_counts_tokens(host: RunningHost, llamagen) -> None:

@@ -7,9 +7,9 @@ from ar_guidance.guidance import metrics, ssg
 from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain, ChainRun
+from ar_guidance.guidance.head import CATEGORICAL
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
-from ar_guidance.guidance.record import entropy
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.softcfg import position_weights
 from torch import Tensor
@@ -111,7 +111,7 @@ def check_schedules(case: Any) -> None:
 
 
 def check_entropy(case: Any) -> None:
-    made = entropy(case.input("entropy.logits").float())
+    made = CATEGORICAL.entropy(case.input("entropy.logits").float())
     case.close("entropy.normalised", made.double(), TOLERANCE)
 
 

@@ -7,7 +7,8 @@ import torch
 from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.softcfg import PAPER, RELEASED, SoftCFG, confidence
+from ar_guidance.guidance.head import CATEGORICAL
+from ar_guidance.guidance.softcfg import PAPER, RELEASED, SoftCFG
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.llamagen import left_pad
@@ -111,9 +112,9 @@ def check_run(case: Any, network: Any, name: str, link: CFG) -> None:
     compare_logits(case, name, steps, gamma[:, None])
     sure = torch.cat([step.cond for step in steps], 1)
     if case.has(f"{name}.pmax"):
-        case.close(f"{name}.pmax", confidence(sure, None, 1.0), case.tolerance("pmax"))
+        case.close(f"{name}.pmax", CATEGORICAL.confidence(sure), case.tolerance("pmax"))
     if case.has(f"{name}.p_token"):
-        drawn = confidence(sure, tokens, run.temperature)
+        drawn = CATEGORICAL.confidence(sure, tokens, run.temperature)
         case.close(f"{name}.p_token", drawn, case.tolerance("p_token"))
     if case.has(f"{name}.w"):
         case.close(f"{name}.w", weight_table(steps), case.tolerance("w"))
