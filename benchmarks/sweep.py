@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pictures of the bundled model under many guidances, judged: what docs/guidance-sweep.md is made from.
 
-    python benchmarks/sweep.py [--seeds 5] [--pictures 100] [--workers 2] [--only CFG] [--output .bundled-work/sweep]
+    python benchmarks/sweep.py [--seeds 5] [--pictures 100] [--workers 2] [--only CFG IGG] [--output .bundled-work/sweep]
 
 Every setting makes pictures of the same classes from the same seeds through the loop the nodes use, and a small
 classifier trained on the same drawings judges them. OUTPUT gets one file per setting and seed: the classifier's
@@ -133,10 +133,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=100, help="per setting and seed")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", help="only the methods whose name begins like this")
+    parser.add_argument("--only", nargs="+", help="only these methods", metavar="METHOD")
     parser.add_argument("--output", type=Path, default=ROOT / ".bundled-work" / "sweep")
     options = parser.parse_args()
-    chosen = [s for s in scalewise_settings() if s.method.startswith(options.only or "")]
+    chosen = [s for s in scalewise_settings() if s.method in (options.only or [s.method])]
     options.output.mkdir(parents=True, exist_ok=True)
     todo = tasks(chosen, range(options.seeds), options.pictures, options.output)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:

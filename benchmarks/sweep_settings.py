@@ -7,6 +7,7 @@ from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.igg import IGG, TOKEN_WEIGHT
 from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import PRESERVE, SSG
 
 BASE = 3.0  # scale of the CFG under SSG
@@ -50,4 +51,8 @@ def scalewise_settings() -> list[Setting]:
     for scale in (2.0, 3.0, 4.0):
         rows.append(Setting("IGG, window", scale, (IGG(scale, window="auto"),)))
         rows.append(Setting("IGG, token weight", scale, (IGG(scale, attention=TOKEN_WEIGHT),)))
+    for scale in (2.0, 3.0, 4.0, 6.0):
+        rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
+        whole = SoftCFG(scale, normalise=False)
+        rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
     return rows + [Setting("SSG alone", beta, (SSG(beta),)) for beta in (0.4, 0.8, 1.2)]
