@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Tables and plots of docs/guidance-sweep.md from docs/data/sweep.json: python benchmarks/sweep_document.py [--check].
+
+The document's own sentences are left alone: tables stand between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from pack import ROOT, load_pack  # noqa: E402
+
+load_pack()
+
+from ar_guidance.nodes.draw_plot import (  # noqa: E402
+    BLUE,
+    DIAMOND,
+    GREEN,
+    ORANGE,
+    SQUARE,
+    Plot,
+    Series,
+    draw_plot,
+)
+from ar_guidance.tools.bundled.seeds import (  # noqa: E402
+    Estimate,
+    difference,
+    estimate,
+    over_strengths,
+)
+
+DATA = ROOT / "docs" / "data" / "sweep.json"
+DOCUMENT = ROOT / "docs" / "guidance-sweep.md"
+IMAGES = ROOT / "docs" / "images"
+STYLES = ((BLUE, "disc"), (ORANGE, SQUARE), (GREEN, DIAMOND))
+COLUMNS = {"frechet": 2, "accuracy": 3, "evenness": 4, "divergence": 3}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A less B, the mean over their common strengths; B may be one setting, for A's strengths one by one."""
+
+    a: str
+    b: str
+    strength: float | None = None  # of A, where B is the single setting below
+    b_strength: float | None = None
+
+
+BASE = {"b": "CFG", "b_strength": 3.0}
+CONTRASTS = (
+    Contrast("IGG", "CFG"),
+    Contrast("IGG, window", "CFG"),
+    Contrast("IGG, token weight", "CFG"),
+    Contrast("mix with IGG -0.4, constant", "CFG, constant"),
+    *(Contrast("CFG + SSG", strength=beta, **BASE) for beta in (0.1, 0.2, 0.4, 0.8, 1.2)),
+    Contrast("CFG + SSG", "CFG + SSG, linear"),
+    Contrast("CFG + SSG", "CFG + SSG, nearest"),
+    Contrast("CFG + SSG", "CFG + SSG, DSE zero"),
+    Contrast("CFG + SSG", "CFG + SSG, constant"),
+    Contrast("CFG + SSG", "CFG + SSG, preserve amplitude"),
+    *(
+        Contrast("SSG alone", "no guidance", strength=beta, b_strength=1.0)
+        for beta in (0.4, 0.8, 1.2)
+    ),
+    Contrast("SoftCFG", "CFG"),
+    Contrast("SoftCFG, no step normalisation", "CFG"),
+    Contrast("SoftCFG", "SoftCFG, no step normalisation"),
+)
+
+PLOTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
+    "frechet": (
+        "Frechet distance to the training drawings, lower is better",
+        "guidance scale",
+        ("CFG", "IGG"),
+        "frechet",
+    ),
+    "accuracy": (
+        "Share of pictures whose class the classifier recognises",
+        "guidance scale",
+        ("CFG", "IGG"),
+        "accuracy",
+    ),
+    "evenness": ("Evenness of what is added", "guidance scale", ("CFG", "IGG"), "evenness"),
+    "divergence": (
+        "Divergence between background and picture",
+        "guidance scale",
+        ("CFG", "IGG"),
+        "divergence",
+    ),
+    "ssg-priors": (
+        "SSG on CFG 3: Frechet distance by prior",
+        "beta",
+        ("CFG + SSG", "CFG + SSG, linear", "CFG + SSG, nearest"),
+        "frechet",
+    ),
+    "ssg-options": (
+        "SSG on CFG 3: Frechet distance by schedule and amplitude",
+        "beta",
+        ("CFG + SSG", "CFG + SSG, constant", "CFG + SSG, preserve amplitude"),
+        "frechet",
+    ),
+    "softcfg": (
+        "SoftCFG on the scale-wise model (our extension): Frechet distance",
+        "guidance scale",
+        ("CFG", "SoftCFG", "SoftCFG, no step normalisation"),
+        "frechet",
+    ),
+}
+
+
+def by_method(rows: Sequence[Row], method: str) -> dict[float, Row]:
+    """Strength -> row."""
+    found = {row["strength"]: row for row in rows if row["method"] == method}
+    return dict(sorted(found.items()))
+
+
+def compare(rows: Sequence[Row], contrast: Contrast, name: str) -> Estimate:
+    """The difference of one measure."""
+    a, b = by_method(rows, contrast.a), by_method(rows, contrast.b)
+    if contrast.b_strength is not None:
+        assert contrast.strength is not None
+        return difference(a[contrast.strength][name], b[contrast.b_strength][name])
+    shared = sorted(set(a) & set(b))
+    return difference(*(over_strengths([part[s][name] for s in shared]) for part in (a, b)))
+
+
+def comparisons(rows: Sequence[Row]) -> list[str]:
+    """Markdown: one line per contrast whose settings are there."""
+    lines = [
+        "| A − B | at | Fréchet distance | class accuracy | evenness × 1000 | divergence × 1000 |"
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for contrast in CONTRASTS:
+        a, b = by_method(rows, contrast.a), by_method(rows, contrast.b)
+        if not (a and b):
+            continue
+        if contrast.b_strength is None:
+            at = ", ".join(f"{s:g}" for s in sorted(set(a) & set(b)))
+            name = f"{contrast.a} − {contrast.b}"
+        else:
+            at = f"{contrast.strength:g}"
+            name = f"{contrast.a} − {contrast.b} {contrast.b_strength:g}"
+        cells = [_difference(rows, contrast, *m) for m in (("frechet", 1, 2), ("accuracy", 1, 3))]
+        cells += [_difference(rows, contrast, name, 1000, 1) for name in ("evenness", "divergence")]
+        lines.append(f"| {name} | {at} | {' | '.join(cells)} |")
+    return lines
+
+
+def _difference(
+    rows: Sequence[Row], contrast: Contrast, name: str, factor: float, digits: int
+) -> str:
+    """A cell: bold where zero lies outside the interval."""
+    both = [by_method(rows, m) for m in (contrast.a, contrast.b)]
+    if any(row[name][0] is None for part in both for row in part.values()):
+        return ""
+    found = compare(rows, contrast, name)
+    text = f"{factor * found.mean:+.{digits}f} ± {factor * found.half:.{digits}f}"
+    return f"**{text}**" if found.differs else text
+
+
+def everything(rows: Sequence[Row]) -> list[str]:
+    """Markdown: one line per setting."""
+    lines = [
+        "| method | strength | seeds | Fréchet distance | class accuracy | evenness | divergence |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    for method in dict.fromkeys(row["method"] for row in rows):
+        for strength, row in by_method(rows, method).items():
+            cells = []
+            for name, digits in COLUMNS.items():
+                known = row[name][0] is not None
+                found = estimate(row[name]) if known else None
+                cells.append(f"{found.mean:.{digits}f} ± {found.half:.{digits}f}" if found else "")
+            seeds = len(row["seeds"])
+            lines.append(f"| {method} | {strength:g} | {seeds} | {' | '.join(cells)} |")
+    return lines
+
+
+def crossings(content: Row) -> list[str]:
+    """Markdown: what AR Find Scale's rules say about all these pictures."""
+    return [f"- {found['method']}: *{found['message']}*" for found in content["crossings"]]
+
+
+def draw(rows: Sequence[Row], name: str) -> None:
+    """One plot, if its curves are there."""
+    title, label, methods, measure = PLOTS[name]
+    series = []
+    for method, style in zip(methods, STYLES, strict=False):
+        points = by_method(rows, method)
+        found = [(x, estimate(row[measure])) for x, row in points.items()]
+        if method.startswith("CFG + SSG"):  # beta 0 is the CFG beneath
+            found = [(0.0, estimate(by_method(rows, "CFG")[3.0][measure])), *found]
+        if found:
+            xs, ys = [x for x, _ in found], [e.mean for _, e in found]
+            series.append(Series(method, xs, ys, *style, errors=[e.half for _, e in found]))
+    if len(series) == len(methods):
+        title = f"{title}\nBars: 95 % intervals over seeds"
+        picture = draw_plot(Plot(title, label, series)).quantize(64, dither=0)
+        picture.save(IMAGES / f"sweep-{name}.png", optimize=True)
+
+
+def filled(document: str, tables: dict[str, list[str]]) -> str:
+    """The document with every marked table replaced."""
+    for name, lines in tables.items():
+        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
+        document, count = re.subn(
+            pattern, lambda m, t="\n".join(lines): f"{m[1]}\n{t}\n\n{m[2]}", document, flags=re.S
+        )
+        if count != 1:
+            raise ValueError(f"{DOCUMENT.name} has {count} places for the table '{name}', not one")
+    return document
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if a table is not up to date")
+    check = parser.parse_args().check
+    content = json.loads(DATA.read_text(encoding="utf-8"))
+    rows = content["settings"]
+    tables = {
+        "comparisons": comparisons(rows),
+        "settings": everything(rows),
+        "crossings": crossings(content),
+    }
+    before = DOCUMENT.read_text(encoding="utf-8")
+    after = filled(before, tables)
+    if check:
+        return int(before != after)
+    DOCUMENT.write_text(after, encoding="utf-8")
+    for name in PLOTS:
+        draw(rows, name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
