@@ -157,6 +157,10 @@ class Guidance:
         False  # True: weights cached tokens; see `weights` and `observe`.
     )
 
+    def records(self) -> tuple[str, ...]:
+        """First words of the names of its maps and numbers, for telling several links of one method apart."""
+        return (self.name,)
+
     def refuse(self, run: Run) -> str | None:
         """Why this method cannot act on such a run, or None."""
         return None

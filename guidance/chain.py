@@ -4,6 +4,8 @@ no combining link active:  guided = c, and u is not computed
 otherwise:                 guided = u + sum_i gamma_i,k D_i, refined where a refining link stands
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from .base import Drawn, Guidance, Run, Signal, Step, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Recorder
+from .record import NULL_RECORDER, Numbered, Recorder, numbered
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,29 @@ class Chain:
     def begin(self, run: Run, recorder: Recorder = NULL_RECORDER) -> "ChainRun":
         """Check the chain against the run and start it."""
         self.check(run)
-        return ChainRun(self, run, recorder, tuple(link.begin(run) for link in self.links))
+        recorders = tuple(
+            Numbered(recorder, numbers) if max(numbers.values()) > 1 else recorder
+            for numbers in self._numbers()
+        )
+        states = tuple(link.begin(run) for link in self.links)
+        return ChainRun(self, run, recorder, recorders, states)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the links are called: the second of a method is "igg 2"."""
+        return tuple(
+            numbered(link.name, numbers)
+            for link, numbers in zip(self.links, self._numbers(), strict=True)
+        )
+
+    def _numbers(self) -> list[Mapping[str, int]]:
+        """For every link, the how-manieth it is to record under each of its words."""
+        so_far: Counter[str] = Counter()
+        numbers = []
+        for link in self.links:
+            so_far.update({link.name, *link.records()})
+            numbers.append({word: so_far[word] for word in (link.name, *link.records())})
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -84,6 +108,7 @@ class ChainRun:
     chain: Chain
     run: Run
     recorder: Recorder
+    recorders: tuple[Recorder, ...]  # every link's own view of it
     states: tuple[Any, ...]
 
     @property
@@ -95,13 +120,15 @@ class ChainRun:
         self, index: int, cond: Tensor, uncond: Tensor | None, head: Head = CATEGORICAL
     ) -> Tensor:
         """Guided logits (B, T, V) of step `index` from the raw branches; `head`: what the channels stand for."""
-        step = Step(index, self.run.count, self.run.grids[index], self.recorder, head)
         combining = self.chain.combining(index, self.run)
         signal = Signal(cond, uncond)
-        for link, state in zip(self.chain.links, self.states, strict=True):
+        for link, recorder, state in zip(
+            self.chain.links, self.recorders, self.states, strict=True
+        ):
             if link in combining or (not link.combines and link.active(index, self.run)):
+                step = Step(index, self.run.count, self.run.grids[index], recorder, head)
                 signal = link.apply(step, signal, self.run, state)
-        self._record(step, cond, uncond if combining else None, signal.result)
+        self._record(index, head, cond, uncond if combining else None, signal.result)
         return signal.result
 
     def weights(self, index: int) -> TokenWeights | None:
@@ -117,11 +144,13 @@ class ChainRun:
             if link.needs_weights:
                 link.observe(drawn, self.run, state)
 
-    def _record(self, step: Step, cond: Tensor, uncond: Tensor | None, guided: Tensor) -> None:
+    def _record(
+        self, index: int, head: Head, cond: Tensor, uncond: Tensor | None, guided: Tensor
+    ) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""
-        add, index, base = self.recorder.add, step.index, cond if uncond is None else uncond
+        add, base = self.recorder.add, cond if uncond is None else uncond
         if uncond is not None:
             add("nudge", index, lambda: (cond - uncond).norm(dim=-1))
         add("added", index, lambda: (guided - base).norm(dim=-1))
-        add("confidence", index, lambda: step.head.confidence(cond))
-        add("entropy", index, lambda: step.head.entropy(guided))
+        add("confidence", index, lambda: head.confidence(cond))
+        add("entropy", index, lambda: head.entropy(guided))

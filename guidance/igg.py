@@ -144,6 +144,9 @@ class IGG(Combining):
         if self.window not in (GLOBAL, AUTO, FIXED) or self.window_side < 1:
             raise ValueError(f"unknown window '{self.window}' of side {self.window_side}")
 
+    def records(self) -> tuple[str, ...]:
+        return ("igg", "attention")
+
     def refuse(self, run: Run) -> str | None:
         if run.kind == "token":
             return (

@@ -55,6 +55,9 @@ class Mixed(IGG):
                 "the mix has two scales, so one list cannot give them: chain CFG and IGG instead"
             )
 
+    def records(self) -> tuple[str, ...]:
+        return (CFG.name, IGG.name, "attention")
+
     def active(self, index: int, run: Run) -> bool:
         return any(self._strengths(index, run))
 

@@ -24,6 +24,32 @@ NULL_RECORDER = Recorder()
 
 
 @dataclass(frozen=True)
+class Numbered(Recorder):
+    """Passes on what a link records under names that tell links of one method apart: "igg 2 direction".
+
+    Attributes:
+        inner: where it goes.
+        numbers: first word of a name -> number; 1 and missing words leave the name as it is.
+    """
+
+    inner: Recorder
+    numbers: Mapping[str, int]
+
+    def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
+        self.inner.add(numbered(name, self.numbers), step, make)
+
+    def note(self, name: str, step: int, value: float) -> None:
+        self.inner.note(numbered(name, self.numbers), step, value)
+
+
+def numbered(name: str, numbers: Mapping[str, int]) -> str:
+    """A name with the number of its first word behind that word, from the second on."""
+    word, space, rest = name.partition(" ")
+    number = numbers.get(word, 1)
+    return name if number == 1 else f"{word} {number}{space}{rest}"
+
+
+@dataclass(frozen=True)
 class Trace:
     """What a run recorded.
 

@@ -101,10 +101,13 @@ def _has(trace: Trace, name: str) -> bool:
 
 def _source(name: str) -> str:
     """Which node a map comes from."""
-    if name == "attention":
+    word = name.split()[0]
+    if " 2" in name:
+        return f"it comes from a second guidance node of the kind that gives '{name.replace(' 2', '')}'"
+    if word == "attention":
         return "attention comes from AR Guidance: IGG or the CFG-IGG mix"
     if name.endswith(" direction"):
-        return f"it comes from the guidance node '{name.removesuffix(' direction')}'"
+        return f"it comes from the guidance node '{word}'"
     return "it needs a guidance node with a scale that is not 1"
 
 

@@ -18,7 +18,8 @@ from ..guidance.schedule import Schedule
 from ..loaders.place import decode_chunk, run_bytes, to_gpu
 from ..sampling.draw import StreamDrawer, Streams
 from .loops import LOOPS
-from .types import PictureTrace, Sampling
+from .picture_trace import PictureTrace
+from .types import Sampling
 
 PREVIEW_SECONDS = 0.2
 
@@ -32,8 +33,7 @@ def run_sampling(sampling: Sampling) -> tuple[Tensor, PictureTrace]:
     job = describe(sampling)
     features, trace = sample(sampling, job, Reporter(sampling))
     image = to_image(decode(sampling, features))
-    names = tuple(link.name for link in sampling.links)
-    return image, PictureTrace(trace, image.shape[1], image.shape[2], names)
+    return image, PictureTrace.of(trace, image, job.chain.names)
 
 
 def sample(sampling: Sampling, job: Any, report: "Reporter") -> tuple[Tensor, Trace]:

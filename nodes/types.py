@@ -1,14 +1,12 @@
-"""What travels on the pack's own links."""
+"""What travels on the pack's own links; traces are in `picture_trace`."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from comfy_api.v0_0_2 import io
-from torch import Tensor
 
 from ..guidance.base import Guidance
-from ..guidance.record import Trace
 from ..loaders.checkpoint import ARModel
 from ..sampling.draw import Filters
 
@@ -87,32 +85,3 @@ class Sampling:
     def __repr__(self) -> str:
         chain = " -> ".join(link.name for link in self.links) or "no guidance"
         return f"AR sampling: {self.model.name}, {self.batch} pictures, seed {self.seed}, {chain}"
-
-
-@dataclass(frozen=True)
-class PictureTrace:
-    """What was recorded while some pictures were made, and which pictures those are.
-
-    Attributes:
-        trace: maps and numbers of the run.
-        height, width: of the pictures.
-        guidance: names of the chain's links.
-    """
-
-    trace: Trace
-    height: int
-    width: int
-    guidance: tuple[str, ...] = ()
-
-    def check(self, images: Tensor) -> None:
-        """Raise ValueError when an IMAGE (B, H, W, 3) cannot be what this run made."""
-        batch, height, width = images.shape[:3]
-        if (batch, height, width) != (self.trace.batch, self.height, self.width):
-            raise ValueError(
-                f"this trace belongs to another image: it was recorded for {self.trace.batch} pictures of"
-                f" {self.width}x{self.height} pixels, and the image holds {batch} of {width}x{height}."
-                " Connect both outputs of the same AR Decode, without resizing or selecting in between"
-            )
-
-    def __repr__(self) -> str:
-        return repr(self.trace)

@@ -120,6 +120,9 @@ def test_a_trace_of_another_image(host: RunningHost) -> None:
         message = refusal(host, prompt)
         assert "this trace belongs to another image" in message
         assert f"holds {batch} of {width}x64" in message
+    prompt = mapped(source="other")
+    prompt["other"] = node("ImageInvert", image=["decode", 0])
+    assert "made by another run or changed since" in refusal(host, prompt)
 
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
