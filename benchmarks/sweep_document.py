@@ -211,12 +211,11 @@ def draw(rows: Sequence[Row], name: str) -> None:
 def filled(document: str, tables: dict[str, list[str]]) -> str:
     """The document with every marked table replaced."""
     for name, lines in tables.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-        document, count = re.subn(
-            pattern, lambda m, t="\n".join(lines): f"{m[1]}\n{t}\n\n{m[2]}", document, flags=re.S
-        )
-        if count != 1:
-            raise ValueError(f"{DOCUMENT.name} has {count} places for the table '{name}', not one")
+        parts = re.split(rf"(<!-- table: {name} -->\n)(.*?)(<!-- end -->)", document, flags=re.S)
+        if len(parts) != 5:
+            raise ValueError(f"{DOCUMENT.name} must have one place for the table '{name}'")
+        parts[2] = "\n" + "\n".join(lines) + "\n\n"
+        document = "".join(parts)
     return document
 
 

@@ -30,7 +30,7 @@ def page(method: type[Guidance]) -> str:
         lines += [
             f"![Without and with]({'images/' + method.name}.png)",
             "",
-            "Left: no guidance. Right: this guidance. Bundled model, same seeds.",
+            "Bundled model, same classes and seeds in every panel (`python tools/help_pictures.py`).",
             "",
         ]
     if method.remarks:
