@@ -61,7 +61,7 @@ CONTRASTS = (
     Contrast("IGG, window", "CFG"),
     Contrast("IGG, token weight", "CFG"),
     Contrast("mix with IGG -0.4, constant", "CFG, constant"),
-    *(Contrast("CFG + SSG", strength=beta, **BASE) for beta in (0.1, 0.2, 0.4, 0.8, 1.2)),
+    *(Contrast("CFG + SSG", strength=beta, **BASE) for beta in (0.1, 0.2, 0.4, 0.8, 1.2, 1.8, 2.5)),
     Contrast("CFG + SSG", "CFG + SSG, linear"),
     Contrast("CFG + SSG", "CFG + SSG, nearest"),
     Contrast("CFG + SSG", "CFG + SSG, DSE zero"),
@@ -170,7 +170,7 @@ def _difference(
 def everything(rows: Sequence[Row]) -> list[str]:
     """Markdown: one line per setting."""
     lines = [
-        "| method | strength | seeds | Fréchet distance | class accuracy | evenness | divergence |"
+        "| method | strength | pictures | Fréchet distance | class accuracy | evenness | divergence |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -180,8 +180,7 @@ def everything(rows: Sequence[Row]) -> list[str]:
                 known = row[name][0] is not None
                 found = estimate(row[name]) if known else None
                 cells.append(f"{found.mean:.{digits}f} ± {found.half:.{digits}f}" if found else "")
-            seeds = len(row["seeds"])
-            lines.append(f"| {method} | {strength:g} | {seeds} | {' | '.join(cells)} |")
+            lines.append(f"| {method} | {strength:g} | {row['pictures']} | {' | '.join(cells)} |")
     return lines
 
 
@@ -203,7 +202,7 @@ def draw(rows: Sequence[Row], name: str) -> None:
             xs, ys = [x for x, _ in found], [e.mean for _, e in found]
             series.append(Series(method, xs, ys, *style, errors=[e.half for _, e in found]))
     if len(series) == len(methods):
-        title = f"{title}\nBars: 95 % intervals over seeds"
+        title = f"{title}\nBars: 95 % intervals"
         picture = draw_plot(Plot(title, label, series)).quantize(64, dither=0)
         picture.save(IMAGES / f"sweep-{name}.png", optimize=True)
 

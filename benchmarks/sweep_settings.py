@@ -35,7 +35,7 @@ def scalewise_settings() -> list[Setting]:
         rows.append(Setting("CFG", scale, (CFG(scale),)))
         rows.append(Setting("IGG", scale, (IGG(scale),)))
     base = CFG(BASE)
-    rows += [Setting("CFG + SSG", b, (base, SSG(b))) for b in (0.4, 0.8, 0.2, 1.2, 0.1)]
+    rows += [Setting("CFG + SSG", b, (base, SSG(b))) for b in (0.4, 0.8, 0.2, 1.2, 0.1, 1.8, 2.5)]
     for beta in (0.4, 0.8, 0.2):
         ablations = {
             "constant": SSG(beta, "constant"),
