@@ -41,6 +41,7 @@ class TransformerRecipe:
     decay: float = 0.1
     dropout: float = 0.1  # at the first step; falls linearly to none at the last
     average: float = 0.997
+    report_every: int = 200  # steps between two checkpoints
     drop_group: float = 0.08
     drop_style: float = 0.08
     drop_both: float = 0.1
@@ -269,7 +270,7 @@ def train_transformer(
 
 
 def train(run: TransformerTraining, folder: Path) -> None:
-    """Go on with a run to its end, with a checkpoint every 200 steps."""
+    """Go on with a run to its end, with a checkpoint every `report_every` steps."""
     path, recipe, best = folder / f"{run.name}.pt", run.recipe, float("inf")
     stored = load_state(path)
     if stored is not None:
@@ -277,7 +278,7 @@ def train(run: TransformerTraining, folder: Path) -> None:
     log, losses = Log(path.with_suffix(".jsonl"), enabled=run.rank == 0), []
     while run.step < recipe.steps:
         losses.append(run.advance())
-        if run.rank == 0 and (run.step % 200 == 0 or run.step == recipe.steps):
+        if run.rank == 0 and (run.step % recipe.report_every == 0 or run.step == recipe.steps):
             numbers = run.measure()
             log.write(step=run.step, loss=sum(losses) / len(losses), **numbers)
             losses = []
