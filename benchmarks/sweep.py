@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pictures of the bundled model under many guidances, judged: what docs/guidance-sweep.md is made from.
 
-    python benchmarks/sweep.py [--seeds 5] [--pictures 100] [--workers 2] [--only CFG IGG] [--output .bundled-work/sweep]
+    python benchmarks/sweep.py [--model scale|token] [--seeds 5] [--pictures 100] [--workers 2] [--only CFG IGG]
 
 Every setting makes pictures of the same classes from the same seeds through the loop the nodes use, and a small
 classifier trained on the same drawings judges them. OUTPUT gets one file per setting and seed: the classifier's
@@ -13,8 +13,9 @@ one after the other, so that whatever is there is complete for the first seeds. 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,6 +29,7 @@ from pack import ROOT, load_pack  # noqa: E402
 load_pack()
 
 import numpy as np  # noqa: E402
+import sweep_tokens  # noqa: E402  (these two beside this script)
 import torch  # noqa: E402
 from ar_guidance.guidance.base import Run  # noqa: E402
 from ar_guidance.guidance.chain import Chain  # noqa: E402
@@ -41,7 +43,8 @@ from ar_guidance.tools.bundled.classifier import judge, load_classifier  # noqa:
 from ar_guidance.tools.bundled.groups import ANY_STYLE  # noqa: E402
 from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
-from sweep_settings import Setting, scalewise_settings  # noqa: E402  (beside this script)
+from sweep_settings import Setting, scalewise_settings  # noqa: E402
+from sweep_tokens import tokenwise_settings  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -51,10 +54,11 @@ METRICS = ("evenness", "divergence", "entropy")
 
 
 @cache
-def networks() -> tuple[Any, Any, Any]:
+def networks(model: str = "scale") -> tuple[Any, Any, Any]:
     """Tokenizer, transformer and classifier, once per process."""
     torch.set_num_threads(1)
-    return *load_pair(ROOT / "bundled"), load_classifier(TESTS / "classifier.safetensors")
+    pair = load_pair(ROOT / "bundled", model)
+    return *pair, load_classifier(TESTS / "classifier.safetensors")
 
 
 def classes(count: int, seed: int) -> Tensor:
@@ -94,53 +98,67 @@ def per_step(pictures: Tensor, trace: Trace) -> dict[str, np.ndarray]:
     return {name: np.array(getattr(measured, name), dtype=np.float32) for name in METRICS}
 
 
-def job(task: tuple[Setting, int, int, Path]) -> str:
-    """Make, judge and store one setting with one seed."""
-    setting, seed, count, path = task
-    groups = classes(count, seed)
-    features, right, rows = [], [], []
-    for start in range(0, count, BATCH):
-        part = groups[start : start + BATCH]
-        pictures, trace = make(setting, part, seed, start)
-        seen, logits, _ = judge(networks()[2], pictures)
-        features.append(seen.half().numpy())
-        right.append((logits.argmax(1) == part).numpy())
-        rows.append(per_step(pictures, trace))
-    together = {name: np.concatenate([row[name] for row in rows]) for name in METRICS}
-    together |= {"features": np.concatenate(features), "right": np.concatenate(right)}
-    half_written = path.with_suffix(".part.npz")
+@dataclass(frozen=True)
+class Task:
+    """One setting with one seed."""
+
+    model: str
+    setting: Setting
+    seed: int
+    pictures: int
+    path: Path
+
+    def make(self, groups: Tensor, first: int) -> tuple[Tensor, dict[str, np.ndarray]]:
+        """A batch of pictures, and what was measured of each."""
+        if self.model == "token":
+            pair = networks("token")[:2]
+            return sweep_tokens.make(pair, self.setting, groups, self.seed, first)
+        pictures, trace = make(self.setting, groups, self.seed, first)
+        return pictures, per_step(pictures, trace)
+
+
+def run(task: Task) -> str:
+    """Make, judge and store."""
+    groups = classes(task.pictures, task.seed)
+    parts: dict[str, list[np.ndarray]] = defaultdict(list)
+    for start in range(0, task.pictures, BATCH):
+        own = groups[start : start + BATCH]
+        pictures, measured = task.make(own, start)
+        features, logits, _ = judge(networks(task.model)[2], pictures)
+        measured |= {"features": features.half().numpy()}
+        measured |= {"right": (logits.argmax(1) == own).numpy()}
+        for name, values in measured.items():
+            parts[name].append(values)
+    together = {name: np.concatenate(values) for name, values in parts.items()}
+    half_written = task.path.with_suffix(".part.npz")
     np.savez_compressed(half_written, **together)  # pyright: ignore[reportArgumentType]
-    half_written.replace(path)
-    return path.stem
-
-
-def tasks(
-    settings: Sequence[Setting], seeds: range, count: int, folder: Path
-) -> list[tuple[Setting, int, int, Path]]:
-    """What is not there yet, seed by seed."""
-    every = [
-        (setting, seed, count, folder / f"{setting.slug}~{seed}~{count}.npz")
-        for seed in seeds
-        for setting in settings
-    ]
-    return [task for task in every if not task[-1].exists()]
+    half_written.replace(task.path)
+    return task.path.stem
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", choices=["scale", "token"], default="scale")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pictures", type=int, default=100, help="per setting and seed")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs="+", help="only these methods", metavar="METHOD")
-    parser.add_argument("--output", type=Path, default=ROOT / ".bundled-work" / "sweep")
-    options = parser.parse_args()
-    chosen = [s for s in scalewise_settings() if s.method in (options.only or [s.method])]
-    options.output.mkdir(parents=True, exist_ok=True)
-    todo = tasks(chosen, range(options.seeds), options.pictures, options.output)
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        for done, name in enumerate(pool.map(job, todo), start=1):
+    parser.add_argument("--output", type=Path, help="default: .bundled-work/sweep-MODEL")
+    given = parser.parse_args()
+    folder = given.output or ROOT / ".bundled-work" / f"sweep-{given.model}"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = scalewise_settings() if given.model == "scale" else tokenwise_settings()
+    every = [
+        Task(given.model, s, seed, given.pictures, folder / f"{s.slug}~{seed}~{given.pictures}.npz")
+        for seed in range(given.seeds)
+        for s in settings
+        if s.method in (given.only or [s.method])
+    ]
+    todo = [task for task in every if not task.path.exists()]
+    with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
+        for done, name in enumerate(pool.map(run, todo), start=1):
             print(f"{done}/{len(todo)} {name}", flush=True)
 
 

@@ -35,6 +35,7 @@ from ar_guidance.tools.bundled.seeds import (  # noqa: E402
     estimate,
     over_strengths,
 )
+from PIL import Image  # noqa: E402
 
 DATA = ROOT / "docs" / "data" / "sweep.json"
 DOCUMENT = ROOT / "docs" / "guidance-sweep.md"
@@ -75,44 +76,61 @@ CONTRASTS = (
     Contrast("SoftCFG, no step normalisation", "CFG"),
     Contrast("SoftCFG", "SoftCFG, no step normalisation"),
 )
+TOKEN_CONTRASTS = (
+    *CONTRASTS[-3:],
+    Contrast("SoftCFG, released code", "CFG"),
+    Contrast("SoftCFG", "SoftCFG, released code"),
+)
+SOFT = ("CFG", "SoftCFG", "SoftCFG, no step normalisation")
+COURSE_SCALE = 3.0
 
-PLOTS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
-    "frechet": (
-        "Frechet distance to the training drawings, lower is better",
-        "guidance scale",
-        ("CFG", "IGG"),
-        "frechet",
+
+@dataclass(frozen=True)
+class Drawing:
+    """A plot of one measure against the strength of some methods."""
+
+    model: str
+    title: str
+    label: str
+    methods: tuple[str, ...]
+    measure: str
+
+
+SCALE, BETA = "guidance scale", "beta"
+DISTANCE = "Frechet distance to the training drawings, lower is better"
+PLOTS = {
+    "frechet": Drawing("scale", DISTANCE, SCALE, ("CFG", "IGG"), "frechet"),
+    "accuracy": Drawing("scale", "Share of classes recognised", SCALE, ("CFG", "IGG"), "accuracy"),
+    "evenness": Drawing("scale", "Evenness of what is added", SCALE, ("CFG", "IGG"), "evenness"),
+    "divergence": Drawing(
+        "scale", "Divergence of what is added", SCALE, ("CFG", "IGG"), "divergence"
     ),
-    "accuracy": (
-        "Share of pictures whose class the classifier recognises",
-        "guidance scale",
-        ("CFG", "IGG"),
-        "accuracy",
-    ),
-    "evenness": ("Evenness of what is added", "guidance scale", ("CFG", "IGG"), "evenness"),
-    "divergence": (
-        "Divergence between background and picture",
-        "guidance scale",
-        ("CFG", "IGG"),
-        "divergence",
-    ),
-    "ssg-priors": (
-        "SSG on CFG 3: Frechet distance by prior",
-        "beta",
+    "ssg-priors": Drawing(
+        "scale",
+        "SSG on CFG 3, by prior. Frechet distance",
+        BETA,
         ("CFG + SSG", "CFG + SSG, linear", "CFG + SSG, nearest"),
         "frechet",
     ),
-    "ssg-options": (
-        "SSG on CFG 3: Frechet distance by schedule and amplitude",
-        "beta",
+    "ssg-options": Drawing(
+        "scale",
+        "SSG on CFG 3, by schedule and amplitude. Frechet distance",
+        BETA,
         ("CFG + SSG", "CFG + SSG, constant", "CFG + SSG, preserve amplitude"),
         "frechet",
     ),
-    "softcfg": (
-        "SoftCFG on the scale-wise model (our extension): Frechet distance",
-        "guidance scale",
-        ("CFG", "SoftCFG", "SoftCFG, no step normalisation"),
-        "frechet",
+    "softcfg-scales": Drawing(
+        "scale", "SoftCFG on the scale-wise model. Frechet distance", SCALE, SOFT, "frechet"
+    ),
+    "softcfg-tokens": Drawing(
+        "token", "SoftCFG on the token-wise model. Frechet distance", SCALE, SOFT, "frechet"
+    ),
+    "softcfg-accuracy": Drawing(
+        "token",
+        "SoftCFG on the token-wise model. Share of classes recognised",
+        SCALE,
+        SOFT,
+        "accuracy",
     ),
 }
 
@@ -133,15 +151,15 @@ def compare(rows: Sequence[Row], contrast: Contrast, name: str) -> Estimate:
     return difference(*(over_strengths([part[s][name] for s in shared]) for part in (a, b)))
 
 
-def comparisons(rows: Sequence[Row]) -> list[str]:
+def comparisons(rows: Sequence[Row], contrasts: Sequence[Contrast] = CONTRASTS) -> list[str]:
     """Markdown: one line per contrast whose settings are there."""
     lines = [
         "| A − B | at | Fréchet distance | class accuracy | evenness × 1000 | divergence × 1000 |"
     ]
     lines.append("|---|---|---|---|---|---|")
-    for contrast in CONTRASTS:
+    for contrast in contrasts:
         a, b = by_method(rows, contrast.a), by_method(rows, contrast.b)
-        if not (a and b):
+        if not (a and b) or (contrast.strength and contrast.strength not in a):
             continue
         if contrast.b_strength is None:
             at = ", ".join(f"{s:g}" for s in sorted(set(a) & set(b)))
@@ -189,22 +207,37 @@ def crossings(content: Row) -> list[str]:
     return [f"- {found['method']}: *{found['message']}*" for found in content["crossings"]]
 
 
-def draw(rows: Sequence[Row], name: str) -> None:
+def draw(content: Row, name: str) -> None:
     """One plot, if its curves are there."""
-    title, label, methods, measure = PLOTS[name]
-    series = []
-    for method, style in zip(methods, STYLES, strict=False):
+    drawing, rows, series = PLOTS[name], content[PLOTS[name].model], []
+    for method, style in zip(drawing.methods, STYLES, strict=False):
         points = by_method(rows, method)
-        found = [(x, estimate(row[measure])) for x, row in points.items()]
-        if method.startswith("CFG + SSG"):  # beta 0 is the CFG beneath
-            found = [(0.0, estimate(by_method(rows, "CFG")[3.0][measure])), *found]
+        found = [(x, estimate(row[drawing.measure])) for x, row in points.items()]
+        if found and drawing.label == BETA:  # beta 0 is the CFG beneath
+            found = [(0.0, estimate(by_method(rows, "CFG")[3.0][drawing.measure])), *found]
         if found:
             xs, ys = [x for x, _ in found], [e.mean for _, e in found]
             series.append(Series(method, xs, ys, *style, errors=[e.half for _, e in found]))
-    if len(series) == len(methods):
-        title = f"{title}\nBars: 95 % intervals"
-        picture = draw_plot(Plot(title, label, series)).quantize(64, dither=0)
-        picture.save(IMAGES / f"sweep-{name}.png", optimize=True)
+    if len(series) == len(drawing.methods):
+        save(f"{drawing.title}\nBars: 95 % intervals", drawing.label, series, name)
+
+
+def draw_course(content: Row, measure: str, title: str) -> None:
+    """A measure of the token-wise model's guidance over the rows of the picture, if it is there."""
+    series = []
+    for method, style in zip(SOFT, STYLES, strict=True):
+        row = by_method(content["token"], method).get(COURSE_SCALE)
+        if row is not None:
+            values = row["steps"][measure]
+            series.append(Series(method, range(1, len(values) + 1), values, *style))
+    if series:
+        save(f"{title}, scale {COURSE_SCALE:g}", "row of the picture", series, f"course-{measure}")
+
+
+def save(title: str, label: str, series: Sequence[Series], name: str) -> None:
+    """Draw and store a plot."""
+    picture = draw_plot(Plot(title, label, series)).quantize(64, dither=Image.Dither.NONE)
+    picture.save(IMAGES / f"sweep-{name}.png", optimize=True)
 
 
 def filled(document: str, tables: dict[str, list[str]]) -> str:
@@ -223,11 +256,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if a table is not up to date")
     check = parser.parse_args().check
     content = json.loads(DATA.read_text(encoding="utf-8"))
-    rows = content["settings"]
     tables = {
-        "comparisons": comparisons(rows),
-        "settings": everything(rows),
+        "comparisons": comparisons(content["scale"]),
+        "settings": everything(content["scale"]),
         "crossings": crossings(content),
+        "token comparisons": comparisons(content["token"], TOKEN_CONTRASTS),
+        "token settings": everything(content["token"]),
     }
     before = DOCUMENT.read_text(encoding="utf-8")
     after = filled(before, tables)
@@ -235,7 +269,9 @@ def main() -> int:
         return int(before != after)
     DOCUMENT.write_text(after, encoding="utf-8")
     for name in PLOTS:
-        draw(rows, name)
+        draw(content, name)
+    draw_course(content, "gap", "Size of the guidance before its scale")
+    draw_course(content, "spread", "Entropy of the guidance over the vocabulary")
     return 0
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """From the files of `sweep.py` to docs/data/sweep.json.
 
-    python benchmarks/sweep_report.py [--runs .bundled-work/sweep] [--output docs/data/sweep.json]
+    python benchmarks/sweep_report.py [--runs .bundled-work] [--output docs/data/sweep.json]
 
 Every number is kept once per block, a quarter of a seed's pictures, so that whoever reads the file can compare
 settings block by block: every picture has a random stream of its own, so blocks are as independent as seeds. The Frechet
@@ -19,6 +19,7 @@ from typing import Any
 
 from sweep import METRICS, TESTS, networks  # first: it loads the pack
 from sweep_settings import Setting, scalewise_settings
+from sweep_tokens import ROWS, tokenwise_settings
 
 import numpy as np  # isort: skip
 import torch  # isort: skip
@@ -32,6 +33,7 @@ DATA = ROOT / "docs" / "data" / "sweep.json"
 BLOCKS = 4  # of each seed
 FEWEST = 5  # seeds
 SEARCHED = ("CFG", "IGG")  # curves whose crossing is looked for
+TOKENWISE = tokenwise_settings()
 
 Run = dict[str, np.ndarray]
 
@@ -68,7 +70,12 @@ def frechet_values(runs: Sequence[Run], drawings: Gaussian) -> list[float]:
 
 
 def over_steps(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Mean over the steps of every picture (B, K) -> (B,), weighted by tokens, first step left out; NaN if none."""
+    """Mean over the steps of every picture (B, K) -> (B,), weighted by tokens, first step left out; NaN if none.
+
+    Measures of a whole picture (B, 1) are their own mean.
+    """
+    if values.shape[1] == 1:
+        return values[:, 0]
     weights = np.where(np.isnan(values), 0.0, tokens)[:, 1:]
     total = weights.sum(1)
     sums = (np.nan_to_num(values[:, 1:]) * weights).sum(1)
@@ -85,8 +92,11 @@ def record(
     row["frechet"] = _short(frechet_values(runs, drawings), 3)
     row["accuracy"] = _short([run["right"].mean() for run in runs], 4)
     for name in METRICS:
-        row[name] = _short([mean(over_steps(run[name], tokens)) for run in runs], 5)
-    together = {name: np.concatenate([run[name] for run in runs]) for name in METRICS}
+        there = name in runs[0]
+        means = [mean(over_steps(run[name], tokens)) if there else None for run in runs]
+        row[name] = _short(means, 5)
+    every = [name for name in (*METRICS, *ROWS) if name in runs[0]]
+    together = {name: np.concatenate([run[name] for run in runs]) for name in every}
     row["steps"] = {name: _short([mean(step) for step in v.T], 5) for name, v in together.items()}
     return row
 
@@ -117,6 +127,11 @@ def probe(scale: float, runs: Sequence[Run], tokens: np.ndarray) -> Probe:
     return Probe(scale, float(np.nanmean(even)), float(np.nanmean(diverging)), singles)
 
 
+def _there(settings: Sequence[Setting], found: dict[str, dict[int, Run]]) -> list[Setting]:
+    """The settings with enough seeds."""
+    return [setting for setting in settings if len(found[setting.slug]) >= FEWEST]
+
+
 def mean(values: np.ndarray) -> float | None:
     """Mean of the numbers there are."""
     there = values[~np.isnan(values)]
@@ -131,21 +146,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=Path, default=ROOT / ".bundled-work" / "sweep")
+    parser.add_argument("--runs", type=Path, default=ROOT / ".bundled-work")
     parser.add_argument("--output", type=Path, default=DATA)
     options = parser.parse_args()
-    found, drawings, settings = read(options.runs), reference(), scalewise_settings()
+    drawings = reference()
     tokens = np.array([h * w for h, w in networks()[1].config.grids])
-    there = [s for s in settings if len(found[s.slug]) >= FEWEST]
-    rows = [record(s, found[s.slug], tokens, drawings) for s in there]
-    crossings = [crossing(method, settings, found, tokens) for method in SEARCHED]
-    content = {"tokens": tokens.tolist(), "settings": rows, "crossings": crossings}
+    scale, token = (read(options.runs / f"sweep-{model}") for model in ("scale", "token"))
+    settings = scalewise_settings()
+    rows = {
+        "scale": [record(s, scale[s.slug], tokens, drawings) for s in _there(settings, scale)],
+        "token": [record(s, token[s.slug], tokens, drawings) for s in _there(TOKENWISE, token)],
+    }
+    content = {
+        "tokens": tokens.tolist(),
+        "crossings": [crossing(method, settings, scale, tokens) for method in SEARCHED],
+    }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(row) for row in rows]
-    head = json.dumps({k: v for k, v in content.items() if k != "settings"})[:-1]
-    text = head + ', "settings": [\n' + ",\n".join(lines) + "\n]}\n"
-    options.output.write_text(text, encoding="utf-8")
-    print(f"{len(rows)} settings: {options.output}")
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
+    for model, records in rows.items():
+        lines.append(f'"{model}": [\n' + ",\n".join(json.dumps(row) for row in records) + "\n]")
+    options.output.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+    print(f"{', '.join(f'{len(v)} {k}' for k, v in rows.items())}: {options.output}")
 
 
 if __name__ == "__main__":
