@@ -9,9 +9,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from .base import Guidance, Run, Signal, Step, parameter
+from .curve import Curve
 from .schedule import KINDS, Schedule
 
 FAMILY_DEFAULT = "family default"
+DRAWN = "Only for 'curve': the share of the full strength over the run, from the first step (left) to the last (right)."
 NUMBERS = "Only for 'list': the scale of every step, separated by commas."
 
 
@@ -30,6 +32,7 @@ class Combining(Guidance):
         start, end: share of the run outside which the guidance is off.
         power: exponent of the cosine schedule.
         values: gamma of every step, for schedule "list".
+        curve: r over the run, for schedule "curve".
     """
 
     combines: ClassVar[bool] = True
@@ -69,6 +72,7 @@ class Combining(Guidance):
         advanced=True,
     )
     values: tuple[float, ...] = parameter((), NUMBERS, advanced=True)
+    curve: Curve = parameter(Curve(), DRAWN)
 
     def __post_init__(self) -> None:
         self.shape(Schedule())  # refuses bad settings when the link is made, not when it runs
@@ -79,7 +83,7 @@ class Combining(Guidance):
             # The narrower of the two: some models' authors switch guidance off before the end.
             start, end = max(self.start, published.start), min(self.end, published.end)
             return replace(published, start=start, end=max(start, end))
-        return Schedule(self.schedule, self.start, self.end, self.power, self.values)
+        return Schedule(self.schedule, self.start, self.end, self.power, self.values, self.curve)
 
     def gamma(self, index: int, run: Run) -> float | None:
         """gamma_k, or None where the guidance is off."""

@@ -49,7 +49,9 @@ class Head:
             margins = self._margins(logits)
             both = torch.special.entr(margins.sigmoid()) + torch.special.entr((-margins).sigmoid())
             return both.sum(-1) / (self.bits * math.log(2))
-        return torch.special.entr(logits.softmax(-1)).sum(-1) / math.log(logits.shape[-1])
+        # The clamp changes no term (exp is 0 there) but keeps 0 * -inf out; a logarithm per class would cost the most.
+        logs = logits.log_softmax(-1).clamp_min_(-1e4)
+        return -logs.exp().mul_(logs).sum(-1) / math.log(logits.shape[-1])
 
     def _margins(self, logits: Tensor) -> Tensor:
         """Log odds of every bit being on, (..., D)."""

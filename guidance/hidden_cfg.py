@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import Guidance, Run, Signal, Step, parameter
-from .schedule import KINDS, Schedule
+from .schedule import LIST, SHAPES, Schedule
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class HiddenCFG(Guidance):
         maximum=64,
         step=1,
     )
-    schedule: str = parameter("constant", "How the scale grows over the steps.", options=KINDS)
+    schedule: str = parameter(
+        "constant", "How the scale grows over the steps.", options=(*SHAPES, LIST)
+    )
     values: tuple[float, ...] = parameter(
         (), "Only for 'list': the scale of every step, separated by commas.", advanced=True
     )

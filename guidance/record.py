@@ -82,7 +82,7 @@ class Trace:
 
 @dataclass
 class TraceRecorder(Recorder):
-    """Keeps every map (B, T) on the device; `finish` makes them halves and moves them off it, a name at a time.
+    """Keeps every map (B, T) on the device; `finish` makes them halves and moves them off it, all at once.
 
     Attributes:
         grids: (h, w) of every step.
@@ -105,17 +105,18 @@ class TraceRecorder(Recorder):
         """The trace, on the CPU."""
         if self.picture is not None:
             return self._by_rows(*self.picture)
-        maps = {name: _off_device(rows, self.grids) for name, rows in self.maps.items()}
+        maps = _off_device(self.maps, self.grids)
         return Trace(self.grids, maps, dict(self.numbers), _batch(maps))
 
     def _by_rows(self, height: int, width: int) -> Trace:
         """The trace of a token-by-token run; a token at which a link was off counts as 0 in a row where it acted."""
         count, grids = height * width, ((1, width),) * height
         starts = range(0, count, width)
-        maps = {
-            name: _off_device([_joined(tokens[-count:][s : s + width]) for s in starts], grids)
+        rows = {
+            name: [_joined(tokens[-count:][s : s + width]) for s in starts]
             for name, tokens in self.maps.items()
         }
+        maps = _off_device(rows, grids)
         numbers = {
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
@@ -123,17 +124,20 @@ class TraceRecorder(Recorder):
         return Trace(grids, maps, numbers, _batch(maps), self.picture)
 
 
-def _off_device(rows: Maps, grids: Sequence[Grid]) -> list[Tensor | None]:
-    """All steps of one name in one copy. Norms over a large vocabulary can pass the largest half, 65504."""
-    there = [row for row in rows if row is not None]
+def _off_device(maps: Mapping[str, Maps], grids: Sequence[Grid]) -> dict[str, Maps]:
+    """All maps in one copy. Norms over a large vocabulary can pass the largest half, 65504."""
+    there = [row for rows in maps.values() for row in rows if row is not None]
     if not there:
-        return [None] * len(grids)
-    together = torch.cat(there, dim=1).clamp_max(65504).half().to("cpu")
+        return {name: [None] * len(grids) for name in maps}
+    together = torch.cat(there, dim=1).clamp_max_(65504).half().to("cpu")
     parts = iter(together.split([row.shape[1] for row in there], dim=1))
-    return [
-        None if row is None else next(parts).unflatten(1, grid)
-        for row, grid in zip(rows, grids, strict=True)
-    ]
+    return {
+        name: [
+            None if row is None else next(parts).unflatten(1, grid)
+            for row, grid in zip(rows, grids, strict=True)
+        ]
+        for name, rows in maps.items()
+    }
 
 
 def _joined(maps: Maps) -> Tensor | None:

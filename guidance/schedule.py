@@ -8,7 +8,11 @@ For classifier-free guidance rest = 1 and full = scale; for a term that is simpl
 import math
 from dataclasses import dataclass
 
-KINDS = ("constant", "linear ramp", "held ramp", "cosine power", "linear decay", "list")
+from .curve import Curve
+
+CURVE, LIST = "curve", "list"
+SHAPES = ("constant", "linear ramp", "held ramp", "cosine power", "linear decay")
+KINDS = (*SHAPES, LIST, CURVE)
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,12 @@ class Schedule:
     Attributes:
         kind: constant (r = 1); linear ramp k/(K-1) (VAR); held ramp, the same but for the last
             step, which is as the one before (HART); cosine power (1 - cos((k/K)^power pi))/2 (AliTok, RAR,
-            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step).
+            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step); curve (drawn,
+            r = curve at k/(K-1)).
         start, end: share of the run (0-1, both ends included) outside which the guidance is off.
         power: exponent of cosine power, > 0.
         values: strengths of `list`.
+        curve: of `curve`.
 
     Raises:
         ValueError: unknown kind, start after end, or a power that is not positive.
@@ -32,6 +38,7 @@ class Schedule:
     end: float = 1.0
     power: float = 1.0
     values: tuple[float, ...] = ()
+    curve: Curve = Curve()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -56,7 +63,7 @@ class Schedule:
             )
 
     def rate(self, index: int, count: int) -> float:
-        """r_k of the named shapes, 0-1."""
+        """r_k of the named shapes, 0-1; of a curve, whatever was drawn."""
         if self.kind == "linear ramp":
             return index / (count - 1) if count > 1 else 1.0
         if self.kind == "held ramp":
@@ -65,6 +72,8 @@ class Schedule:
             return 0.5 * (1 - math.cos((index / count) ** self.power * math.pi))
         if self.kind == "linear decay":
             return 1 - index / count
+        if self.kind == CURVE:
+            return self.curve.at(index / (count - 1) if count > 1 else 1.0)
         return 1.0
 
     def strength(self, index: int, count: int, full: float, rest: float) -> float | None:

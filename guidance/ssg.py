@@ -21,7 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base import Grid, Guidance, Run, Signal, Step, parameter
-from .schedule import KINDS, Schedule
+from .combining import DRAWN
+from .curve import Curve
+from .schedule import CURVE, SHAPES, Schedule
 
 PRIORS = ("DSE", "DSE zero", "linear", "nearest")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -132,7 +134,7 @@ class SSG(Guidance):
     schedule: str = parameter(
         "linear decay",
         "How the strength changes over the scales. The paper lets it fall linearly.",
-        options=tuple(kind for kind in KINDS if kind != "list"),
+        options=(*SHAPES, CURVE),
     )
     prior: str = parameter(
         "DSE",
@@ -166,6 +168,7 @@ class SSG(Guidance):
         step=0.01,
         advanced=True,
     )
+    curve: Curve = parameter(Curve(), DRAWN)
 
     def __post_init__(self) -> None:
         self.shape()
@@ -180,7 +183,7 @@ class SSG(Guidance):
             raise ValueError(f"beta must be 0 or more, not {self.beta}")
 
     def shape(self) -> Schedule:
-        return Schedule(self.schedule, self.start, self.end)
+        return Schedule(self.schedule, self.start, self.end, curve=self.curve)
 
     def refuse(self, run: Run) -> str | None:
         if run.kind == "token":

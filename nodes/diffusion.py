@@ -77,7 +77,8 @@ class ARDiffusionIGG(io.ComfyNode):
                     "model", tooltip="Any diffusion model; it is not changed, the output is a copy."
                 ),
                 *_strength_widgets(),
-                *_reach_widgets(),
+                *_interval_widgets(),
+                *_attention_widgets(),
             ],
             outputs=[io.Model.Output("patched_model", display_name="MODEL")],
         )
@@ -136,6 +137,7 @@ def patch(model: Any, hook: PostCFG) -> Any:
 
 
 def _strength_widgets() -> list[Any]:
+    """The two weights."""
     return [
         widget(
             io.Combo,
@@ -176,7 +178,8 @@ def _strength_widgets() -> list[Any]:
     ]
 
 
-def _reach_widgets() -> list[Any]:
+def _interval_widgets() -> list[Any]:
+    """When it acts."""
     percent = {"min": 0.0, "max": 1.0, "step": 0.01}
     return [
         widget(
@@ -193,6 +196,12 @@ def _reach_widgets() -> list[Any]:
             **percent,
             tooltip="Share of the sampling after which the node does nothing. Below 1 leaves fine detail alone.",
         ),
+    ]
+
+
+def _attention_widgets() -> list[Any]:
+    """Which places of the picture look at each other, and how."""
+    return [
         widget(
             io.Combo,
             "window",

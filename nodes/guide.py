@@ -7,9 +7,17 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 
 from ..guidance.base import Guidance, Parameter
+from ..guidance.curve import CUBIC, LINEAR, Curve
 from ..guidance.registry import METHODS
+from ..guidance.schedule import CURVE
 from .compat import schema, widget
 from .types import Sampling, SamplingLink
+
+CURVES = getattr(io, "Curve", None)  # the host's curve widget; older hosts have none
+NO_CURVES = (
+    "this ComfyUI has no curve widget, so the schedule drawn in a newer one is lost: choose another schedule, for example"
+    " 'list' with one number per step"
+)
 
 
 def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
@@ -28,13 +36,15 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
                     SamplingLink.Input(
                         "ar_sampling", tooltip="From AR Sampler or another guidance node."
                     ),
-                    *(_widget(field) for field in dataclasses.fields(method)),  # type: ignore[arg-type]
+                    *_widgets(method),
                 ],
                 outputs=[SamplingLink.Output("guided_sampling", display_name="AR_SAMPLING")],
             )
 
         @classmethod
         def execute(cls, ar_sampling: Sampling, **settings: Any) -> io.NodeOutput:
+            if CURVES is None and settings.get("schedule") == CURVE:
+                raise ValueError(NO_CURVES)
             link = method(**{name: _value(method, name, raw) for name, raw in settings.items()})
             return io.NodeOutput(dataclasses.replace(ar_sampling, links=(*ar_sampling.links, link)))
 
@@ -42,12 +52,31 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
     return GuidanceNode
 
 
+def _widgets(method: type[Guidance]) -> list[Any]:
+    """One widget for each setting; the curve's comes last, so that saved workflows without one keep their order."""
+    fields = dataclasses.fields(method)  # type: ignore[arg-type]
+    drawn = [field for field in fields if isinstance(field.default, Curve)]
+    widgets = [_widget(field) for field in fields if field not in drawn]
+    if CURVES is not None:
+        widgets += [_curve_widget(field) for field in drawn]
+    return widgets
+
+
+def _curve_widget(field: dataclasses.Field) -> Any:
+    """A curve editor; optional, because graphs saved by a host without it lack the value."""
+    default: Any = field.default
+    shown, points = field.metadata["parameter"], list(default.points)
+    common = {"tooltip": shown.tooltip, "default": points, "advanced": shown.advanced}
+    return widget(CURVES, field.name, optional=True, **common)
+
+
 def _widget(field: dataclasses.Field) -> Any:
     """The widget of one setting, by the type of its default."""
     shown: Parameter = field.metadata["parameter"]
     common = {"tooltip": shown.tooltip, "default": field.default, "advanced": shown.advanced}
     if shown.options:
-        return widget(io.Combo, field.name, options=list(shown.options), **common)
+        options = [o for o in shown.options if o != CURVE or CURVES is not None]
+        return widget(io.Combo, field.name, options=options, **common)
     if isinstance(field.default, tuple):
         return widget(io.String, field.name, **{**common, "default": ""})
     if isinstance(field.default, bool):
@@ -58,8 +87,10 @@ def _widget(field: dataclasses.Field) -> Any:
 
 
 def _value(method: type[Guidance], name: str, raw: Any) -> Any:
-    """What the widget holds -> what the dataclass takes (a list of numbers is typed as text)."""
+    """What the widget holds -> what the dataclass takes: a list of numbers is typed as text, a curve is a dictionary."""
     default = next(f.default for f in dataclasses.fields(method) if f.name == name)  # type: ignore[arg-type]
+    if isinstance(default, Curve):
+        return _curve(raw)
     if not isinstance(default, tuple):
         return raw
     try:
@@ -68,6 +99,22 @@ def _value(method: type[Guidance], name: str, raw: Any) -> Any:
         raise ValueError(
             f"'{raw}' is not a list of numbers: write one per step, for example 1, 2.5, 4"
         ) from error
+
+
+def _curve(raw: Any) -> Curve:
+    """A host's curve: a dictionary of points and interpolation, bare points, or its own object with `points`."""
+    if raw is None:
+        return Curve()
+    held = raw if isinstance(raw, dict) else {"points": getattr(raw, "points", raw)}
+    straight = "Linear" in type(raw).__name__
+    interpolation = held.get("interpolation", LINEAR if straight else CUBIC)
+    try:
+        points = tuple((float(x), float(y)) for x, y in held["points"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "the curve is not a list of points, each a pair of numbers: draw it again in the node"
+        ) from error
+    return Curve(points, interpolation)
 
 
 NODES: list[type[io.ComfyNode]] = [guidance_node(method) for method in METHODS.values()]

@@ -13,6 +13,7 @@ from pack import ROOT, load_pack  # noqa: E402
 load_pack()
 
 from ar_guidance.guidance.base import Guidance  # noqa: E402
+from ar_guidance.guidance.curve import Curve  # noqa: E402
 from ar_guidance.guidance.registry import METHODS  # noqa: E402
 
 PAGES = ROOT / "web" / "docs"
@@ -45,6 +46,8 @@ def page(method: type[Guidance]) -> str:
         else:
             limits = f"{shown.minimum:g} to {shown.maximum:g}"
         default = "" if field.default == () else field.default
+        if isinstance(default, Curve):
+            default, limits = "straight line", "hosts with a curve widget only"
         lines.append(f"| {field.name} | {default} | {limits} | {shown.tooltip} |")
     return "\n".join(lines) + "\n"
 

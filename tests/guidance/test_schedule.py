@@ -3,14 +3,14 @@
 import math
 
 import pytest
-from ar_guidance.guidance.schedule import KINDS, Schedule
+from ar_guidance.guidance.schedule import KINDS, LIST, Schedule
 from hypothesis import given
 from hypothesis import strategies as st
 
 steps = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n)))
 
 
-@given(steps, st.sampled_from([k for k in KINDS if k != "list"]), st.floats(-20, 20))
+@given(steps, st.sampled_from([k for k in KINDS if k != LIST]), st.floats(-20, 20))
 def test_strength_lies_between_rest_and_full(step, kind, full) -> None:
     value = Schedule(kind, power=1.7).strength(*step, full=full, rest=1.0)
     assert min(1, full) - 1e-9 <= value <= max(1, full) + 1e-9

@@ -100,9 +100,9 @@ def test_softcfg_acts_and_strength_zero_is_cfg(host: RunningHost, llamagen) -> N
 def test_softcfg_acts_on_a_scale_wise_model(host: RunningHost) -> None:
     prompt = generate(classes="3, 7", scale=4.0)
     plain = pictures(host, prompt)
-    prompt["cfg"] = soft(["sampler", 0], strength=0.0, scale=4.0)
+    prompt["cfg"] = soft(["sampler", 0], strength=0.0, schedule="family default")
     assert np.array_equal(pictures(host, prompt), plain)
-    prompt["cfg"] = soft(["sampler", 0], normalise=False, scale=4.0)
+    prompt["cfg"] = soft(["sampler", 0], normalise=False, schedule="family default")
     assert not np.array_equal(pictures(host, prompt), plain)
 
 
