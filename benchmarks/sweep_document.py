@@ -83,6 +83,7 @@ TOKEN_CONTRASTS = (
 )
 SOFT = ("CFG", "SoftCFG", "SoftCFG, no step normalisation")
 COURSE_SCALE = 3.0
+ASIDE = 0.008  # share of the axis by which curves stand beside each other, so that their bars can be seen
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,14 @@ def crossings(content: Row) -> list[str]:
 def draw(content: Row, name: str) -> None:
     """One plot, if its curves are there."""
     drawing, rows, series = PLOTS[name], content[PLOTS[name].model], []
-    for method, style in zip(drawing.methods, STYLES, strict=False):
+    for place, (method, style) in enumerate(zip(drawing.methods, STYLES, strict=False)):
         points = by_method(rows, method)
         found = [(x, estimate(row[drawing.measure])) for x, row in points.items()]
         if found and drawing.label == BETA:  # beta 0 is the CFG beneath
             found = [(0.0, estimate(by_method(rows, "CFG")[3.0][drawing.measure])), *found]
         if found:
-            xs, ys = [x for x, _ in found], [e.mean for _, e in found]
+            aside = (place - (len(drawing.methods) - 1) / 2) * ASIDE * (found[-1][0] - found[0][0])
+            xs, ys = [x + aside for x, _ in found], [e.mean for _, e in found]
             series.append(Series(method, xs, ys, *style, errors=[e.half for _, e in found]))
     if len(series) == len(drawing.methods):
         save(f"{drawing.title}\nBars: 95 % intervals", drawing.label, series, name)
