@@ -28,9 +28,8 @@ def tokenwise_settings() -> list[Setting]:
         rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
         whole = SoftCFG(scale, normalise=False)
         rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
-        released = SoftCFG(scale, convention=RELEASED)
-        rows.append(Setting("SoftCFG, released code", scale, (released,)))
-    return rows
+    released = SoftCFG(3.0, convention=RELEASED)
+    return [*rows, Setting("SoftCFG, released code", 3.0, (released,))]
 
 
 @torch.inference_mode()
