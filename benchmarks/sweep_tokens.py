@@ -23,7 +23,7 @@ ROWS = ("gap", "spread", "entropy of the prediction")  # what `of_step` measures
 def tokenwise_settings() -> list[Setting]:
     """Everything that is compared on the token-wise model."""
     rows = [Setting("no guidance", 1.0, ())]
-    for scale in (3.0, 2.0, 5.0):
+    for scale in (3.0, 5.0):
         rows.append(Setting("CFG", scale, (CFG(scale),)))
         rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
         whole = SoftCFG(scale, normalise=False)
