@@ -29,7 +29,7 @@ from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E4
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES  # noqa: E402
 from ar_guidance.tools.bundled.pictures import tile  # noqa: E402
-from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
+from ar_guidance.tools.bundled.sample import load_pair, token_features  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 
 IMAGES = ROOT / "web" / "docs" / "images"
@@ -37,6 +37,7 @@ SHOWN = ("face", "animal face", "heart", "fruit", "land vehicle", "flower")
 COLUMNS, GAP, TITLE = 3, 14, 24
 ENLARGED = 1.25
 COLOURS = 224
+TOP_P = {"scale": 0.95, "token": 0.9}
 CPU = torch.device("cpu")
 
 Panel = tuple[str, tuple[Guidance, ...]]
@@ -52,32 +53,36 @@ COMPARED: dict[str, tuple[Panel, ...]] = {
     ),
     "ssg": (PLAIN, WITH_CFG, (f"CFG 4, then SSG {SSG().beta:g}", (CFG(4.0), SSG()))),
     "softcfg": (
-        WITH_CFG,
-        ("SoftCFG 4", (SoftCFG(4.0),)),
-        ("no step normalisation", (SoftCFG(4.0, normalise=False),)),
+        ("CFG 3", (CFG(3.0),)),
+        ("SoftCFG 3", (SoftCFG(3.0),)),
+        ("no step normalisation", (SoftCFG(3.0, normalise=False),)),
     ),
 }
+TOKENWISE = ("softcfg",)  # drawn by the token-wise model
 
 
-def sample(links: Sequence[Guidance]) -> torch.Tensor:
-    """Pictures (B, 3, 64, 64) in [-1, 1] of the shown classes."""
-    codec, network = load_pair(ROOT / "bundled")
+def sample(links: Sequence[Guidance], model: str) -> torch.Tensor:
+    """Pictures (B, 3, 64, 64) in [-1, 1] of the shown classes, drawn by the "scale" or the "token" model."""
+    pair = codec, network = load_pair(ROOT / "bundled", model)
     groups = torch.tensor([NAMES.index(name) for name in SHOWN])
-    labels = groups * (ANY_STYLE + 1) + ANY_STYLE
-    job = ScalewiseRun(
-        conditions=(labels, network.null_condition(len(labels))),
-        batch=len(labels),
-        run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
-        chain=Chain(tuple(links)),
-        draw=StreamDrawer(Filters(top_p=0.95), Streams(0, len(labels))),
-    )
+    labels, chain = groups * (ANY_STYLE + 1) + ANY_STYLE, Chain(tuple(links))
+    draw = StreamDrawer(Filters(top_p=TOP_P[model]), Streams(0, len(labels)))
     with torch.inference_mode():
+        if model == "token":
+            return codec.decode(token_features(pair, labels, chain, draw))
+        job = ScalewiseRun(
+            conditions=(labels, network.null_condition(len(labels))),
+            batch=len(labels),
+            run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
+            chain=chain,
+            draw=draw,
+        )
         return codec.decode(generate(network, codec, job, CPU).features)
 
 
-def sheet(panels: Sequence[Panel]) -> Image.Image:
+def sheet(panels: Sequence[Panel], model: str) -> Image.Image:
     """Panels side by side, each under its title."""
-    drawn = [(title, tile(sample(links), COLUMNS)) for title, links in panels]
+    drawn = [(title, tile(sample(links, model), COLUMNS)) for title, links in panels]
     width, height = (round(side * ENLARGED) for side in drawn[0][1].size)
     page = Image.new("RGB", (len(drawn) * (width + GAP) - GAP, height + TITLE), PAPER)
     pen = ImageDraw.Draw(page)
@@ -96,7 +101,8 @@ def main() -> None:
         path = IMAGES / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         # The k-means step keeps the colours of small, saturated parts, which a plain median cut loses.
-        reduced = sheet(COMPARED[name]).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
+        model = "token" if name in TOKENWISE else "scale"
+        reduced = sheet(COMPARED[name], model).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
         reduced.save(path, optimize=True)
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
