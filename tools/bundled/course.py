@@ -109,7 +109,7 @@ def plot(found: dict[str, Tensor], side: int, name: str, title: str, path: Path)
 
 def main() -> None:
     """Print the rows' means as JSON, and draw them."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="How guidance behaves along a picture")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--scale", type=float, default=3.0)

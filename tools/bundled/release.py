@@ -18,7 +18,7 @@ LICENCE = "Apache-2.0 AND MIT (trained on Noto Emoji and Fluent Emoji; see bundl
 
 # Preselected in the sampler: the best row of the model card's table.
 DEFAULTS = {"scale": 4.0, "schedule": "linear ramp", "top_k": 0, "top_p": 0.9}
-TOKENWISE_DEFAULTS = {"scale": 3.0, "schedule": "constant", "top_k": 0, "top_p": 0.9}
+TOKENWISE_DEFAULTS = {"scale": 4.0, "schedule": "constant", "top_k": 0, "top_p": 1.0}
 
 
 def _metadata(part: str, defaults: dict, groups: int, **own: object) -> dict[str, str]:
