@@ -82,7 +82,7 @@ TOKEN_CONTRASTS = (
     Contrast("SoftCFG", "SoftCFG, released code"),
 )
 SOFT = ("CFG", "SoftCFG", "SoftCFG, no step normalisation")
-COURSE_SCALE = 3.0
+COURSE_SCALE = 4.0
 ASIDE = 0.008  # share of the axis by which curves stand beside each other, so that their bars can be seen
 
 

@@ -16,20 +16,19 @@ from sweep_settings import Setting
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-TOP_P = 0.9
 ROWS = ("gap", "spread", "entropy of the prediction")  # what `of_step` measures
 
 
 def tokenwise_settings() -> list[Setting]:
     """Everything that is compared on the token-wise model."""
     rows = [Setting("no guidance", 1.0, ())]
-    for scale in (3.0, 5.0):
+    for scale in (4.0, 2.0, 6.0):
         rows.append(Setting("CFG", scale, (CFG(scale),)))
         rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
         whole = SoftCFG(scale, normalise=False)
         rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
-    released = SoftCFG(3.0, convention=RELEASED)
-    return [*rows, Setting("SoftCFG, released code", 3.0, (released,))]
+    released = SoftCFG(4.0, convention=RELEASED)
+    return [*rows, Setting("SoftCFG, released code", 4.0, (released,))]
 
 
 @torch.inference_mode()
@@ -45,7 +44,7 @@ def make(
             steps.append(of_step(progress.cond, progress.uncond, progress.guided))
 
     labels = groups * (ANY_STYLE + 1) + ANY_STYLE
-    drawer = Sampling(top_p=TOP_P).drawer(seed, len(labels), first)
+    drawer = Sampling().drawer(seed, len(labels), first)
     pictures = codec.decode(token_features(pair, labels, Chain(setting.links), drawer, add))
     if not steps:
         return pictures, {}
