@@ -37,7 +37,7 @@ SHOWN = ("face", "animal face", "heart", "fruit", "land vehicle", "flower")
 COLUMNS, GAP, TITLE = 3, 14, 24
 ENLARGED = 1.25
 COLOURS = 224
-TOP_P = {"scale": 0.95, "token": 0.9}
+TOP_P = {"scale": 0.95, "token": 1.0}
 CPU = torch.device("cpu")
 
 Panel = tuple[str, tuple[Guidance, ...]]
@@ -53,9 +53,9 @@ COMPARED: dict[str, tuple[Panel, ...]] = {
     ),
     "ssg": (PLAIN, WITH_CFG, (f"CFG 4, then SSG {SSG().beta:g}", (CFG(4.0), SSG()))),
     "softcfg": (
-        ("CFG 3", (CFG(3.0),)),
-        ("SoftCFG 3", (SoftCFG(3.0),)),
-        ("no step normalisation", (SoftCFG(3.0, normalise=False),)),
+        WITH_CFG,
+        ("SoftCFG 4", (SoftCFG(4.0),)),
+        ("no step normalisation", (SoftCFG(4.0, normalise=False),)),
     ),
 }
 TOKENWISE = ("softcfg",)  # drawn by the token-wise model
