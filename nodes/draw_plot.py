@@ -13,18 +13,20 @@ from .canvas import FAINT, INK, PAPER, Colour, fitting_size, font, text_width
 BLUE, ORANGE, GREEN = (0, 114, 178), (213, 94, 0), (0, 140, 105)
 SIZE = (768, 480)
 FINE = 2
+SHADE = (240, 241, 245)
 DISC, SQUARE, DIAMOND = "disc", "square", "diamond"
 
 
 @dataclass(frozen=True)
 class Series:
-    """A named line; None is a gap."""
+    """A named line; None is a gap. `errors`: half the height of a bar at every point."""
 
     name: str
     xs: Sequence[float]
     ys: Sequence[float | None]
     colour: Colour
     point: str = DISC
+    errors: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Plot:
         y_range: ends of the vertical axis; from the numbers if None.
         x_ticks: where to write numbers; chosen if None.
         mark: an x to draw a dashed vertical line at.
+        band: ends of a shaded range of x.
     """
 
     title: str
@@ -46,6 +49,7 @@ class Plot:
     y_range: tuple[float, float] | None = None
     x_ticks: Sequence[float] | None = None
     mark: float | None = None
+    band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,19 @@ def span(values: Sequence[float]) -> tuple[float, float]:
     return (low, high) if high - low > 1e-9 else (low - 0.5, high + 0.5)
 
 
+def reach(line: Series) -> list[float]:
+    """Everything a line covers vertically: its points, and the ends of its error bars."""
+    errors = line.errors or [0.0] * len(line.ys)
+    pairs = [(y, e) for y, e in zip(line.ys, errors, strict=True) if y is not None]
+    return [y + sign * e for y, e in pairs for sign in (-1, 1)]
+
+
 def draw_plot(plot: Plot) -> Image.Image:
     """The plot as a picture of `SIZE`."""
     width, height = SIZE[0] * FINE, SIZE[1] * FINE
     canvas = Image.new("RGB", (width, height), PAPER)
     pen, text = ImageDraw.Draw(canvas), 15 * FINE
     xs = [x for line in plot.series for x, y in zip(line.xs, line.ys, strict=True) if y is not None]
-    ys = [y for line in plot.series for y in line.ys if y is not None]
     low, high = span(xs if plot.x_ticks is None else [*xs, *plot.x_ticks])
     pad = (high - low) * 0.02
     axes = Axes(
@@ -100,8 +110,9 @@ def draw_plot(plot: Plot) -> Image.Image:
         right=width - 24 * FINE,
         bottom=height - 58 * FINE,
         x_range=(low - pad, high + pad),
-        y_range=plot.y_range or span(ys),
+        y_range=plot.y_range or span([y for line in plot.series for y in reach(line)]),
     )
+    _band(pen, axes, plot.band)
     _frame(pen, axes, plot, text)
     _mark(pen, axes, plot.mark)
     for line in plot.series:
@@ -128,6 +139,12 @@ def _frame(pen: ImageDraw.ImageDraw, axes: Axes, plot: Plot, size: int) -> None:
     pen.text((middle, axes.bottom + 29 * FINE), plot.x_label, fill=INK, font=font(size))
 
 
+def _band(pen: ImageDraw.ImageDraw, axes: Axes, ends: tuple[float, float] | None) -> None:
+    """A shaded range of x."""
+    if ends is not None:
+        pen.rectangle((axes.x(ends[0]), axes.top, axes.x(ends[1]), axes.bottom), fill=SHADE)
+
+
 def _mark(pen: ImageDraw.ImageDraw, axes: Axes, place: float | None) -> None:
     """A dashed vertical line."""
     if place is None:
@@ -144,6 +161,10 @@ def _line(pen: ImageDraw.ImageDraw, axes: Axes, line: Series) -> None:
     for a, b in pairwise(places):
         if a is not None and b is not None:
             pen.line((*a, *b), fill=line.colour, width=3 * FINE)
+    for place, y, error in zip(places, line.ys, line.errors, strict=False):
+        if place is not None and y is not None:
+            ends = (place[0], axes.y(y - error), place[0], axes.y(y + error))
+            pen.line(ends, fill=line.colour, width=FINE)
     for place in places:
         if place is not None:
             _point(pen, place, line)

@@ -59,7 +59,7 @@ class ARFindScale(io.ComfyNode):
                     min=1,
                     max=256,
                     tooltip="Pictures of each class to measure on; replaces the sampler's batch size here. Few: the answer"
-                    " depends on the seed. The first pass makes a quarter of them.",
+                    " depends on the seed, and below 6 in all nothing can be told from chance. The first pass makes a quarter of them.",
                 ),
                 widget(
                     io.Combo,

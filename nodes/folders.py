@@ -1,4 +1,4 @@
-"""Where model files are found: registered folders, and the pack's own bundled checkpoint."""
+"""Where model files are found: registered folders, and the pack's own bundled checkpoints."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,18 @@ from ..loaders.read import SUFFIXES
 CHECKPOINTS, TOKENIZERS = "ar_checkpoints", "ar_tokenizers"
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "bundled"
 BUNDLED = "bundled: emoji 64x64"
+BUNDLED_TOKENWISE = "bundled: emoji 64x64, token by token"
 BUNDLED_FILES = (
     BUNDLED_FOLDER / "emoji_var.safetensors",
     BUNDLED_FOLDER / "emoji_tokenizer.safetensors",
 )
+BUNDLED_MODELS = {
+    BUNDLED: BUNDLED_FILES,
+    BUNDLED_TOKENWISE: (
+        BUNDLED_FOLDER / "emoji_llamagen.safetensors",
+        BUNDLED_FOLDER / "emoji_vq.safetensors",
+    ),
+}
 SAME_FILE = "automatic"
 TEXT_ENCODERS = "text_encoders"  # the host's own folder
 NO_FILE = "none"
@@ -32,8 +40,8 @@ def register() -> None:
 
 
 def checkpoint_choices() -> list[str]:
-    """The bundled model first, then what lies in the folders."""
-    return [BUNDLED, *_weight_files(CHECKPOINTS)]
+    """The bundled models first, then what lies in the folders."""
+    return [*BUNDLED_MODELS, *_weight_files(CHECKPOINTS)]
 
 
 def tokenizer_choices() -> list[str]:
@@ -66,8 +74,8 @@ def resolve(checkpoint: str, tokenizer: str) -> tuple[Path, Path | None]:
     Raises:
         ValueError: a name that is not in the folders.
     """
-    if checkpoint == BUNDLED:
-        transformer, own = BUNDLED_FILES
+    if checkpoint in BUNDLED_MODELS:
+        transformer, own = BUNDLED_MODELS[checkpoint]
         return transformer, own if tokenizer == SAME_FILE else _path(TOKENIZERS, tokenizer)
     chosen = None if tokenizer == SAME_FILE else _path(TOKENIZERS, tokenizer)
     return _path(CHECKPOINTS, checkpoint), chosen

@@ -1,8 +1,7 @@
 """Messages to the browser while a node is running."""
 
+import sys
 from typing import Any
-
-from server import PromptServer
 
 from .viewer import Send
 
@@ -11,7 +10,8 @@ EVENT = "ar_guidance.step"
 
 def live_sender(node: str | None) -> Send | None:
     """Sends to whoever queued the run, naming the node; None where there is no server (the host as a library)."""
-    server = getattr(PromptServer, "instance", None)
+    module = sys.modules.get("server")  # not imported: nodes also run where there is no server
+    server = getattr(getattr(module, "PromptServer", None), "instance", None)
     if server is None or node is None:
         return None
 

@@ -36,14 +36,15 @@ class ARLoadCheckpoint(io.ComfyNode):
                     options=folders.checkpoint_choices(),
                     default=folders.BUNDLED,
                     tooltip="Transformer file from models/ar_checkpoints; of a model in several files, its"
-                    " model.safetensors.index.json. The bundled emoji model is always there.",
+                    " model.safetensors.index.json. The two bundled emoji models are always there: one draws scale by scale"
+                    " (VAR), one token by token (LlamaGen).",
                 ),
                 widget(
                     io.Combo,
                     "tokenizer",
                     options=folders.tokenizer_choices(),
                     default=folders.SAME_FILE,
-                    tooltip="Image tokenizer file from models/ar_tokenizers. 'automatic' for the bundled model and for"
+                    tooltip="Image tokenizer file from models/ar_tokenizers. 'automatic' for the bundled models and for"
                     " checkpoints that hold both.",
                 ),
                 widget(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..guidance.combining import Combining
 from ..guidance.crossing import Crossing, Probe, search
-from ..guidance.measure import measure
+from ..guidance.measure import Measured, measure
 from .inspect import UNSEEN
 from .run import Reporter, decode, describe, sample, to_image
 from .subject import subject_from_border
@@ -91,13 +91,22 @@ class ScaleSearch:
             )
         if diverging is None:
             raise ValueError(UNSEEN)
-        return Probe(scale, even, diverging)
+        return Probe(scale, even, diverging, single_pictures(measured))
 
     def _subject(self, pictures: int) -> Tensor | None:
         """The masks of the first pictures of every class."""
         if self.subject is None or len(self.subject) == 1:
             return self.subject
         return self.subject.unflatten(0, (-1, self.pictures))[:, :pictures].flatten(0, 1)
+
+
+def single_pictures(measured: Measured) -> tuple[tuple[float, float] | None, ...]:
+    """Evenness and divergence of every picture; None where one of them cannot be told."""
+    rows = []
+    for picture in range(len(measured.evenness)):
+        even, diverging = (measured.of_picture(n, picture) for n in ("evenness", "divergence"))
+        rows.append(None if even is None or diverging is None else (even, diverging))
+    return tuple(rows)
 
 
 def place_of_scale(sampling: Sampling) -> int:

@@ -66,7 +66,9 @@ def search_json(found: Crossing) -> str:
         {
             "scale": _short(found.scale),
             "crosses": found.crosses,
+            "sure": found.sure,
             "between": [_short(found.low), _short(found.high)],
+            "interval": [_short(end) for end in found.interval] if found.interval else None,
             "message": found.message,
             "probes": probes,
         }
@@ -82,11 +84,13 @@ def search_plot(found: Crossing, own_ranges: bool) -> Tensor:
         label = f"{name} ({min(values):.3f} to {max(values):.3f})" if own_ranges else name
         shown = on_own_range(values) if own_ranges else values
         series.append(Series(label, scales, shown, *STYLE[name]))
-    first, _, rest = found.message.partition(": " if not found.crosses else " (")
-    title = f"{first}\n{rest[:1].upper()}{rest[1:]}" if not found.crosses else found.message
+    title, met = found.message, found.crosses and not found.in_doubt
+    if not met:
+        first, _, rest = title.partition(": ")
+        title = f"{first}\n{rest[:1].upper()}{rest[1:]}"
     label = "guidance scale (each curve on its own range)" if own_ranges else "guidance scale"
-    mark = found.scale if found.crosses else None
-    return to_image([draw_plot(Plot(title, label, series, (-0.02, 1.02), mark=mark))])
+    mark, band = (found.scale, found.interval) if met else (None, None)
+    return to_image([draw_plot(Plot(title, label, series, (-0.02, 1.02), mark=mark, band=band))])
 
 
 def _columns(measured: Measured) -> list[tuple[float | None, ...]]:

@@ -217,7 +217,7 @@ class ARDecode(io.ComfyNode):
         candidates: bool = False,
         if_stopped: str = TO_TEMP,
     ) -> io.NodeOutput:
-        view = View(viewer, candidates, live_sender(cls.hidden.unique_id))
+        view = View(viewer, candidates, live_sender(getattr(cls.hidden, "unique_id", None)))
         made = run_sampling(ar_sampling, view, if_stopped == HAND_ON, node_text(cls.hidden))
         output = io.NodeOutput(made.image, made.trace, made.tokens)
         if made.shown:

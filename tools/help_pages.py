@@ -17,6 +17,7 @@ from ar_guidance.guidance.curve import Curve  # noqa: E402
 from ar_guidance.guidance.registry import METHODS  # noqa: E402
 
 PAGES = ROOT / "web" / "docs"
+DRAWN_BY = {"softcfg": "Bundled token-wise model"}
 
 
 def page(method: type[Guidance]) -> str:
@@ -31,7 +32,8 @@ def page(method: type[Guidance]) -> str:
         lines += [
             f"![Without and with]({'images/' + method.name}.png)",
             "",
-            "Left: no guidance. Right: this guidance. Bundled model, same seeds.",
+            f"{DRAWN_BY.get(method.name, 'Bundled model')}, same classes and seeds in every panel"
+            " (`python tools/help_pictures.py`).",
             "",
         ]
     if method.remarks:

@@ -1,11 +1,12 @@
-"""Train the bundled emoji model: one command, resumable, CPU or CUDA.
+"""Train the bundled emoji models: one command, resumable, CPU or CUDA.
 
     python -m tools.train_bundled                      # everything, in .bundled-work/
     python -m tools.train_bundled --only tokenizer     # one part
     python -m tools.train_bundled --modules DIR        # icon packages already downloaded
 
 Parts, in order: data, tokenizer, decoder (more training of the tokenizer's decoder, tokens fixed),
-classifier, transformer, release (writes the files of `bundled/` and the tests' classifier).
+classifier, transformer, token_codec and token_transformer (the token-wise model), release (writes the
+files of `bundled/` and the tests' classifier).
 Running the command again goes on from the last checkpoint. Then `python -m tools.bundled.evaluate`
 prints the table and `python -m tools.bundled.pictures` draws the pictures of the model card.
 """
@@ -28,7 +29,23 @@ from .bundled.classifier import (  # noqa: E402
     store_reference,
     train_classifier,
 )
-from .bundled.release import release_tokenizer, release_transformer  # noqa: E402
+from .bundled.release import (  # noqa: E402
+    release_token_codec,
+    release_token_transformer,
+    release_tokenizer,
+    release_transformer,
+)
+from .bundled.token_codec import (  # noqa: E402
+    TokenCodecRecipe,
+    TokenCodecTraining,
+    train_token_codec,
+)
+from .bundled.token_transformer import (  # noqa: E402
+    TokenTransformerRecipe,
+    tokenise,
+    train_token_transformer,
+    trained_token_weights,
+)
 from .bundled.tokenizer import (  # noqa: E402
     TokenizerRecipe,
     train_tokenizer,
@@ -42,7 +59,16 @@ from .bundled.transformer import (  # noqa: E402
 )
 from .pack import ROOT  # noqa: E402
 
-PARTS = ("data", "tokenizer", "decoder", "classifier", "transformer", "release")
+PARTS = (
+    "data",
+    "tokenizer",
+    "decoder",
+    "classifier",
+    "transformer",
+    "token_codec",
+    "token_transformer",
+    "release",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -54,6 +80,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes on a CPU")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--variants", type=int, default=8, help="token variants a drawing")
+    parser.add_argument("--token-variants", type=int, default=2, help="for the token-wise model")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
     parser.add_argument(
         "--classifier", type=Path, default=ROOT / "tests" / "bundled" / "classifier.safetensors"
@@ -89,10 +116,28 @@ def transformer(options: argparse.Namespace, drawings: data.Drawings) -> None:
     workers.launch(train_transformer, count, *job)
 
 
+def token_codec(options: argparse.Namespace, drawings: data.Drawings) -> None:
+    """The codec of the token-wise model."""
+    job = (drawings, options.work, TokenCodecRecipe(), options.device)
+    workers.launch(train_token_codec, options.workers if options.device == "cpu" else 1, *job)
+
+
+def token_transformer(options: argparse.Namespace, drawings: data.Drawings) -> None:
+    """One token grid a drawing and variant, then the token-wise transformer."""
+    codec = trained_tokenizer(options.work, TokenCodecTraining).to(options.device)
+    path, count = options.work / "token_tokens.pt", options.workers
+    count = count if options.device == "cpu" else 1
+    tokens = load_or_make(codec, drawings, path, options.token_variants, count, tokenise)
+    job = (drawings, codec, tokens, options.work, TokenTransformerRecipe(), options.device)
+    workers.launch(train_token_transformer, count, *job)
+
+
 def release(options: argparse.Namespace, drawings: data.Drawings) -> None:
     """Write what has been trained so far, whole files only."""
     release_tokenizer(options.work, options.weights)
     release_transformer(trained_weights(options.work), options.weights)
+    release_token_codec(options.work, options.weights)
+    release_token_transformer(trained_token_weights(options.work), options.weights)
     store_classifier(options.work, options.classifier)
     reference = options.classifier.with_name("reference.safetensors")
     store_reference(load_classifier(options.classifier), drawings, reference)
@@ -111,6 +156,10 @@ def main() -> None:
         train_classifier(drawings, options.work, ClassifierRecipe(), options.device)
     if "transformer" in wanted:
         transformer(options, drawings)
+    if "token_codec" in wanted:
+        token_codec(options, drawings)
+    if "token_transformer" in wanted:
+        token_transformer(options, drawings)
     if "release" in wanted:
         release(options, drawings)
 

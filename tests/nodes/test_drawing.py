@@ -1,6 +1,7 @@
 """Drawings: colours, overlays, plots, and what is told as a subject."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,16 @@ from ar_guidance.guidance.record import Trace
 from ar_guidance.nodes import report
 from ar_guidance.nodes.canvas import COLOUR_MAPS, colour_table, colourise, number, to_picture
 from ar_guidance.nodes.draw_maps import MapStyle, draw_maps, enlarge, limits_of, overlay
-from ar_guidance.nodes.draw_plot import SIZE, Plot, Series, draw_plot, span, ticks
+from ar_guidance.nodes.draw_plot import (
+    SHADE,
+    SIZE,
+    Plot,
+    Series,
+    draw_plot,
+    reach,
+    span,
+    ticks,
+)
 from ar_guidance.nodes.subject import subject_from_border
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,6 +183,20 @@ def test_a_plot_shows_every_line_in_its_colour_and_keeps_gaps() -> None:
     assert is_red.any() and not is_red[:, 300:500].any()  # the gap
 
 
+def test_error_bars_and_bands_reach_as_far_as_they_say() -> None:
+    red = (200, 0, 0)
+    line = Series("a", [0, 1, 2], [0.5, 0.5, 0.5], red, errors=[0.0, 0.4, 0.0])
+    picture = draw_plot(Plot("title", "x", [line], (0, 1), band=(1.5, 2.0)))
+    pixels = torch.tensor(list(picture.tobytes())).view(SIZE[1], SIZE[0], 3)[80:420]
+    is_red = (pixels[..., 0] > 150) & (pixels[..., 1] < 130)
+    tall = is_red.sum(0)
+    assert tall.argmax() == pytest.approx((64 + SIZE[0] - 24) / 2, abs=2)  # at x = 1
+    assert tall.max() == pytest.approx(0.8 * (480 - 74 - 58), abs=6)
+    shaded = (pixels == torch.tensor(SHADE)).all(-1).any(0).nonzero()
+    assert shaded.min() > SIZE[0] * 0.6 and shaded.max() < SIZE[0] - 24
+    assert reach(line) == pytest.approx([0.5, 0.5, 0.1, 0.9, 0.5, 0.5])
+
+
 def test_an_empty_plot() -> None:
     assert draw_plot(Plot("nothing", "x", [Series("a", [1], [None], (0, 0, 0))])).size == SIZE
 
@@ -198,6 +222,22 @@ def test_pictures_of_measurements_and_searches() -> None:
         found = search(lambda s, h=high: Probe(s, h * s / 8, 0.5), 1, 8, 6)
         assert report.search_plot(found, True).shape == (1, SIZE[1], SIZE[0], 3)
         assert json.loads(report.search_json(found))["crosses"] is False
+
+
+def test_a_search_says_how_sure_it_is() -> None:
+    singles = [(0.9 + 0.001 * k, 0.1) for k in range(8)]
+
+    def probe(scale: float, move: float) -> Probe:
+        pairs = tuple((e - 0.01 * scale, d + move * scale) for e, d in singles)
+        return Probe(scale, pairs[3][0], pairs[3][1], pairs)
+
+    sure = json.loads(report.search_json(search(lambda s: probe(s, 0.02), 1, 8, 6)))
+    assert sure["sure"] and sure["interval"][0] <= sure["scale"] <= sure["interval"][1]
+    few = search(lambda s: Probe(s, 1 - s, s, ((1 - s, s),)), 1, 8, 6)
+    doubted = json.loads(report.search_json(few))
+    assert doubted["crosses"] and not doubted["sure"] and "noise" in doubted["message"]
+    shown = [report.search_plot(found, True) for found in (few, replace(few, sure=True))]
+    assert not torch.equal(*shown)  # no mark where nothing was found
 
 
 def test_numbers_are_short() -> None:

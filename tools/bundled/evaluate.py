@@ -1,6 +1,7 @@
-"""Prints the one table of the bundled model: reconstruction, guidance, copies.
+"""Prints the table of a bundled model: reconstruction, guidance, copies.
 
 python -m tools.bundled.evaluate --work .bundled-work
+python -m tools.bundled.evaluate --work .bundled-work --kind token [--method SoftCFG]
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from .classifier import Classifier, judge, load_classifier
 from .data import Drawings, prepare
 from .groups import row
 from .metrics import Gaussian, coarse, frechet, near_copy_share
-from .sample import Sampling, draw, load_pair
-from .tokenizer import GRIDS, psnr
+from .sample import FILES, GUIDANCES, Sampling, draw, load_pair, reconstruct
+from .tokenizer import psnr
 
 SCALES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 FILTERED_SCALES = (1.0, 2.0, 4.0, 6.0)
@@ -55,17 +56,6 @@ class Reference:
             "copies": near_copy_share(features, self.held, self.train),
             "coarse": near_copy_share(coarse(pictures), self.held_coarse, self.train_coarse),
         }
-
-
-def reconstruct(tokenizer, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures after the tokenizer, and decoded without quantisation."""
-    coded, plain = [], []
-    with torch.no_grad():
-        for part in pictures.split(64):
-            features = tokenizer.encode_features(part)
-            coded.append(tokenizer.decode(tokenizer.quantise(features, GRIDS)[1]))
-            plain.append(tokenizer.decode(features))
-    return torch.cat(coded), torch.cat(plain)
 
 
 def reconstruction_text(held: Drawings, coded: Tensor, plain: Tensor) -> str:
@@ -107,8 +97,9 @@ def generated_row(job: tuple[argparse.Namespace, Reference, Drawings, Sampling])
     torch.set_num_threads(1)
     groups, styles = sampled_labels(train, options.count, options.seed)
     labels = row(groups, styles)  # type: ignore[arg-type]
-    made = draw(load_pair(options.weights), labels, how, options.seed)  # type: ignore[arg-type]
+    made = draw(load_pair(options.weights, options.kind), labels, how, options.seed)  # type: ignore[arg-type]
     name = f"generated, scale {how.scale:g}"
+    name += f", {how.method}" if how.method != "CFG" else ""
     name += f", top-k {how.top_k}" if how.top_k else ""
     name += f", top-p {how.top_p:g}" if how.top_p < 1 else ""
     return reference.row(name, made, groups, styles)
@@ -122,6 +113,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--classifier", type=Path, default=ROOT / "tests" / "bundled" / "classifier.safetensors"
     )
+    parser.add_argument("--kind", choices=FILES, default="scale", help="which bundled model")
+    parser.add_argument("--method", choices=GUIDANCES, default="CFG")
     parser.add_argument("--count", type=int, default=1000, help="pictures a row")
     parser.add_argument("--scales", type=float, nargs="*", default=SCALES)
     parser.add_argument("--filtered", type=float, nargs="*", default=FILTERED_SCALES)
@@ -137,14 +130,15 @@ def main() -> None:
     """Print the table."""
     options = arguments()
     train, held = prepare(Path(), options.work / "drawings.npz").split()
-    real, pair = held.pictures(), load_pair(options.weights)
+    real, pair = held.pictures(), load_pair(options.weights, options.kind)
     reference = Reference.of(load_classifier(options.classifier), train.pictures(), real)
     coded, plain = reconstruct(pair[0], real)
     print(reconstruction_text(held, coded, plain) + "\n", flush=True)
     rows = [reference.row("real, held out", real, held.groups, held.styles)]
     rows.append(reference.row("held out, after the tokenizer", coded, held.groups, held.styles))
-    settings = [Sampling(scale) for scale in options.scales]
-    settings += [Sampling(scale, options.top_k, options.top_p) for scale in options.filtered]
+    kept = (options.top_k, options.top_p, options.method)
+    settings = [Sampling(scale, method=options.method) for scale in options.scales]
+    settings += [Sampling(scale, *kept) for scale in options.filtered]
     labels_only = Drawings(torch.empty(0), train.groups, train.styles, train.held_out, train.codes)
     jobs = [(options, reference, labels_only, how) for how in settings]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:

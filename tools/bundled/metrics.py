@@ -26,9 +26,12 @@ class Gaussian:
 
 def frechet(a: Gaussian, b: Gaussian) -> float:
     """Frechet distance of two Gaussians."""
-    root = linalg.sqrtm(a.covariance @ b.covariance).real
+    values, vectors = linalg.eigh(a.covariance)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    # tr sqrt(A B) from a symmetric matrix with the same eigenvalues: sound where few features leave B without full rank
+    shared = np.sqrt(linalg.eigvalsh(root @ b.covariance @ root).clip(0)).sum()
     between = ((a.mean - b.mean) ** 2).sum()
-    return float(between + np.trace(a.covariance + b.covariance - 2 * root))
+    return float(between + np.trace(a.covariance) + np.trace(b.covariance) - 2 * shared)
 
 
 def nearest(a: Tensor, b: Tensor) -> Tensor:

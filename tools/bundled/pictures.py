@@ -15,9 +15,8 @@ from torch import Tensor
 
 from ..pack import ROOT
 from .data import prepare
-from .evaluate import reconstruct
 from .groups import NAMES, STYLES, row
-from .sample import Sampling, as_uint8, draw, load_pair
+from .sample import FILES, Sampling, as_uint8, draw, load_pair, reconstruct
 
 SHOWN = (
     "face", "creature", "animal face", "heart", "hand", "person", "fruit", "flower", "sky",
@@ -120,17 +119,28 @@ def plot(lines: list[dict], keys: dict[str, str], title: str) -> Image.Image:
     return page
 
 
-def curves(work: Path, path: Path) -> None:
-    """Tokenizer, transformer and classifier over their training steps."""
-    tokenizer, transformer, classifier = (
-        read_log(work / f"{name}.jsonl") for name in ("tokenizer", "transformer", "classifier")
-    )
-    panels = [
-        plot(tokenizer, {"psnr_plain": "#999999", "psnr": "#c03020"}, "tokenizer: held-out PSNR"),
-        plot(transformer, {"loss": "#999999", "held_loss": "#c03020"}, "transformer, nats a token"),
-        plot(classifier, {"group": "#c03020", "style": "#2060c0"}, "classifier, held-out accuracy"),
-    ]
-    sheet = Image.new("RGB", (420 * 3, 260), "white")
+CURVES = {
+    "scale": (
+        ("tokenizer", "tokenizer: held-out PSNR", {"psnr_plain": "#999999", "psnr": "#c03020"}),
+        ("transformer", "transformer, nats a token", {"loss": "#999999", "held_loss": "#c03020"}),
+        ("classifier", "classifier, held-out accuracy", {"group": "#c03020", "style": "#2060c0"}),
+    ),
+    "token": (
+        ("token_codec", "codec: held-out PSNR", {"psnr_plain": "#999999", "psnr": "#c03020"}),
+        (
+            "token_transformer",
+            "transformer, nats a token",
+            {"loss": "#999999", "held_loss": "#c03020"},
+        ),
+    ),
+}
+
+
+def curves(work: Path, kind: str, path: Path) -> None:
+    """The logs of a model's parts over their training steps."""
+    logs = [(read_log(work / f"{name}.jsonl"), title, keys) for name, title, keys in CURVES[kind]]
+    panels = [plot(lines, keys, title) for lines, title, keys in logs]
+    sheet = Image.new("RGB", (420 * len(panels), 260), "white")
     for i, panel in enumerate(panels):
         sheet.paste(panel, (420 * i, 0))
     save(sheet, path)
@@ -142,15 +152,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bundled-work")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
     parser.add_argument("--target", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--kind", choices=FILES, default="scale", help="which bundled model")
     parser.add_argument("--scale", type=float, default=4.0)
     parser.add_argument("--top-k", type=int, default=0)
     parser.add_argument("--top-p", type=float, default=0.95)
     options = parser.parse_args()
-    pair = load_pair(options.weights)
+    pair = load_pair(options.weights, options.kind)
     how = Sampling(options.scale, options.top_k, options.top_p)
-    reconstructions(pair, options.work, options.target / "bundled-reconstructions.png")
-    contact_sheet(pair, how, options.target / "bundled-contact-sheet.png")
-    curves(options.work, options.target / "bundled-curves.png")
+    stem = "bundled" if options.kind == "scale" else "bundled-token"
+    reconstructions(pair, options.work, options.target / f"{stem}-reconstructions.png")
+    contact_sheet(pair, how, options.target / f"{stem}-contact-sheet.png")
+    curves(options.work, options.kind, options.target / f"{stem}-curves.png")
 
 
 if __name__ == "__main__":

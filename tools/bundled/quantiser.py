@@ -43,12 +43,12 @@ def start_codebook(tokenizer: Any, features: Tensor, grids: Sequence, rounds: in
             points = torch.cat([points, 0.3 * points[::2]])
         centres = points[torch.randperm(len(points))[: len(table)]].clone()
         for _ in range(rounds):
-            centres = _kmeans_round(points, centres)
+            centres = kmeans_round(points, centres)
         table.copy_(centres)
     from_first(table.data)
 
 
-def _kmeans_round(points: Tensor, centres: Tensor) -> Tensor:
+def kmeans_round(points: Tensor, centres: Tensor) -> Tensor:
     owner = torch.cat([_nearest(part, centres) for part in points.split(8192)])
     count = torch.bincount(owner, minlength=len(centres)).float()
     total = torch.zeros_like(centres).index_add_(0, owner, points)
@@ -97,7 +97,11 @@ class CodebookAverage:
     def update(self, tokenizer: Any, features: Tensor, grids: Sequence) -> float:
         """Move the codebook after a training step; returns the share of codes in use."""
         table = tokenizer.quantize.embedding.weight.data
-        points = pooled_residuals(tokenizer, features, grids, coded=True)
+        return self.move(table, pooled_residuals(tokenizer, features, grids, coded=True))
+
+    @torch.no_grad()
+    def move(self, table: Tensor, points: Tensor) -> float:
+        """Move the codes (V, Z) towards the points (N, Z) nearest to them; returns the share in use."""
         owner = _nearest(points, table)
         count = torch.bincount(owner, minlength=len(table)).float()
         total = torch.zeros_like(table).index_add_(0, owner, points)

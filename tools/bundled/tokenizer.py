@@ -96,13 +96,15 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
 class TokenizerTraining:
     """The state of a run: network, average, optimiser, codebook; and the step that moves it."""
 
+    config: Any = CONFIG
+    name = "tokenizer"  # of its files
+
     def __init__(self, drawings: Drawings, recipe: TokenizerRecipe, rank: int, device: str) -> None:
         self.recipe, self.rank, self.device = recipe, rank, torch.device(device)
         train, held = drawings.split()
         self.train, self.held = train, held.pictures()[::2].to(self.device)
         torch.manual_seed(1)
-        network = MultiScaleVQ(CONFIG).to(self.device)
-        self.network: Any = network.to(memory_format=torch.channels_last)
+        self.network: Any = self.fresh().to(self.device, memory_format=torch.channels_last)
         torch.manual_seed(1000 + rank)  # noise differs between the workers
         self.average = Average(self.network, recipe.average)
         groups = muon_groups(self.network.named_parameters(), 0.0, _BY_ADAM)
@@ -110,6 +112,31 @@ class TokenizerTraining:
         self.codebook: CodebookAverage | None = None
         self.step = 0
         self.in_use = 0.0
+
+    # --- what another layout changes -------------------------------------------------------------
+
+    @classmethod
+    def fresh(cls) -> Any:
+        """An untrained network."""
+        return MultiScaleVQ(cls.config)
+
+    def unquantised(self, features: Tensor) -> Tensor:
+        """Encoder output as the decoder takes it where nothing is quantised."""
+        return features
+
+    def quantised(self, network: Any, features: Tensor) -> Tensor:
+        """The decoder's input after quantisation."""
+        return network.quantise(features, GRIDS)[1]
+
+    def start_codebook(self, features: Tensor) -> None:
+        """The first codebook, from features of many drawings."""
+        start_codebook(self.network, features, GRIDS)
+
+    def follow(self, keep: float = 0.99) -> CodebookAverage:
+        """What moves the codebook from now on."""
+        return CodebookAverage(self.network, keep)
+
+    # --- the run -------------------------------------------------------------------------------------
 
     def batch(self) -> Tensor:
         """A batch of variants; the seed is the step, so that a resumed run goes on alike."""
@@ -134,15 +161,15 @@ class TokenizerTraining:
         if stage == "joint":
             with torch.no_grad():
                 parts = [self.network.encode_features(self.batch()) for _ in range(40)]
-            start_codebook(self.network, torch.cat(parts), GRIDS)
+            self.start_codebook(torch.cat(parts))
             for name in list(self.average.weights):
                 if name.startswith("quantize"):
                     self.average.weights[name].copy_(self.network.state_dict()[name])
-            self.codebook = CodebookAverage(self.network)
+            self.codebook = self.follow()
         else:  # go on from the averaged weights
             self.network.load_state_dict(self.average.weights)
         if stage == "settle":
-            self.codebook = CodebookAverage(self.network, keep=0.995)
+            self.codebook = self.follow(keep=0.995)
 
     def loss(self, stage: str, images: Tensor) -> Tensor:
         """Loss of a batch in a stage; moves the codebook on the way."""
@@ -193,15 +220,17 @@ class TokenizerTraining:
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
         """PSNR of the averaged weights on held-out drawings, and the features' spread."""
-        probe: Any = MultiScaleVQ(CONFIG).to(self.device)
+        probe: Any = self.fresh().to(self.device)
         probe.load_state_dict(self.average.weights)
         features = torch.cat([probe.encode_features(p) for p in self.held.split(64)])
         result = {"spread": float(features.std())}
-        result["psnr_plain"] = float(psnr(probe.decode(features), self.held).mean())
+        result["psnr_plain"] = float(
+            psnr(probe.decode(self.unquantised(features)), self.held).mean()
+        )
         if self.codebook is not None:
-            _, total = probe.quantise(features, GRIDS)
+            total, plain = self.quantised(probe, features), self.unquantised(features)
             result["psnr"] = float(psnr(probe.decode(total), self.held).mean())
-            result["error"] = float((total - features).square().mean() / features.var())
+            result["error"] = float((total - plain).square().mean() / plain.var())
             result["in_use"] = self.in_use
         return result
 
@@ -209,7 +238,7 @@ class TokenizerTraining:
         """For checkpoints."""
         return {
             "step": self.step,
-            "config": asdict(CONFIG),
+            "config": asdict(self.config),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -223,7 +252,7 @@ class TokenizerTraining:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         if state["codebook"] is not None:
-            self.codebook = CodebookAverage(self.network)
+            self.codebook = self.follow()
             self.codebook.load_state_dict(state["codebook"])
 
 
@@ -231,33 +260,38 @@ def train_tokenizer(
     rank: int, drawings: Drawings, folder: Path, recipe: TokenizerRecipe, device: str, last: int
 ) -> None:
     """Run (or go on with) the training until step `last`."""
-    run = TokenizerTraining(drawings, recipe, rank, device)
-    stored = load_state(folder / "tokenizer.pt")
+    train(TokenizerTraining(drawings, recipe, rank, device), folder, last)
+
+
+def train(run: TokenizerTraining, folder: Path, last: int) -> None:
+    """Go on with a run until step `last`, with a checkpoint every 200 steps and after every stage."""
+    path, recipe = folder / f"{run.name}.pt", run.recipe
+    stored = load_state(path)
     if stored is not None:
         run.load_state_dict(stored)
-    log, losses = Log(folder / "tokenizer.jsonl", enabled=rank == 0), []
+    log, losses = Log(path.with_suffix(".jsonl"), enabled=run.rank == 0), []
     while run.step < last:
         stage = recipe.stage(run.step)
         losses.append(run.advance())
         finished = run.step == last or recipe.stage(run.step) != stage
         if not math.isfinite(losses[-1]):
             raise RuntimeError(f"training diverged at step {run.step}")
-        if rank == 0 and (run.step % 200 == 0 or finished):
+        if run.rank == 0 and (run.step % 200 == 0 or finished):
             numbers = run.measure()
             log.write(stage=stage, step=run.step, loss=sum(losses) / len(losses), **numbers)
             losses = []
             if numbers["spread"] > 3:
                 raise RuntimeError(f"features blew up at step {run.step}: {numbers}")
-            save_state(folder / "tokenizer.pt", run.state_dict())
+            save_state(path, run.state_dict())
             if finished:
-                save_state(folder / f"tokenizer-{stage}.pt", run.state_dict())
+                save_state(path.with_name(f"{run.name}-{stage}.pt"), run.state_dict())
 
 
-def trained_tokenizer(folder: Path) -> Any:
+def trained_tokenizer(folder: Path, kind: type[TokenizerTraining] = TokenizerTraining) -> Any:
     """The averaged network of the newest checkpoint."""
-    state = load_state(folder / "tokenizer.pt")
+    state = load_state(folder / f"{kind.name}.pt")
     if state is None:
-        raise FileNotFoundError(f"no tokenizer.pt in {folder}: train the tokenizer first")
-    network = MultiScaleVQ(CONFIG)
+        raise FileNotFoundError(f"no {kind.name}.pt in {folder}: train the tokenizer first")
+    network = kind.fresh()
     network.load_state_dict(state["average"]["weights"])
     return network.eval()

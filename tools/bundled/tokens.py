@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,9 @@ from .tokenizer import GRIDS
 VARIATION = Variation(shift=2.5, scale=0.08, hue=0.25, hue_share=0.3)
 STRAY_SHARE = 0.1
 
+Tokenise = Callable[[Any, Tensor, float, torch.Generator], Tensor]
+"""(tokenizer, pictures, share of wrong tokens, generator) -> (B, 2, L), see `tokenise`."""
+
 
 @torch.no_grad()
 def tokenise(tokenizer: Any, images: Tensor, stray: float, rng: torch.Generator) -> Tensor:
@@ -37,7 +41,12 @@ def may_mirror(groups: Tensor) -> Tensor:
 
 
 def token_variants(
-    tokenizer: Any, drawings: Drawings, count: int, stray: float, seed: int
+    tokenizer: Any,
+    drawings: Drawings,
+    count: int,
+    stray: float,
+    seed: int,
+    how: Tokenise = tokenise,
 ) -> Tensor:
     """(N, count, 2, L) int16 tokens of `count` random variants of every drawing."""
     rng = torch.Generator().manual_seed(seed)
@@ -47,18 +56,18 @@ def token_variants(
         variants = []
         for _ in range(count):
             images = vary(drawings.images[rows], mirror[rows], VARIATION, rng).to(device)
-            variants.append(tokenise(tokenizer, images, stray, rng).short().cpu())
+            variants.append(how(tokenizer, images, stray, rng).short().cpu())
         found.append(torch.stack(variants, 1))
     return torch.cat(found)
 
 
 @torch.no_grad()
-def plain_tokens(tokenizer: Any, drawings: Drawings) -> Tensor:
+def plain_tokens(tokenizer: Any, drawings: Drawings, how: Tokenise = tokenise) -> Tensor:
     """(N, 1, 2, L) int16 tokens of the drawings as they are."""
     rng = torch.Generator().manual_seed(0)
     device = next(tokenizer.parameters()).device
     parts = drawings.pictures().to(device).split(64)
-    found = [tokenise(tokenizer, part, 0.0, rng).short().cpu() for part in parts]
+    found = [how(tokenizer, part, 0.0, rng).short().cpu() for part in parts]
     return torch.cat(found)[:, None]
 
 
@@ -67,16 +76,18 @@ def split_scales(tokens: Tensor) -> list[Tensor]:
     return list(tokens.long().split([h * w for h, w in GRIDS], dim=1))
 
 
-def _variants_of_part(job: tuple[Any, Drawings, int, int]) -> Tensor:
+def _variants_of_part(job: tuple[Any, Drawings, int, int, Tokenise]) -> Tensor:
     torch.set_num_threads(1)
-    tokenizer, drawings, count, seed = job
-    return token_variants(tokenizer, drawings, count, STRAY_SHARE, seed)
+    tokenizer, drawings, count, seed, how = job
+    return token_variants(tokenizer, drawings, count, STRAY_SHARE, seed, how)
 
 
-def _all_variants(tokenizer: Any, drawings: Drawings, count: int, workers: int) -> Tensor:
+def _all_variants(
+    tokenizer: Any, drawings: Drawings, count: int, workers: int, how: Tokenise
+) -> Tensor:
     """`token_variants` of all drawings, shared out among processes."""
     place = torch.arange(len(drawings.codes)) * workers // len(drawings.codes)
-    jobs = [(tokenizer, drawings.pick(place == i), count, 100 + i) for i in range(workers)]
+    jobs = [(tokenizer, drawings.pick(place == i), count, 100 + i, how) for i in range(workers)]
     if workers == 1:
         return _variants_of_part(jobs[0])
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -84,14 +95,19 @@ def _all_variants(tokenizer: Any, drawings: Drawings, count: int, workers: int) 
 
 
 def load_or_make(
-    tokenizer: Any, drawings: Drawings, path: Path, variants: int, workers: int
+    tokenizer: Any,
+    drawings: Drawings,
+    path: Path,
+    variants: int,
+    workers: int,
+    how: Tokenise = tokenise,
 ) -> dict[str, Tensor]:
     """Tokens of the training drawings (variants) and of the held-out ones (as they are)."""
     if not path.exists():
         train, held = drawings.split()
         stored = {
-            "train": _all_variants(tokenizer, train, variants, workers),
-            "held": plain_tokens(tokenizer, held),
+            "train": _all_variants(tokenizer, train, variants, workers, how),
+            "held": plain_tokens(tokenizer, held, how),
         }
         part = path.with_suffix(".part")
         torch.save(stored, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class TransformerRecipe:
     decay: float = 0.1
     dropout: float = 0.1  # at the first step; falls linearly to none at the last
     average: float = 0.997
+    report_every: int = 200  # steps between two checkpoints
     drop_group: float = 0.08
     drop_style: float = 0.08
     drop_both: float = 0.1
@@ -105,28 +107,32 @@ class TokenDropout:
     Whole tokens, not single numbers: far cheaper on a CPU. `share` may change between steps.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, parts: Iterable[nn.Module]) -> None:
         self.share = 0.0
-        for block in network.blocks:
-            block.attn.proj.register_forward_hook(self._drop)
-            block.ffn.register_forward_hook(self._drop)
+        for part in parts:
+            part.register_forward_hook(self._drop)
 
     def _drop(self, module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         keep = output.new_ones(*output.shape[:2], 1)
         return output * F.dropout(keep, self.share, module.training)
 
 
-def export(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Training weights -> the layout of the family: one class table."""
-    parts = {k.split(".")[1]: v for k, v in weights.items() if k.startswith("class_emb.")}
-    plain = {k: v for k, v in weights.items() if not k.startswith("class_emb.")}
-    table = ClassTable(CONFIG.width)
-    table.load_state_dict(parts)
-    return {**plain, "class_emb.weight": table.table().detach()}
+def export(weights: dict[str, Tensor], table: str = "class_emb") -> dict[str, Tensor]:
+    """Training weights -> the layout of the family: one class table, at key `table`."""
+    start = f"{table}."
+    parts = {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
+    plain = {k: v for k, v in weights.items() if not k.startswith(start)}
+    classes = ClassTable(parts["group"].shape[-1])
+    classes.load_state_dict(parts)
+    return {**plain, f"{start}weight": classes.table().detach()}
 
 
 class TransformerTraining:
     """The state of a run and the step that moves it."""
+
+    config: Any = CONFIG
+    name = "transformer"  # of its files
+    hidden = "blocks"  # in the names of the weights Muon moves
 
     def __init__(
         self, drawings: Drawings, tokenizer: Any, tokens: dict[str, Tensor],
@@ -136,14 +142,38 @@ class TransformerTraining:
         self.tokenizer, self.tokens = tokenizer.to(self.device), tokens
         self.train, self.held = drawings.split()
         torch.manual_seed(3)
-        self.network = build(self._spread()).to(self.device)
+        self.network = self.fresh().to(self.device)
         torch.manual_seed(2000 + rank)  # dropout differs between the workers
-        self.dropout = TokenDropout(self.network)
+        self.dropout = TokenDropout(self.branches())
         self.average = Average(self.network, recipe.average)
-        embeddings = {n for n, _ in self.network.named_parameters() if "blocks" not in n}
+        embeddings = {n for n, _ in self.network.named_parameters() if self.hidden not in n}
         groups = muon_groups(self.network.named_parameters(), recipe.decay, embeddings)
         self.optimiser = Muon(groups, recipe.rate)
         self.step = 0
+
+    # --- what another layout changes -------------------------------------------------------------
+
+    def fresh(self) -> Any:
+        """An untrained network."""
+        return build(self._spread())
+
+    def branches(self) -> list[nn.Module]:
+        """The modules whose results are added to the stream."""
+        return [part for b in self.network.blocks for part in (b.attn.proj, b.ffn)]
+
+    def logits(self, network: Any, labels: Tensor, used: Tensor) -> Tensor:
+        """Predictions (B, L, V) from labels (B,) and tokens (B, L) that were used."""
+        with torch.no_grad():
+            inputs = self.tokenizer.teacher_inputs(split_scales(used), GRIDS)
+        return network(labels, inputs)
+
+    def probe(self) -> Any:
+        """The network of the averaged weights, as it is released."""
+        network: Any = VAR(CONFIG).to(self.device).eval()
+        network.load_state_dict(export(self.average.weights))
+        return network
+
+    # --- the run -------------------------------------------------------------------------------------
 
     def _spread(self) -> float:
         with torch.no_grad():
@@ -151,28 +181,15 @@ class TransformerTraining:
             return float(self.tokenizer.teacher_inputs(split_scales(used), GRIDS).std())
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Labels (B,), inputs (B, L-1, Z), wanted tokens (B, L)."""
+        """Labels (B,), tokens (B, L) that were used, tokens (B, L) that are right."""
         rng = torch.Generator().manual_seed(self.step * 64 + self.rank)
         count = self.recipe.batch // world()
         stored = self.tokens["train"]
         rows = torch.randint(len(stored), (count,), generator=rng)
         which = torch.randint(stored.shape[1], (count,), generator=rng)
         used, right = stored[rows, which].to(self.device).long().unbind(1)
-        labels = self._labels(rows, rng).to(self.device)
-        with torch.no_grad():
-            inputs = self.tokenizer.teacher_inputs(split_scales(used), GRIDS)
-        return labels, inputs, right
-
-    def _labels(self, rows: Tensor, rng: torch.Generator) -> Tensor:
-        r = self.recipe
-        draw = torch.rand(len(rows), generator=rng)
-        no_group = (draw < r.drop_group) | (draw > 1 - r.drop_both)
-        no_style = ((draw >= r.drop_group) & (draw < r.drop_group + r.drop_style)) | (
-            draw > 1 - r.drop_both
-        )
-        group = self.train.groups[rows].masked_fill(no_group, ANY_GROUP)
-        style = self.train.styles[rows].masked_fill(no_style, ANY_STYLE)
-        return row_tensor(group, style)
+        labels = dropped_labels(self.train, rows, self.recipe, rng).to(self.device)
+        return labels, used, right
 
     def advance(self) -> float:
         """One training step."""
@@ -180,8 +197,8 @@ class TransformerTraining:
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate * cosine(self.step, recipe.steps, warmup=60)
         self.dropout.share = recipe.dropout * (1 - self.step / recipe.steps)
-        labels, inputs, right = self.batch()
-        logits = self.network.train()(labels, inputs)
+        labels, used, right = self.batch()
+        logits = self.logits(self.network.train(), labels, used)
         loss = F.cross_entropy(logits.flatten(0, 1), right.flatten())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -195,14 +212,12 @@ class TransformerTraining:
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
         """Cross-entropy (nats a token) and accuracy of the averaged weights, held-out drawings."""
-        probe: Any = VAR(CONFIG).to(self.device).eval()
-        probe.load_state_dict(export(self.average.weights))
+        probe = self.probe()
         labels = row_tensor(self.held.groups, self.held.styles)
         entropy, hits, seen = 0.0, 0.0, 0
         for rows in torch.arange(len(labels)).split(32):
             used, right = self.tokens["held"][rows, 0].to(self.device).long().unbind(1)
-            inputs = self.tokenizer.teacher_inputs(split_scales(used), GRIDS)
-            logits = probe(labels[rows].to(self.device), inputs)
+            logits = self.logits(probe, labels[rows].to(self.device), used)
             entropy += float(
                 F.cross_entropy(logits.flatten(0, 1), right.flatten(), reduction="sum")
             )
@@ -214,7 +229,7 @@ class TransformerTraining:
         """For checkpoints."""
         return {
             "step": self.step,
-            "config": asdict(CONFIG),
+            "config": asdict(self.config),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -228,6 +243,19 @@ class TransformerTraining:
         self.optimiser.load_state_dict(state["optimiser"])
 
 
+def dropped_labels(drawings: Drawings, rows: Tensor, recipe: Any, rng: torch.Generator) -> Tensor:
+    """Class rows (B,) of drawings, for a share of them without the group, the style or both.
+
+    `recipe` has `drop_group`, `drop_style` and `drop_both`, the shares.
+    """
+    draw = torch.rand(len(rows), generator=rng)
+    no_group = (draw < recipe.drop_group) | (draw > 1 - recipe.drop_both)
+    no_style = (draw >= recipe.drop_group) & (draw < recipe.drop_group + recipe.drop_style)
+    no_style |= draw > 1 - recipe.drop_both
+    group = drawings.groups[rows].masked_fill(no_group, ANY_GROUP)
+    return row_tensor(group, drawings.styles[rows].masked_fill(no_style, ANY_STYLE))
+
+
 def row_tensor(groups: Tensor, styles: Tensor) -> Tensor:
     """Rows of the class table for tensors of groups and styles."""
     return row(groups, styles)  # type: ignore[arg-type,return-value]
@@ -238,22 +266,26 @@ def train_transformer(
     recipe: TransformerRecipe, device: str,
 ) -> None:  # fmt: skip
     """Run (or go on with) the training; keeps the newest and the best checkpoint."""
-    run = TransformerTraining(drawings, tokenizer, tokens, recipe, rank, device)
-    path, best = folder / "transformer.pt", float("inf")
+    train(TransformerTraining(drawings, tokenizer, tokens, recipe, rank, device), folder)
+
+
+def train(run: TransformerTraining, folder: Path) -> None:
+    """Go on with a run to its end, with a checkpoint every `report_every` steps."""
+    path, recipe, best = folder / f"{run.name}.pt", run.recipe, float("inf")
     stored = load_state(path)
     if stored is not None:
         run.load_state_dict(stored)
-    log, losses = Log(folder / "transformer.jsonl", enabled=rank == 0), []
+    log, losses = Log(path.with_suffix(".jsonl"), enabled=run.rank == 0), []
     while run.step < recipe.steps:
         losses.append(run.advance())
-        if rank == 0 and (run.step % 200 == 0 or run.step == recipe.steps):
+        if run.rank == 0 and (run.step % recipe.report_every == 0 or run.step == recipe.steps):
             numbers = run.measure()
             log.write(step=run.step, loss=sum(losses) / len(losses), **numbers)
             losses = []
             save_state(path, run.state_dict())
             if numbers["held_loss"] < best:
                 best = numbers["held_loss"]
-                save_state(folder / "transformer-best.pt", run.state_dict())
+                save_state(folder / f"{run.name}-best.pt", run.state_dict())
 
 
 def trained_weights(folder: Path, name: str = "transformer.pt") -> dict[str, Tensor]:

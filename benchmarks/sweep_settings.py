@@ -1,0 +1,58 @@
+"""What the sweep compares: one `Setting` per point of a curve, the important ones first."""
+
+import re
+from dataclasses import dataclass
+
+from ar_guidance.guidance.base import Guidance
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.igg import IGG, TOKEN_WEIGHT
+from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.softcfg import SoftCFG
+from ar_guidance.guidance.ssg import PRESERVE, SSG
+
+BASE = 3.0  # scale of the CFG under SSG
+SCALES = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point: a curve's name, the strength on its axis, and the chain."""
+
+    method: str
+    strength: float
+    links: tuple[Guidance, ...]
+
+    @property
+    def slug(self) -> str:
+        """The name of its files."""
+        return re.sub(r"[^a-z0-9.]+", "-", f"{self.method} {self.strength:g}".lower())
+
+
+def scalewise_settings() -> list[Setting]:
+    """Everything that is compared on the scale-wise model."""
+    rows = [Setting("no guidance", 1.0, ())]
+    for scale in SCALES:
+        rows.append(Setting("CFG", scale, (CFG(scale),)))
+        rows.append(Setting("IGG", scale, (IGG(scale),)))
+    base = CFG(BASE)
+    rows += [Setting("CFG + SSG", b, (base, SSG(b))) for b in (0.4, 0.8, 0.2, 1.2, 0.1, 1.8, 2.5)]
+    for beta in (0.4, 0.8, 0.2):
+        ablations = {
+            "constant": SSG(beta, "constant"),
+            "linear": SSG(beta, prior="linear"),
+            "nearest": SSG(beta, prior="nearest"),
+            "DSE zero": SSG(beta, prior="DSE zero"),
+            "preserve amplitude": SSG(beta, amplitude=PRESERVE),
+        }
+        rows += [Setting(f"CFG + SSG, {n}", beta, (base, link)) for n, link in ablations.items()]
+    for scale in (1.5, 2.0, 3.0):
+        rows.append(Setting("CFG, constant", scale, (CFG(scale, "constant"),)))
+        rows.append(Setting("mix with IGG -0.4, constant", scale, (Mixed(scale, igg_scale=-0.4),)))
+    for scale in (2.0, 3.0, 4.0):
+        rows.append(Setting("IGG, window", scale, (IGG(scale, window="auto"),)))
+        rows.append(Setting("IGG, token weight", scale, (IGG(scale, attention=TOKEN_WEIGHT),)))
+    for scale in (2.0, 3.0, 4.0, 6.0):
+        rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
+        whole = SoftCFG(scale, normalise=False)
+        rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
+    return rows + [Setting("SSG alone", beta, (SSG(beta),)) for beta in (0.4, 0.8, 1.2)]

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Draw the pictures of the guidance nodes' help pages with the bundled model: python tools/help_pictures.py [METHOD ...].
+
+Every panel has the same classes and the same seeds; only the chain differs. What a title does not say is at its default.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from pack import ROOT, load_pack  # noqa: E402
+
+load_pack()
+
+import torch  # noqa: E402
+from ar_guidance.guidance.base import Guidance, Run  # noqa: E402
+from ar_guidance.guidance.cfg import CFG  # noqa: E402
+from ar_guidance.guidance.chain import Chain  # noqa: E402
+from ar_guidance.guidance.igg import IGG  # noqa: E402
+from ar_guidance.guidance.mixed import Mixed  # noqa: E402
+from ar_guidance.guidance.schedule import Schedule  # noqa: E402
+from ar_guidance.guidance.softcfg import SoftCFG  # noqa: E402
+from ar_guidance.guidance.ssg import SSG  # noqa: E402
+from ar_guidance.nodes.canvas import INK, PAPER, font, text_width  # noqa: E402
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
+from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES  # noqa: E402
+from ar_guidance.tools.bundled.pictures import tile  # noqa: E402
+from ar_guidance.tools.bundled.sample import load_pair, token_features  # noqa: E402
+from PIL import Image, ImageDraw  # noqa: E402
+
+IMAGES = ROOT / "web" / "docs" / "images"
+SHOWN = ("face", "animal face", "heart", "fruit", "land vehicle", "flower")
+COLUMNS, GAP, TITLE = 3, 14, 24
+ENLARGED = 1.25
+COLOURS = 224
+TOP_P = {"scale": 0.95, "token": 1.0}
+CPU = torch.device("cpu")
+
+Panel = tuple[str, tuple[Guidance, ...]]
+PLAIN: Panel = ("no guidance", ())
+WITH_CFG: Panel = ("CFG 4", (CFG(4.0),))
+COMPARED: dict[str, tuple[Panel, ...]] = {
+    "cfg": (PLAIN, WITH_CFG),
+    "igg": (PLAIN, WITH_CFG, ("IGG 4", (IGG(4.0),))),
+    "mixed": (
+        PLAIN,
+        ("CFG 2, constant", (CFG(2.0, "constant"),)),
+        ("mix: CFG 2, IGG -0.4", (Mixed(2.0),)),
+    ),
+    "ssg": (PLAIN, WITH_CFG, (f"CFG 4, then SSG {SSG().beta:g}", (CFG(4.0), SSG()))),
+    "softcfg": (
+        WITH_CFG,
+        ("SoftCFG 4", (SoftCFG(4.0),)),
+        ("no step normalisation", (SoftCFG(4.0, normalise=False),)),
+    ),
+}
+TOKENWISE = ("softcfg",)  # drawn by the token-wise model
+
+
+def sample(links: Sequence[Guidance], model: str) -> torch.Tensor:
+    """Pictures (B, 3, 64, 64) in [-1, 1] of the shown classes, drawn by the "scale" or the "token" model."""
+    pair = codec, network = load_pair(ROOT / "bundled", model)
+    groups = torch.tensor([NAMES.index(name) for name in SHOWN])
+    labels, chain = groups * (ANY_STYLE + 1) + ANY_STYLE, Chain(tuple(links))
+    draw = StreamDrawer(Filters(top_p=TOP_P[model]), Streams(0, len(labels)))
+    with torch.inference_mode():
+        if model == "token":
+            return codec.decode(token_features(pair, labels, chain, draw))
+        job = ScalewiseRun(
+            conditions=(labels, network.null_condition(len(labels))),
+            batch=len(labels),
+            run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
+            chain=chain,
+            draw=draw,
+        )
+        return codec.decode(generate(network, codec, job, CPU).features)
+
+
+def sheet(panels: Sequence[Panel], model: str) -> Image.Image:
+    """Panels side by side, each under its title."""
+    drawn = [(title, tile(sample(links, model), COLUMNS)) for title, links in panels]
+    width, height = (round(side * ENLARGED) for side in drawn[0][1].size)
+    page = Image.new("RGB", (len(drawn) * (width + GAP) - GAP, height + TITLE), PAPER)
+    pen = ImageDraw.Draw(page)
+    for place, (title, cells) in enumerate(drawn):
+        left = place * (width + GAP)
+        page.paste(cells.resize((width, height), Image.Resampling.LANCZOS), (left, TITLE))
+        middle = left + (width - text_width(title, 15)) / 2
+        pen.text((middle, 3), title, fill=INK, font=font(15))
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("methods", nargs="*", metavar="METHOD", choices=[[], *COMPARED])
+    for name in parser.parse_args().methods or COMPARED:
+        path = IMAGES / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The k-means step keeps the colours of small, saturated parts, which a plain median cut loses.
+        model = "token" if name in TOKENWISE else "scale"
+        reduced = sheet(COMPARED[name], model).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
+        reduced.save(path, optimize=True)
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
