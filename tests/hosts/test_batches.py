@@ -24,6 +24,11 @@ def seeded(prompt: Json, **settings: Any) -> Json:
     return prompt
 
 
+def same_picture(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two pictures are decoded from the same tokens: decoders round by batch size, at most a step of 255."""
+    return a.shape == b.shape and np.abs(a - b).max() < 1.5 / 255
+
+
 # --- seeds ------------------------------------------------------------------------------------------------------------
 
 
@@ -32,16 +37,16 @@ def test_a_list_of_seeds_is_those_pictures_for_every_class(host: RunningHost) ->
     assert len(batch) == 6
     for place, (label, seed) in enumerate((c, s) for c in (3, 9) for s in (5, 7, 9)):
         alone = pictures(host, generate(classes=str(label), seed=seed))
-        assert np.array_equal(batch[place], alone[0])
+        assert same_picture(batch[place], alone[0])
 
 
 def test_only_picture_three_is_drawn_again(host: RunningHost) -> None:
     before = pictures(host, generate(seed=5, batch_size=4))
     after = pictures(host, seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99))
-    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    same = [same_picture(a, b) for a, b in zip(before, after, strict=True)]
     assert same == [True, True, False, True]
     only = seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99, only_rerolled=True)
-    assert np.array_equal(pictures(host, only), after[2:3])
+    assert same_picture(pictures(host, only), after[2:3])
 
 
 def test_bad_seeds_and_picture_numbers(host: RunningHost) -> None:
