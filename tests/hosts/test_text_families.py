@@ -17,12 +17,18 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.llamagen import left_pad
+from ar_guidance.models.parts.levels import level_index
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.models.switti import FAMILY as switti_family
+from ar_guidance.models.switti import Switti
+from ar_guidance.models.switti_blocks import SwittiConfig
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.tokenwise import TokenwiseRun
 from ar_guidance.sampling.tokenwise import generate as sample
 from ar_guidance.tests.hosts.graphs import cfg, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
+from ar_guidance.tests.tiny import TinyModel, randomise
 from ar_guidance.tests.tiny_encoders import (
     CLIP_SPECIAL,
     QWEN_SPECIAL,
@@ -168,6 +174,57 @@ def test_llamagen_draws_what_its_encoder_read(host: RunningHost, llamagen) -> No
     assert made.shape == expected.shape
     assert np.abs(made - expected).max() <= 1 / 255 + 1e-4
     assert not np.array_equal(made[0], made[1])
+
+
+@pytest.fixture
+def switti(host: RunningHost) -> tuple[TinyModel, tuple[str, str, str]]:
+    """A tiny Switti that reads two tiny CLIP towers, without the host and as files; the golden case's image tokenizer."""
+    sides, vq = (1, 2, 3, 4), CASES / "switti" / "noncausal" / "vqvae" / "model.safetensors"
+    part = find_part(read_weights(vq), "tokenizer")
+    config = SwittiConfig(
+        2, 32, 2, part.config.vocab, part.config.dim, sides, 48, 320, 192, causal=False
+    )
+    network, codec = Switti(config).eval(), part.family.build(part.config).eval()
+    randomise(network)
+    codec.load_state_dict(part.tensors)
+    put(host, "ar_checkpoints", "pair/config.json", b'{"use_ar": false, "num_heads": 2}')
+    folder = host.models / "text_encoders" / "pair"
+    write_tokenizer(folder, CLIP_SPECIAL)
+    for width, activation in ((128, "quick_gelu"), (192, "gelu")):
+        save_model(tiny_clip(width, activation), folder / f"clip_{width}.safetensors")
+    weights = network.state_dict() | {"lvl_1L": level_index(sides)}
+    return TinyModel(network, codec, family=switti_family), (
+        put(host, "ar_checkpoints", "pair/model.safetensors", weights),
+        put(host, "ar_tokenizers", "pair_vq.safetensors", vq.read_bytes()),
+        "pair/clip_192.safetensors",
+    )
+
+
+def pair_reads(prompt: str) -> TextCondition:
+    """A prompt as the release encodes it, by `transformers`."""
+    ids = torch.tensor([[38, *ids_of(prompt), 39]])
+    with torch.inference_mode():
+        towers = tiny_clip(), tiny_clip(192, "gelu")
+        read = [tower.text_model(ids) for tower in towers]
+    features = torch.cat([one.last_hidden_state for one in read], -1)
+    return TextCondition(features, torch.ones(ids.shape, dtype=torch.bool), read[1].pooler_output)
+
+
+def test_switti_draws_what_its_two_encoders_read(host: RunningHost, switti) -> None:
+    model, files = switti
+    graph = from_text(
+        files, ("a red bird",), "", scale=4.0, encoder={"second_file": "pair/clip_128.safetensors"}
+    )
+    graph["sampler"]["inputs"]["smooth"] = "off"
+    picture = pictures(host, graph)[0]
+    model.condition = lambda numbers: pair_reads("a red bird")
+    model.null = lambda batch: pair_reads("")
+    drawn = model.sample([0], (CFG(4.0),), filters=Filters(temperature=0))
+    with torch.inference_mode():
+        expected = model.codec.decode(drawn.features)[0].movedim(0, -1).numpy() * 0.5 + 0.5
+    assert np.abs(picture - expected.clip(0, 1)).max() <= 1 / 255 + 1e-4
+    del graph["condition"]["inputs"]["negative"]
+    assert "needs the negative input" in refusal(host, graph)
 
 
 def test_text_is_encoded_once_and_the_encoder_read_once(host: RunningHost, llamagen) -> None:
