@@ -9,7 +9,6 @@ graph itself is drawn, because no picture of a model that was not there can be s
 from __future__ import annotations
 
 import io
-import json
 import math
 import sys
 import tempfile
