@@ -36,6 +36,15 @@ def test_workflows_and_help_pages_are_served(host: RunningHost) -> None:
     assert page.startswith("# AR Sampler")
 
 
+@pytest.mark.parametrize("stem", EXAMPLES + EXAMPLES_WITH_FILES)
+def test_thumbnail_is_served(host: RunningHost, stem: str) -> None:
+    served = host.client.request(f"/api/workflow_templates/{PACK_FOLDER}/{stem}.jpg")
+    thumbnail = Image.open(io.BytesIO(served))
+    thumbnail.verify()
+    assert thumbnail.format == "JPEG" and thumbnail.width >= 300
+    assert len(served) <= 40_000
+
+
 def test_core_nodes_make_a_picture(host: RunningHost) -> None:
     graph = flat_colour_graph()
     result = host.run(flat_colour(), graph)

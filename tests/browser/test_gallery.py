@@ -1,0 +1,104 @@
+"""The gallery: every workflow that needs no download is opened and run, and the blueprint is used as a user would."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.browser.conftest import opened
+from ar_guidance.tests.browser.test_browser import without_titles
+from ar_guidance.tests.hosts.examples import EXAMPLES, example
+from ar_guidance.tests.hosts.running import RunningHost, started
+from ar_guidance.tools.dev.hosts import NEWEST
+from PIL import Image
+from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+BLUEPRINT = "AR generate"
+SET = """([name, value]) => {
+  const widget = window.app.graph.nodes[0].widgets.find((widget) => widget.name === name);
+  widget.value = value; widget.callback?.(value); }"""
+SAVE_ITS_PICTURES = """() => {
+  const save = window.LiteGraph.createNode('SaveImage');
+  const [generate] = window.app.graph.nodes;
+  save.pos = [generate.pos[0] + 400, generate.pos[1]];
+  window.app.graph.add(save);
+  generate.connect(0, save, 0); }"""
+DROP = """async (file) => {
+  const bytes = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], 'picture.png', { type: 'image/png' }));
+  const canvas = document.querySelector('#graph-canvas');
+  const { left, top, width, height } = canvas.getBoundingClientRect();
+  const where = { clientX: left + width / 2, clientY: top + height / 2 };
+  for (const kind of ['dragenter', 'dragover', 'drop'])
+    canvas.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true, ...where }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def newest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningHost:
+    """The newest host."""
+    return started(NEWEST, request.config, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def gallery(
+    newest: RunningHost, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComfyPage]:
+    """One page for all examples, as when a user tries one after the other."""
+    yield from opened(newest, chromium, tmp_path_factory.mktemp("gallery"))
+
+
+@pytest.mark.parametrize("stem", EXAMPLES)
+def test_example_runs_in_the_page(gallery: ComfyPage, stem: str) -> None:
+    prompt, workflow = example(stem)
+    gallery.load(workflow)
+    ended = gallery.queue()
+    assert ended["kind"] == "execution_success", ended
+    for key, node in prompt.items():
+        if node["class_type"] == "SaveImage":
+            assert gallery.images_of(int(key))
+
+
+def test_dropped_picture_opens_its_graph(gallery: ComfyPage) -> None:
+    gallery.load(example("21-in-paint")[1])
+    gallery.page.evaluate(SET, ["picture_size", 0])
+    queued = gallery.prompt()
+    assert gallery.queue()["kind"] == "execution_success"
+    (save,) = (key for key, node in queued.items() if node["class_type"] == "SaveImage")
+    picture = gallery.page.request.get(gallery.images_of(int(save))[0]).body()
+    Image.open(io.BytesIO(picture)).verify()
+    gallery.load({"nodes": [], "links": [], "version": 0.4})
+    assert gallery.prompt() == {}
+    gallery.page.evaluate(DROP, base64.b64encode(picture).decode())
+    gallery.page.wait_for_function("() => window.app.graph.nodes.length > 0")
+    assert without_titles(gallery.prompt()) == without_titles(queued)
+
+
+def test_blueprint_from_the_node_library(
+    newest: RunningHost, chromium: Browser, tmp_path: Path
+) -> None:
+    for screen in opened(newest, chromium, tmp_path):
+        page = screen.page
+        screen.load({"nodes": [], "links": [], "version": 0.4})
+        page.keyboard.press("n")  # the node library
+        page.get_by_placeholder("Search").first.fill(BLUEPRINT)
+        page.get_by_text(BLUEPRINT, exact=True).first.click()
+        page.mouse.click(900, 300)
+        page.wait_for_function("() => window.app.graph.nodes.length === 1")
+        for name, value in {"classes": "flower\nfruit", "scale": 3.0, "seed": 5}.items():
+            page.evaluate(SET, [name, value])
+        page.evaluate(SAVE_ITS_PICTURES)
+        inside = {n["class_type"]: n["inputs"] for n in screen.prompt().values()}
+        assert inside["ARClassCondition"]["classes"] == "flower\nfruit"
+        assert (inside["ARGuidanceCFG"]["scale"], inside["ARSampler"]["seed"]) == (3.0, 5)
+        ended = screen.queue()
+        assert ended["kind"] == "execution_success", ended
+        save = page.evaluate("() => window.app.graph.nodes.find((n) => n.type === 'SaveImage').id")
+        assert len(screen.images_of(save)) == 4  # two classes, two pictures of each
+        assert screen.screenshot("blueprint").stat().st_size > 10_000

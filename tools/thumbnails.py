@@ -1,0 +1,123 @@
+"""Draw the thumbnails of the workflows, which ComfyUI's template browser shows.
+
+python -m tools.thumbnails [STEM ...]      # writes workflows/<stem>.jpg, of all of them where none is named
+
+A workflow that runs without downloads is run, and its thumbnail shows the pictures it saves. Of any other the
+graph itself is drawn, because no picture of a model that was not there can be shown.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from .dev.console import Problem
+from .dev.host_client import HostClient
+from .dev.host_process import start_host
+from .dev.hosts import NEWEST
+from .pack import ROOT, load_pack
+
+SIDE, GAP, MOST = 400, 6, 9
+TITLE = 30  # pixels above a node's own position
+COLOURS = {"canvas": "#202024", "node": "#3a3a40", "own": "#2c4a66", "title": "#56565e"}
+NOTES = {"MarkdownNote", "Note"}
+
+
+def main(stems: list[str]) -> None:
+    """Run what can be run, draw the others."""
+    load_pack()
+    from ar_guidance.tests.hosts.examples import ALL_EXAMPLES, EXAMPLES, example
+
+    wanted = stems or [path.stem for path in ALL_EXAMPLES]
+    for stem in sorted(set(wanted) - set(EXAMPLES)):
+        save(drawn(example(stem)[1]), stem)
+    offline = [stem for stem in wanted if stem in EXAMPLES]
+    if not offline:
+        return
+    with tempfile.TemporaryDirectory() as base:
+        running = start_host(NEWEST, Path(base))
+        try:
+            for stem in offline:
+                save(sheet(pictures(HostClient(running.url), *example(stem))), stem)
+        finally:
+            running.stop()
+
+
+def pictures(client: HostClient, prompt: dict[str, Any], workflow: dict[str, Any]) -> list[Any]:
+    """What the workflow saves, in the order of its nodes; previews are left out."""
+    result = client.run(prompt, workflow)
+    if result.status != "success":
+        raise Problem(result.error or f"the run ended as '{result.status}'")
+    saved = [image for image in result.images if image["type"] == "output"]
+    return [Image.open(io.BytesIO(client.image(image))).convert("RGB") for image in saved]
+
+
+def sheet(shown: list[Image.Image]) -> Image.Image:
+    """Pictures of one kind side by side: those of the commonest size, or the largest where all sizes differ."""
+    sizes = [picture.size for picture in shown]
+    size = max(sizes, key=lambda size: (sizes.count(size), size[0] * size[1]))
+    chosen = [picture for picture in shown if picture.size == size]
+    if len(chosen) > MOST:
+        chosen = chosen[:: math.ceil(len(chosen) / MOST)]
+    columns = math.ceil(math.sqrt(len(chosen)))
+    rows = math.ceil(len(chosen) / columns)
+    width = (SIDE - GAP) // columns - GAP
+    height = max(1, round(width * size[1] / size[0]))
+    image = Image.new("RGB", (SIDE, rows * (height + GAP) + GAP), "white")
+    for place, picture in enumerate(chosen):
+        x, y = place % columns * (width + GAP) + GAP, place // columns * (height + GAP) + GAP
+        image.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (x, y))
+    return image
+
+
+def drawn(workflow: dict[str, Any]) -> Image.Image:
+    """The graph, as boxes and wires; nodes of this pack in blue, notes left out."""
+    nodes = {node["id"]: node for node in workflow["nodes"] if node["type"] not in NOTES}
+    left, top = (min(node["pos"][axis] for node in nodes.values()) - 60 for axis in (0, 1))
+    right, bottom = (
+        max(n["pos"][axis] + n["size"][axis] for n in nodes.values()) + 60 for axis in (0, 1)
+    )
+    scale = 2 * SIDE / (right - left)  # drawn twice as large, then scaled down: smooth edges
+    image = Image.new("RGB", (2 * SIDE, round((bottom - top) * scale)), COLOURS["canvas"])
+    brush = ImageDraw.Draw(image)
+
+    def point(x: float, y: float) -> tuple[float, float]:
+        return (x - left) * scale, (y - top) * scale
+
+    for _, source, slot, target, entry, _ in workflow["links"]:
+        a, b = nodes[source], nodes[target]
+        start = point(a["pos"][0] + a["size"][0], a["pos"][1] + 12 + 20 * slot)
+        end = point(b["pos"][0], b["pos"][1] + 12 + 20 * entry)
+        brush.line(wire(start, end), fill="#9a9aa4", width=3, joint="curve")
+    for node in nodes.values():
+        (x, y), (width, height) = node["pos"], node["size"]
+        box = (*point(x, y - TITLE), *point(x + width, y + height))
+        own = node["type"].startswith("AR")
+        brush.rounded_rectangle(box, 8, COLOURS["own" if own else "node"], COLOURS["title"])
+        brush.rectangle((*point(x + 12, y - 18), *point(x + width * 0.6, y - 10)), "#c8c8d0")
+    return image.resize((SIDE, image.height // 2), Image.Resampling.LANCZOS)
+
+
+def wire(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
+    """A line that leaves and arrives horizontally."""
+    steps = [i / 24 for i in range(25)]
+    return [
+        (start[0] + (end[0] - start[0]) * t, start[1] + (end[1] - start[1]) * t * t * (3 - 2 * t))
+        for t in steps
+    ]
+
+
+def save(image: Image.Image, stem: str) -> None:
+    """Write the thumbnail."""
+    image.save(ROOT / "workflows" / f"{stem}.jpg", quality=82, optimize=True)
+    print(f"workflows/{stem}.jpg: {image.width}×{image.height}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
