@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write the English words of every node from their schemas: python tools/locales.py [--check] [--host FOLDER].
 
-`locales/en/nodeDefs.json` is what the frontend shows; other languages are written by hand beside it, with the same
-keys. The schemas are made with ComfyUI's own classes, so a copy of ComfyUI is needed (`python3 dev.py test` fetches one).
+`locales/en/` (nodeDefs.json, and main.json with the menu's categories) is what the frontend shows; other languages are
+written by hand beside it, with the same keys. The schemas are made with ComfyUI's own classes, so a copy of ComfyUI is needed (`python3 dev.py test` fetches one).
 """
 
 import argparse
@@ -25,7 +25,7 @@ from ar_guidance.tools.dev.launch_host import (  # noqa: E402
 
 HOST = ROOT / ".hosts" / "0.30.0"
 CONTROL = "control after generate"
-ENGLISH = ROOT / "locales" / "en" / "nodeDefs.json"
+ENGLISH = ROOT / "locales" / "en"
 
 
 def schemas(host: Path) -> list[Any]:
@@ -64,24 +64,31 @@ def present(value: Any) -> Any:
     return {key: present(part) for key, part in value.items() if part}
 
 
-def english(host: Path) -> str:
-    """The text of `locales/en/nodeDefs.json`."""
-    table = {shown.node_id.replace(".", "_"): present(words(shown)) for shown in schemas(host)}
-    return json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+def english(host: Path) -> dict[str, dict[str, Any]]:
+    """The files of `locales/en/`: {name: contents}."""
+    made = schemas(host)
+    parts = dict.fromkeys(part for shown in made for part in shown.category.split("/"))
+    return {
+        "nodeDefs.json": {one.node_id.replace(".", "_"): present(words(one)) for one in made},
+        "main.json": {"nodeCategories": {part: part for part in parts}},
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if the file is not up to date")
+    parser.add_argument("--check", action="store_true", help="fail if a file is not up to date")
     parser.add_argument("--host", type=Path, default=HOST, help="a folder with ComfyUI's main.py")
     arguments = parser.parse_args()
-    text = english(arguments.host)
-    if ENGLISH.is_file() and ENGLISH.read_text(encoding="utf-8") == text:
-        return 0
-    if not arguments.check:
-        ENGLISH.write_text(text, encoding="utf-8")
-    print(f"{'out of date' if arguments.check else 'written'}: {ENGLISH.relative_to(ROOT)}")
-    return int(arguments.check)
+    stale = 0
+    for name, contents in english(arguments.host.resolve()).items():
+        path, text = ENGLISH / name, json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if not arguments.check:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'out of date' if arguments.check else 'written'}: {path.relative_to(ROOT)}")
+    return stale if arguments.check else 0
 
 
 if __name__ == "__main__":
