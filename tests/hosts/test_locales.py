@@ -22,7 +22,7 @@ def test_english_is_up_to_date() -> None:
 
 
 def test_hosts_hand_out_every_language(host: RunningHost) -> None:
-    sent = host.client.request("/i18n")
+    sent = json.loads(host.client.request("/i18n"))
     info = host.object_info()
     for language in ("en", "zh"):
         file = ROOT / "locales" / language / "nodeDefs.json"
@@ -35,6 +35,10 @@ def test_hosts_hand_out_every_language(host: RunningHost) -> None:
         }
         assert words.keys() == ours
         for node in ours:  # an older host has no curve widget; every other input is there
-            inputs = {name for kind in info[node]["input"].values() for name in kind}
+            inputs = {
+                name
+                for kind in ("required", "optional")
+                for name in info[node]["input"].get(kind, {})
+            }
             assert inputs - words[node]["inputs"].keys() == set(), node
             assert words[node]["inputs"].keys() - inputs <= {"curve", "control_after_generate"}

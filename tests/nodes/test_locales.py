@@ -70,7 +70,9 @@ def test_the_help_page_names_every_input(node: str) -> None:
     page = (ROOT / "web" / "docs" / f"{node}.md").read_text(encoding="utf-8")
     for name in NODES[node].get("inputs", {}):
         if name != "control_after_generate":
-            assert re.search(rf"\b{name}\b", page), f"{node}.md does not name {name}"
+            assert re.search(rf"^\| [^|]*\b{name}\b|[*`]{name}[*`]", page, re.M), (
+                f"{node}.md does not name {name}"
+            )
 
 
 # --- panels -----------------------------------------------------------------------------------------------------------
