@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the English words of every node from their schemas: python tools/locales.py [--check] [--host FOLDER].
 
-`locales/en/` (nodeDefs.json, and main.json with the menu's categories) is what the frontend shows; other languages are
+`locales/en/` (nodeDefs.json, and main.json with the menu's categories and the names of links) is what the frontend shows; other languages are
 written by hand beside it, with the same keys. The schemas are made with ComfyUI's own classes, so a copy of ComfyUI is needed (`python3 dev.py test` fetches one).
 """
 
@@ -64,13 +64,22 @@ def present(value: Any) -> Any:
     return {key: present(part) for key, part in value.items() if part}
 
 
+def link_types(made: list[Any]) -> list[str]:
+    """The pack's own kinds of links, in the order in which nodes bring them."""
+    kinds = dict.fromkeys(output.io_type for shown in made for output in shown.outputs)
+    return [kind for kind in kinds if kind.startswith("AR_")]
+
+
 def english(host: Path) -> dict[str, dict[str, Any]]:
     """The files of `locales/en/`: {name: contents}."""
     made = schemas(host)
     parts = dict.fromkeys(part for shown in made for part in shown.category.split("/"))
     return {
         "nodeDefs.json": {one.node_id.replace(".", "_"): present(words(one)) for one in made},
-        "main.json": {"nodeCategories": {part: part for part in parts}},
+        "main.json": {
+            "nodeCategories": {part: part for part in parts},
+            "dataTypes": {kind: kind for kind in link_types(made)},  # an output named as its type
+        },
     }
 
 
