@@ -38,7 +38,13 @@ class ARClassCondition(io.ComfyNode):
                     " Leave empty to use the label above.",
                 ),
             ],
-            outputs=[Conditioning.Output("ar_conditioning", display_name="AR_CONDITIONING")],
+            outputs=[
+                Conditioning.Output(
+                    "ar_conditioning",
+                    display_name="AR_CONDITIONING",
+                    tooltip="What to draw: for AR Sampler.",
+                )
+            ],
         )
 
     @classmethod

@@ -80,7 +80,13 @@ class ARDiffusionIGG(io.ComfyNode):
                 *_interval_widgets(),
                 *_attention_widgets(),
             ],
-            outputs=[io.Model.Output("patched_model", display_name="MODEL")],
+            outputs=[
+                io.Model.Output(
+                    "patched_model",
+                    display_name="MODEL",
+                    tooltip="The same model with this guidance: for a sampler.",
+                )
+            ],
         )
 
     @classmethod

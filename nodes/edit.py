@@ -98,7 +98,13 @@ class ARKeepScales(io.ComfyNode):
                     " only fine detail changes. -1 = use variation.",
                 ),
             ],
-            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
+            outputs=[
+                SamplingLink.Output(
+                    "edited_sampling",
+                    display_name="AR_SAMPLING",
+                    tooltip="The same run, which now starts from the old picture: for guidance nodes or AR Decode.",
+                )
+            ],
         )
 
     @classmethod
@@ -192,7 +198,13 @@ class ARInpaint(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
+            outputs=[
+                SamplingLink.Output(
+                    "edited_sampling",
+                    display_name="AR_SAMPLING",
+                    tooltip="The same run, which now starts from the old picture: for guidance nodes or AR Decode.",
+                )
+            ],
         )
 
     @classmethod

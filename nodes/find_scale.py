@@ -78,11 +78,27 @@ class ARFindScale(io.ComfyNode):
                 ),
             ],
             outputs=[
-                SamplingLink.Output("guided_sampling", display_name="AR_SAMPLING"),
-                io.Float.Output("scale", display_name="scale"),
-                io.String.Output("message", display_name="message"),
-                io.String.Output("json", display_name="JSON"),
-                io.Image.Output("plot", display_name="plot"),
+                SamplingLink.Output(
+                    "guided_sampling",
+                    display_name="AR_SAMPLING",
+                    tooltip="The same run with the scale that was found: for AR Decode.",
+                ),
+                io.Float.Output("scale", display_name="scale", tooltip="The scale that was found."),
+                io.String.Output(
+                    "message",
+                    display_name="message",
+                    tooltip="The answer in words; says so when the curves do not cross.",
+                ),
+                io.String.Output(
+                    "json",
+                    display_name="JSON",
+                    tooltip="The numbers of every scale that was tried.",
+                ),
+                io.Image.Output(
+                    "plot",
+                    display_name="plot",
+                    tooltip="The two curves over the scales, as a picture.",
+                ),
             ],
         )
 

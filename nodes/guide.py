@@ -37,7 +37,13 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
                     ),
                     *_widgets(method),
                 ],
-                outputs=[SamplingLink.Output("guided_sampling", display_name="AR_SAMPLING")],
+                outputs=[
+                    SamplingLink.Output(
+                        "guided_sampling",
+                        display_name="AR_SAMPLING",
+                        tooltip="The same run with this guidance: for more guidance nodes or AR Decode.",
+                    )
+                ],
             )
 
         @classmethod

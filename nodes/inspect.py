@@ -91,7 +91,13 @@ class ARGuidanceMap(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[io.Image.Output("maps", display_name="IMAGE")],
+            outputs=[
+                io.Image.Output(
+                    "maps",
+                    display_name="IMAGE",
+                    tooltip="The drawings: for every picture one per scale, or one in all.",
+                )
+            ],
         )
 
     @classmethod
@@ -147,11 +153,29 @@ class ARGuidanceMetrics(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Float.Output("evenness", display_name="evenness"),
-                io.Float.Output("divergence", display_name="divergence"),
-                io.Float.Output("entropy", display_name="entropy"),
-                io.String.Output("json", display_name="JSON"),
-                io.Image.Output("plot", display_name="plot"),
+                io.Float.Output(
+                    "evenness",
+                    display_name="evenness",
+                    tooltip="How evenly guidance pushed all parts of the pictures: 1 = all alike. Mean over the run.",
+                ),
+                io.Float.Output(
+                    "divergence",
+                    display_name="divergence",
+                    tooltip="How differently guidance treated subject and background: 0 = alike. Mean over the run; needs a mask.",
+                ),
+                io.Float.Output(
+                    "entropy",
+                    display_name="entropy",
+                    tooltip="How unsure the model was: 0 = certain, 1 = every token equally likely. Mean over the run.",
+                ),
+                io.String.Output(
+                    "json",
+                    display_name="JSON",
+                    tooltip="All numbers, step by step and for each picture.",
+                ),
+                io.Image.Output(
+                    "plot", display_name="plot", tooltip="The numbers over the steps, as a picture."
+                ),
             ],
         )
 

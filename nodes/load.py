@@ -60,7 +60,13 @@ class ARLoadCheckpoint(io.ComfyNode):
                     " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not trained for gives mush.",
                 ),
             ],
-            outputs=[Model.Output("ar_model", display_name="AR_MODEL")],
+            outputs=[
+                Model.Output(
+                    "ar_model",
+                    display_name="AR_MODEL",
+                    tooltip="The loaded model: for a condition node, AR Sampler and the nodes that turn pictures into tokens and back.",
+                )
+            ],
         )
 
     @classmethod

@@ -50,7 +50,13 @@ class AROutpaint(io.ComfyNode):
                 ),
                 seam_widget(),
             ],
-            outputs=[SamplingLink.Output("edited_sampling", display_name="AR_SAMPLING")],
+            outputs=[
+                SamplingLink.Output(
+                    "edited_sampling",
+                    display_name="AR_SAMPLING",
+                    tooltip="The same run, which now starts from the old picture: for guidance nodes or AR Decode.",
+                )
+            ],
         )
 
     @classmethod

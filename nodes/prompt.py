@@ -111,7 +111,13 @@ class ARPromptCondition(io.ComfyNode):
                     " of flaws; Lumina-mGPT 2: no text at all). Has no effect without guidance.",
                 ),
             ],
-            outputs=[Conditioning.Output("ar_conditioning", display_name="AR_CONDITIONING")],
+            outputs=[
+                Conditioning.Output(
+                    "ar_conditioning",
+                    display_name="AR_CONDITIONING",
+                    tooltip="What to draw: for AR Sampler.",
+                )
+            ],
         )
 
     @classmethod

@@ -116,7 +116,13 @@ class ARSampler(io.ComfyNode):
                     advanced=True,
                 ),
             ],
-            outputs=[SamplingLink.Output("ar_sampling", display_name="AR_SAMPLING")],
+            outputs=[
+                SamplingLink.Output(
+                    "ar_sampling",
+                    display_name="AR_SAMPLING",
+                    tooltip="The described run: for guidance nodes or AR Decode.",
+                )
+            ],
         )
 
     @classmethod
@@ -195,7 +201,7 @@ class ARDecode(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                io.Image.Output("image", display_name="IMAGE"),
+                io.Image.Output("image", display_name="IMAGE", tooltip="The finished pictures."),
                 TraceLink.Output(
                     "ar_trace",
                     display_name="AR_TRACE",

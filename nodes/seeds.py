@@ -87,7 +87,13 @@ class ARSeeds(io.ComfyNode):
                     " as before.",
                 ),
             ],
-            outputs=[SamplingLink.Output("seeded_sampling", display_name="AR_SAMPLING")],
+            outputs=[
+                SamplingLink.Output(
+                    "seeded_sampling",
+                    display_name="AR_SAMPLING",
+                    tooltip="The same run with these seeds: for guidance nodes or AR Decode.",
+                )
+            ],
         )
 
     @classmethod

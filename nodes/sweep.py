@@ -79,13 +79,48 @@ class ARSweep(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Float.Output("first_number", display_name="first FLOAT", is_output_list=True),
-                io.Int.Output("first_integer", display_name="first INT", is_output_list=True),
-                io.String.Output("first_text", display_name="first STRING", is_output_list=True),
-                io.Float.Output("second_number", display_name="second FLOAT", is_output_list=True),
-                io.Int.Output("second_integer", display_name="second INT", is_output_list=True),
-                io.String.Output("second_text", display_name="second STRING", is_output_list=True),
-                io.String.Output("labels", display_name="labels", is_output_list=True),
+                io.Float.Output(
+                    "first_number",
+                    display_name="first FLOAT",
+                    is_output_list=True,
+                    tooltip="The first values as numbers, one run after the other.",
+                ),
+                io.Int.Output(
+                    "first_integer",
+                    display_name="first INT",
+                    is_output_list=True,
+                    tooltip="The first values as whole numbers: for a seed or a count.",
+                ),
+                io.String.Output(
+                    "first_text",
+                    display_name="first STRING",
+                    is_output_list=True,
+                    tooltip="The first values as texts.",
+                ),
+                io.Float.Output(
+                    "second_number",
+                    display_name="second FLOAT",
+                    is_output_list=True,
+                    tooltip="The second values as numbers, one run after the other.",
+                ),
+                io.Int.Output(
+                    "second_integer",
+                    display_name="second INT",
+                    is_output_list=True,
+                    tooltip="The second values as whole numbers: for a seed or a count.",
+                ),
+                io.String.Output(
+                    "second_text",
+                    display_name="second STRING",
+                    is_output_list=True,
+                    tooltip="The second values as texts.",
+                ),
+                io.String.Output(
+                    "labels",
+                    display_name="labels",
+                    is_output_list=True,
+                    tooltip="What was set in each run: for AR Grid.",
+                ),
             ],
         )
 
@@ -157,7 +192,13 @@ class ARGrid(io.ComfyNode):
                 ),
                 widget(io.String, "title", default="", tooltip="A line above all pictures."),
             ],
-            outputs=[io.Image.Output("sheet", display_name="IMAGE")],
+            outputs=[
+                io.Image.Output(
+                    "sheet",
+                    display_name="IMAGE",
+                    tooltip="One picture with all pictures and their labels.",
+                )
+            ],
         )
 
     @classmethod

@@ -66,7 +66,11 @@ class ARLoadTextEncoder(io.ComfyNode):
                     " prompt_prefix.txt in the encoder's folder says.",
                 ),
             ],
-            outputs=[io.Clip.Output("clip", display_name="CLIP")],
+            outputs=[
+                io.Clip.Output(
+                    "clip", display_name="CLIP", tooltip="An ordinary CLIP: for CLIP Text Encode."
+                )
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -118,7 +122,13 @@ class ARTextCondition(io.ComfyNode):
                     " Switti learnt none and needs it, with an empty text.",
                 ),
             ],
-            outputs=[Conditioning.Output("ar_conditioning", display_name="AR_CONDITIONING")],
+            outputs=[
+                Conditioning.Output(
+                    "ar_conditioning",
+                    display_name="AR_CONDITIONING",
+                    tooltip="What to draw: for AR Sampler.",
+                )
+            ],
         )
 
     @classmethod

@@ -202,7 +202,13 @@ class ARLoadTokens(io.ComfyNode):
                     tooltip="Files in ComfyUI's input folder; those marked [output] lie where AR Save Tokens put them.",
                 ),
             ],
-            outputs=[TokensLink.Output("ar_tokens", display_name="AR_TOKENS")],
+            outputs=[
+                TokensLink.Output(
+                    "ar_tokens",
+                    display_name="AR_TOKENS",
+                    tooltip="The saved pictures as tokens: for AR Tokens to Image, AR Keep Scales or AR Inpaint.",
+                )
+            ],
         )
 
     @classmethod

@@ -40,7 +40,13 @@ class ARImageToTokens(io.ComfyNode):
                     " much at two sides, 'stretch' distorts it.",
                 ),
             ],
-            outputs=[TokensLink.Output("ar_tokens", display_name="AR_TOKENS")],
+            outputs=[
+                TokensLink.Output(
+                    "ar_tokens",
+                    display_name="AR_TOKENS",
+                    tooltip="The tokens of the pictures: for AR Keep Scales, AR Inpaint or AR Save Tokens.",
+                )
+            ],
         )
 
     @classmethod
@@ -65,7 +71,9 @@ class ARTokensToImage(io.ComfyNode):
                     "ar_model", tooltip="A model with the image tokenizer they were made for."
                 ),
             ],
-            outputs=[io.Image.Output("image", display_name="IMAGE")],
+            outputs=[
+                io.Image.Output("image", display_name="IMAGE", tooltip="The decoded pictures.")
+            ],
         )
 
     @classmethod

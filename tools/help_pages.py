@@ -39,6 +39,7 @@ def page(method: type[Guidance]) -> str:
     if method.remarks:
         lines += [method.remarks, ""]
     lines += ["| input | default | range | |", "|---|---|---|---|"]
+    lines += ["| ar_sampling | | | From AR Sampler or another guidance node. |"]
     for field in fields(method):  # type: ignore[arg-type]
         shown = field.metadata["parameter"]
         if shown.options:

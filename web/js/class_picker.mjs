@@ -1,6 +1,7 @@
 // Choosing classes of the bundled model by their pictures: type to search, click to add or remove.
 
 import { addPanel, element, fitNode, keepEvents, setWidget, widgetOf } from "./dom.mjs";
+import { say } from "./words.mjs";
 
 const [SHUT, OPEN] = [30, 260];
 let catalogue = null; // one promise for all nodes of the page
@@ -21,7 +22,7 @@ export class ClassPicker {
     this.node = node;
     this.open = false;
     this.button = element("button", { type: "button", class: "arg-open", onclick: () => this.toggle() });
-    this.search = element("input", { type: "search", placeholder: "search the bundled model's classes", class: "arg-search" });
+    this.search = element("input", { type: "search", placeholder: say("search the bundled model's classes"), class: "arg-search" });
     this.search.addEventListener("input", () => this.filter());
     this.grid = element("div", { class: "arg-classes" });
     this.list = element("div", {}, [this.search, this.grid]);
@@ -32,7 +33,7 @@ export class ClassPicker {
   }
 
   label() {
-    this.button.textContent = this.open ? "close" : "choose from pictures (bundled model)…";
+    this.button.textContent = say(this.open ? "close" : "choose from pictures (bundled model)…");
   }
 
   async toggle() {
@@ -50,7 +51,7 @@ export class ClassPicker {
       const address = new URL(`../${sheet}`, import.meta.url).href;
       this.grid.replaceChildren(...names.map((name, at) => this.thumbnail(name, at, columns, side, address)));
     } catch {
-      this.grid.textContent = "The list of classes could not be loaded; type names into 'classes' instead.";
+      this.grid.textContent = say("The list of classes could not be loaded; type names into 'classes' instead.");
     }
   }
 

@@ -2,6 +2,7 @@
 // The shapes are those of guidance/schedule.py.
 
 import { addPanel, element, keepEvents, setWidget, svg, widgetOf } from "./dom.mjs";
+import { say } from "./words.mjs";
 
 const HEIGHT = 116;
 const [WIDTH, TALL, EDGE] = [240, 76, 8];
@@ -58,7 +59,7 @@ export class ScheduleEditor {
     this.text = element("span", { class: "arg-caption" });
     const button = (label, change, title) =>
       element("button", { type: "button", title, ".textContent": label, onclick: () => this.resize(change) });
-    const buttons = [button("−", -1, "draw fewer steps"), button("+", 1, "draw more steps")];
+    const buttons = [button("−", -1, say("draw fewer steps")), button("+", 1, say("draw more steps"))];
     const foot = element("div", { class: "arg-row" }, [this.text, ...buttons]);
     this.panel = keepEvents(element("div", { class: "arg-panel" }, [this.plot, foot]));
     this.plot.addEventListener("pointerdown", (event) => this.grab(event));
@@ -123,14 +124,14 @@ export class ScheduleEditor {
       if (value !== null) parts.push(this.point(k, value));
     });
     this.plot.replaceChildren(...parts);
-    const shown = there.length ? `${short(there[0])} → ${short(there.at(-1))}` : "off";
-    const note = settings.kind === FAMILY ? " (drawn as VAR's ramp)" : "";
-    this.text.textContent = `${this.steps} steps, ${shown}${note}`;
+    const shown = there.length ? `${short(there[0])} → ${short(there.at(-1))}` : say("off");
+    const note = settings.kind === FAMILY ? say(" (drawn as VAR's ramp)") : "";
+    this.text.textContent = say("{0} steps, {1}", this.steps, shown) + note;
   }
 
   point(k, value) {
     const dot = svg("circle", { cx: this.x(k), cy: this.y(value), r: this.steps > 24 ? 2.5 : 4, class: "arg-point", "data-step": k });
-    dot.append(svg("title", { ".textContent": `step ${k + 1}: ${short(value)}` }));
+    dot.append(svg("title", { ".textContent": say("step {0}: {1}", k + 1, short(value)) }));
     return dot;
   }
 

@@ -3,6 +3,7 @@
 
 import { addPanel, element, fitNode, keepEvents, svg } from "./dom.mjs";
 import { drawMap, valueAt } from "./colours.mjs";
+import { say } from "./words.mjs";
 
 const CURVES = { evenness: "#4c9be8", entropy: "#58b368" };
 const EMPTY = 34;
@@ -20,20 +21,20 @@ export class Viewer {
   }
 
   build() {
-    this.hint = element("div", { class: "arg-hint", ".textContent": "Run: every scale can be looked at here." });
-    this.frame = element("img", { class: "arg-frame", alt: "picture so far", draggable: "false" });
+    this.hint = element("div", { class: "arg-hint", ".textContent": say("Run: every scale can be looked at here.") });
+    this.frame = element("img", { class: "arg-frame", alt: say("picture so far"), draggable: "false" });
     this.map = element("canvas", { class: "arg-map" });
     this.stage = element("div", { class: "arg-stage" }, [this.frame, this.map]);
     this.stage.addEventListener("pointermove", (event) => this.hover(event));
     this.stage.addEventListener("pointerleave", () => (this.token.textContent = ""));
-    this.slider = element("input", { type: "range", min: 0, max: 0, step: 1, class: "arg-slider", "aria-label": "scale" });
+    this.slider = element("input", { type: "range", min: 0, max: 0, step: 1, class: "arg-slider", "aria-label": say("scale") });
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.caption = element("div", { class: "arg-caption" });
-    this.maps = element("select", { class: "arg-select", "aria-label": "map" });
+    this.maps = element("select", { class: "arg-select", "aria-label": say("map") });
     this.maps.addEventListener("change", () => this.draw());
-    this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": "opacity" });
+    this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": say("opacity") });
     this.opacity.addEventListener("input", () => this.draw());
-    this.pictures = element("select", { class: "arg-select", "aria-label": "picture" });
+    this.pictures = element("select", { class: "arg-select", "aria-label": say("picture") });
     this.pictures.addEventListener("change", () => this.choose(Number(this.pictures.value)));
     this.controls = element("div", { class: "arg-row" }, [this.maps, this.opacity, this.pictures]);
     this.curves = svg("svg", { class: "arg-curves", viewBox: "0 0 200 50", preserveAspectRatio: "none" });
@@ -69,7 +70,7 @@ export class Viewer {
     drawMap(this.map, message, message.grid);
     this.map.style.opacity = this.opacity.value / 100;
     this.map.style.clipPath = "";
-    this.caption.textContent = `running: step ${message.step + 1} of ${message.count}, ${message.map}`;
+    this.caption.textContent = say("running: step {0} of {1}, {2}", message.step + 1, message.count, say(message.map));
   }
 
   reveal(first) {
@@ -90,10 +91,10 @@ export class Viewer {
   fillChoices() {
     const before = this.maps.value;
     const names = Object.keys(this.current.maps).filter((name) => this.current.maps[name].some(Boolean));
-    this.maps.replaceChildren(option("", "no map"), ...names.map((name) => option(name, name)));
+    this.maps.replaceChildren(option("", say("no map")), ...names.map((name) => option(name, say(name))));
     this.maps.value = names.includes(before) || (before === "" && this.chosen) ? before : names.includes("added") ? "added" : "";
     this.chosen = true;
-    const list = this.shown.pictures.map((_, at) => option(at, `picture ${at + 1}`));
+    const list = this.shown.pictures.map((_, at) => option(at, say("picture {0}", at + 1)));
     this.pictures.replaceChildren(...list);
     this.pictures.value = this.picture;
     this.pictures.hidden = list.length < 2;
@@ -139,13 +140,15 @@ export class Viewer {
   describe(map) {
     const [rows, columns] = this.gridNow();
     const parts = [
-      this.rows ? `row ${this.step + 1} of ${this.count}` : `scale ${this.step + 1} of ${this.count}, ${rows}×${columns} tokens`,
+      this.rows
+        ? say("row {0} of {1}", this.step + 1, this.count)
+        : say("scale {0} of {1}, {2}×{3} tokens", this.step + 1, this.count, rows, columns),
     ];
-    if (map) parts.push(`${this.maps.value} ${short(map.low)} – ${short(map.high)}`);
-    else if (this.maps.value) parts.push(`${this.maps.value}: off`);
+    if (map) parts.push(`${say(this.maps.value)} ${short(map.low)} – ${short(map.high)}`);
+    else if (this.maps.value) parts.push(say("{0}: off", say(this.maps.value)));
     for (const name of Object.keys(CURVES)) {
       const value = this.current[name]?.[this.step];
-      if (value !== null && value !== undefined) parts.push(`${name} ${value.toFixed(3)}`);
+      if (value !== null && value !== undefined) parts.push(`${say(name)} ${value.toFixed(3)}`);
     }
     return parts.join("  ·  ");
   }
@@ -161,7 +164,7 @@ export class Viewer {
       return svg("polyline", { points: path, fill: "none", stroke, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" });
     });
     const here = { x1: x(this.step), x2: x(this.step), y1: 0, y2: 50, class: "arg-here", "vector-effect": "non-scaling-stroke" };
-    const text = `${Object.keys(CURVES).join(" (blue), ")} (green), 0 to 1`;
+    const text = say("{0} (blue), {1} (green), 0 to 1", ...Object.keys(CURVES).map((name) => say(name)));
     this.curves.replaceChildren(...lines, svg("line", here), svg("title", { ".textContent": text }));
   }
 
@@ -178,9 +181,9 @@ export class Viewer {
     const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * rows), rows);
     const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * columns), columns);
     const at = row * columns + column;
-    const lines = [element("b", { ".textContent": `token row ${row + 1}, column ${column + 1}` })];
+    const lines = [element("b", { ".textContent": say("token row {0}, column {1}", row + 1, column + 1) })];
     const map = this.mapNow();
-    if (map) lines.push(` ${this.maps.value} ${short(valueAt(map, at))}`);
+    if (map) lines.push(` ${say(this.maps.value)} ${short(valueAt(map, at))}`);
     const list = this.rows ? this.current.candidates[at] : this.current.candidates[this.step];
     if (list) lines.push(table(list, this.rows ? 0 : at));
     this.token.replaceChildren(...lines);
@@ -195,8 +198,8 @@ function table(list, at) {
   const drawn = list.drawn[at];
   const cell = (text) => element("td", { class: text.startsWith(`${drawn} `) ? "arg-drawn" : "", ".textContent": text });
   const rows = before.map((text, rank) => element("tr", {}, [cell(text), cell(after[rank])]));
-  const head = element("tr", {}, ["before guidance", "after guidance"].map((text) => element("th", { ".textContent": text })));
-  const foot = element("caption", { ".textContent": `drawn: token ${drawn}` });
+  const head = element("tr", {}, ["before guidance", "after guidance"].map((text) => element("th", { ".textContent": say(text) })));
+  const foot = element("caption", { ".textContent": say("drawn: token {0}", drawn) });
   return element("table", { class: "arg-candidates" }, [foot, head, ...rows]);
 }
 

@@ -1,0 +1,86 @@
+"""The pack in Chinese: titles, inputs, tooltips and panels, in the frontend that belongs to each host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.hosts.examples import example
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tools.dev.hosts import NEWEST, OLDEST
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).resolve().parents[2]
+NODES = {
+    language: json.loads((ROOT / f"locales/{language}/nodeDefs.json").read_text(encoding="utf-8"))
+    for language in ("en", "zh")
+}
+# The older frontend translates its own nodes only: it replaces a pack's words when it loads its language.
+SPOKEN = {OLDEST.version: "en", NEWEST.version: "zh"}
+SHOWN = """() => window.app.graph.nodes.filter((node) => node.comfyClass.startsWith('AR')).map((node) => ({
+  type: node.comfyClass,
+  title: node.title,
+  inputs: Object.fromEntries((node.inputs ?? []).map((slot) => [slot.name, slot.label ?? slot.localized_name ?? slot.name])),
+  widgets: Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.label])),
+  outputs: (node.outputs ?? []).map((slot) => slot.label ?? slot.localized_name ?? slot.name),
+}))"""
+ADD = """(types) => { window.app.graph.clear(); types.forEach((type, at) => {
+  const node = window.LiteGraph.createNode(type);
+  node.pos = [40 + 420 * (at % 4), 60 + 620 * Math.floor(at / 4)];
+  window.app.graph.add(node); }) }"""
+
+
+PLACE = """([type, name]) => {
+  const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
+  const widget = node.widgets.find((widget) => widget.name === name);
+  const { scale, offset } = window.app.canvas.ds;
+  const box = window.app.canvas.canvas.getBoundingClientRect();
+  return [box.left + (node.pos[0] + node.size[0] / 2 + offset[0]) * scale, box.top + (node.pos[1] + widget.last_y + 10 + offset[1]) * scale];
+}"""
+
+
+@pytest.fixture
+def chinese(comfy_page: ComfyPage, host: RunningHost) -> Iterator[ComfyPage]:
+    """A page whose frontend speaks Chinese."""
+    host.client.request("/settings", {"Comfy.Locale": "zh"})
+    comfy_page.open(host.url)
+    yield comfy_page
+    host.client.request("/settings", {"Comfy.Locale": "en"})
+
+
+def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
+    page, words = chinese.page, NODES[SPOKEN[host.version]]
+    page.evaluate(ADD, list(words))
+    for shown in page.evaluate(SHOWN):
+        node = words[shown["type"]]
+        assert shown["title"] == node["display_name"]
+        labels = shown["widgets"] | shown["inputs"]
+        for name in labels.keys() & node["inputs"].keys() - {"control_after_generate"}:
+            assert labels[name] == node["inputs"][name]["name"], f"{shown['type']}: {name}"
+        named = [output["name"] for output in node.get("outputs", {}).values()]
+        assert [out for out in shown["outputs"] if out != "图像" and out != "模型"] == [
+            name for name in named if name not in ("图像", "模型", "IMAGE", "MODEL")
+        ]
+    page.evaluate(ADD, ["ARSampler"])
+    page.wait_for_timeout(500)  # let the canvas draw, which places the widgets
+    page.mouse.move(*page.evaluate(PLACE, ["ARSampler", "temperature"]), steps=4)
+    tooltip = page.locator(".node-tooltip")
+    tooltip.wait_for()
+    assert tooltip.inner_text() == words["ARSampler"]["inputs"]["temperature"]["tooltip"]
+    assert chinese.screenshot(f"zh-tooltip-{host.version}").stat().st_size > 10_000
+
+
+def test_panels_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
+    page = chinese.page
+    prompt, workflow = example("01-first-picture")
+    chinese.load(workflow)
+    assert chinese.prompt().keys() == prompt.keys()
+    page.locator(".arg-open").get_by_text("从图片中选择").wait_for()
+    assert chinese.queue()["kind"] == "execution_success"
+    page.locator(".arg-stage").wait_for()
+    assert "第 7 个尺度，共 7 个" in page.locator(".arg-body > .arg-caption").inner_text()
+    page.get_by_text("7 步，1 → 4").wait_for()
+    assert chinese.screenshot(f"zh-run-{host.version}").stat().st_size > 10_000

@@ -1,0 +1,55 @@
+// What the panels say, in the language of the frontend's settings. English is the key, and what is said in languages
+// without a table here.
+
+import { app } from "../../../scripts/app.js";
+
+const TABLES = {
+  zh: {
+    "Run: every scale can be looked at here.": "运行后可在此查看每个尺度。",
+    "picture so far": "目前的图像",
+    "picture {0}": "第 {0} 张图",
+    "running: step {0} of {1}, {2}": "运行中：第 {0} 步，共 {1} 步，{2}",
+    "scale {0} of {1}, {2}×{3} tokens": "第 {0} 个尺度，共 {1} 个，{2}×{3} 个 token",
+    "row {0} of {1}": "第 {0} 行，共 {1} 行",
+    "{0}: off": "{0}：关闭",
+    "token row {0}, column {1}": "token：第 {0} 行，第 {1} 列",
+    "{0} (blue), {1} (green), 0 to 1": "{0}（蓝）、{1}（绿），0 到 1",
+    "before guidance": "引导前",
+    "after guidance": "引导后",
+    "drawn: token {0}": "抽取的 token：{0}",
+    "no map": "不显示图",
+    scale: "尺度",
+    map: "图",
+    opacity: "不透明度",
+    picture: "图像",
+    evenness: "均匀度",
+    entropy: "熵",
+    nudge: "引导差",
+    added: "引导合计",
+    confidence: "置信度",
+    attention: "注意力",
+    "{0} steps, {1}": "{0} 步，{1}",
+    off: "关闭",
+    " (drawn as VAR's ramp)": "（按 VAR 的线性上升绘制）",
+    "step {0}: {1}": "第 {0} 步：{1}",
+    "draw fewer steps": "减少绘制的步数",
+    "draw more steps": "增加绘制的步数",
+    "search the bundled model's classes": "搜索自带模型的类别",
+    "choose from pictures (bundled model)…": "从图片中选择（自带模型）…",
+    close: "关闭",
+    "The list of classes could not be loaded; type names into 'classes' instead.": "无法加载类别列表；请在“多个类别”中直接输入名称。",
+  },
+};
+
+/** The table of the user's language: of "zh-CN" that of "zh", if there is no closer one. */
+function table() {
+  const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en");
+  return TABLES[locale] ?? TABLES[locale.split("-")[0]] ?? {};
+}
+
+/** A text in the user's language, with {0}, {1}, … replaced by the values. */
+export function say(text, ...values) {
+  const words = table();
+  const said = Object.hasOwn(words, text) ? words[text] : text;
+  return said.replace(/\{(\d+)\}/g, (place, at) => values[at] ?? place);
+}
