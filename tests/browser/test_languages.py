@@ -52,7 +52,8 @@ def chinese(comfy_page: ComfyPage, host: RunningHost) -> Iterator[ComfyPage]:
 
 
 def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
-    page, words = chinese.page, NODES[SPOKEN[host.version]]
+    page, language = chinese.page, SPOKEN[host.version]
+    words = NODES[language]
     page.evaluate(ADD, list(words))
     for shown in page.evaluate(SHOWN):
         node = words[shown["type"]]
@@ -60,10 +61,9 @@ def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
         labels = shown["widgets"] | shown["inputs"]
         for name in labels.keys() & node["inputs"].keys() - {"control_after_generate"}:
             assert labels[name] == node["inputs"][name]["name"], f"{shown['type']}: {name}"
-        named = [output["name"] for output in node.get("outputs", {}).values()]
-        assert [out for out in shown["outputs"] if out != "图像" and out != "模型"] == [
-            name for name in named if name not in ("图像", "模型", "IMAGE", "MODEL")
-        ]
+        if language == "zh":
+            said = [output["name"] for output in node.get("outputs", {}).values()]
+            assert shown["outputs"] == said
     page.evaluate(ADD, ["ARSampler"])
     page.wait_for_timeout(500)  # let the canvas draw, which places the widgets
     page.mouse.move(*page.evaluate(PLACE, ["ARSampler", "temperature"]), steps=4)
