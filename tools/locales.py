@@ -88,6 +88,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if a file is not up to date")
     parser.add_argument("--host", type=Path, default=HOST, help="a folder with ComfyUI's main.py")
     arguments = parser.parse_args()
+    if not (arguments.host / "main.py").is_file():
+        parser.error(f"no ComfyUI in {arguments.host}: name its folder with --host")
     stale = 0
     for name, contents in english(arguments.host.resolve()).items():
         path, text = ENGLISH / name, json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
