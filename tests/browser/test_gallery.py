@@ -67,7 +67,6 @@ def test_example_runs_in_the_page(gallery: ComfyPage, stem: str) -> None:
 
 def test_dropped_picture_opens_its_graph(gallery: ComfyPage) -> None:
     gallery.load(example("21-in-paint")[1])
-    gallery.page.evaluate(SET, ["picture_size", 0])
     queued = gallery.prompt()
     assert gallery.queue()["kind"] == "execution_success"
     (save,) = (key for key, node in queued.items() if node["class_type"] == "SaveImage")
