@@ -5,7 +5,7 @@
 
 The bundled model through the pack's loop, with what AR Decode adds: the recorder alone (viewer off), the viewer in mode
 'fast' with its payload built and written as JSON, and the same with candidates. Medians of the ratio to the run with the
-viewer off that came just before. Live previews are bounded by construction (`PREVIEW_SHARE` in nodes/run.py).
+viewer off that came just before, in CPU time of this process, which other programs disturb less. Live previews are bounded by construction (`PREVIEW_SHARE` in nodes/run.py).
 """
 
 import argparse
@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 def seconds(pair: tuple, batch: int, mode: str) -> float:
     """One run from the class to what the node returns."""
     codec, network = pair
-    started = time.perf_counter()
+    started = time.process_time()
     labels = torch.arange(batch) * 5
     run = Run("scale", network.config.grids, published=Schedule("linear ramp"))
     recorder = TraceRecorder(run.grids)
@@ -60,7 +60,7 @@ def seconds(pair: tuple, batch: int, mode: str) -> float:
         trace = recorder.finish()
         if mode != "off":
             json.dumps(viewer.payload(image, features, trace))
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def main() -> None:
