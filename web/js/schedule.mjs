@@ -125,7 +125,7 @@ export class ScheduleEditor {
     });
     this.plot.replaceChildren(...parts);
     const shown = there.length ? `${short(there[0])} → ${short(there.at(-1))}` : say("off");
-    const note = settings.kind === FAMILY ? say(" (drawn as VAR's ramp)") : "";
+    const note = settings.kind === FAMILY ? say(", VAR's ramp") : "";
     this.text.textContent = say("{0} steps, {1}", this.steps, shown) + note;
   }
 

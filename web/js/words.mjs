@@ -30,7 +30,7 @@ const TABLES = {
     attention: "注意力",
     "{0} steps, {1}": "{0} 步，{1}",
     off: "关闭",
-    " (drawn as VAR's ramp)": "（按 VAR 的线性上升绘制）",
+    ", VAR's ramp": "，VAR 的线性上升",
     "step {0}: {1}": "第 {0} 步：{1}",
     "draw fewer steps": "减少绘制的步数",
     "draw more steps": "增加绘制的步数",
