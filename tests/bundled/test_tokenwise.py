@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = ROOT / "bundled"
 HERE = Path(__file__).parent
 PICTURES = 120
+# From docs/bundled-model.md: group accuracy at scale 4 of 150 pictures; three standard errors of 120 against 150.
+DECLARED = 0.47
+MARGIN = 3 * (DECLARED * (1 - DECLARED) * (1 / 150 + 1 / PICTURES)) ** 0.5
 FILES = (BUNDLED / "emoji_llamagen.safetensors", BUNDLED / "emoji_vq.safetensors")
 
 
@@ -68,9 +71,10 @@ def accuracy(pair, scale: float) -> float:
 
 
 def test_guidance_helps(pair) -> None:
-    # The card: 0.11 without, 0.28 with guidance.
+    # The card: 0.23 without guidance.
     plain, guided = accuracy(pair, 1.0), accuracy(pair, 4.0)
-    assert guided > plain + 0.05, (plain, guided)
+    assert guided > plain + 0.1, (plain, guided)
+    assert guided > DECLARED - MARGIN, (plain, guided)
 
 
 def test_softcfg_acts_and_at_strength_zero_is_cfg(pair) -> None:
