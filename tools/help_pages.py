@@ -36,6 +36,8 @@ def page(method: type[Guidance]) -> str:
             " (`python tools/help_pictures.py`).",
             "",
         ]
+    elif (PAGES / "images" / f"node-{method.node_id}.png").is_file():
+        lines += [f"![The node](images/node-{method.node_id}.png)", ""]
     if method.remarks:
         lines += [method.remarks, ""]
     lines += ["| input | default | range | |", "|---|---|---|---|"]

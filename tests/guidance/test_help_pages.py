@@ -22,5 +22,7 @@ def test_every_node_has_a_page_and_its_pictures_exist() -> None:
     for node in ids:
         page = ROOT / "web" / "docs" / f"{node}.md"
         assert page.is_file(), f"{node} has no help page"
-        for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+        assert pictures, f"{page.name} has no picture: tools/node_pictures.py takes one"
+        for picture in pictures:
             assert (page.parent / picture).is_file(), f"{page.name}: {picture} is missing"
