@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.hosts.examples import example, flat_colour_graph
+from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 STEM = "01-first-picture"
@@ -93,8 +94,13 @@ def edit(screen: ComfyPage) -> None:
     assert guidance["schedule"] == "list" and len(values) == 7
     assert values[3] > 3.5 and values[0] == 1.0 and values[-1] == 6.0
     before = inputs(screen, "ARClassCondition")["classes"].split("\n")
+    held: list[Route] = []  # the list of classes comes late: what was typed meanwhile counts
+    page.route("**/classes.json", lambda route: held.append(route))
     page.locator(".arg-open").click()
     page.locator(".arg-search").fill("fruit")
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
     page.locator('.arg-class[data-name="fruit"]').click()
     shown = "() => document.querySelectorAll('.arg-class:not([hidden])').length === 5"
     page.wait_for_function(shown)  # fruit, and in each style

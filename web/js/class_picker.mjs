@@ -50,7 +50,9 @@ export class ClassPicker {
       const { names, columns, side, sheet } = await classes();
       const address = new URL(`../${sheet}`, import.meta.url).href;
       this.grid.replaceChildren(...names.map((name, at) => this.thumbnail(name, at, columns, side, address)));
+      this.filter(); // somebody may have typed while they were loaded
     } catch {
+      catalogue = null; // the next opening tries again
       this.grid.textContent = say("The list of classes could not be loaded; type names into 'classes' instead.");
     }
   }
