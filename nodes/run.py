@@ -87,7 +87,7 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     model = sampling.model
     image = composite(to_image(decode(model, made.features)), sampling)
     report.finish(image)
-    grids = job.run.grids if model.family.kind == "scale" else (model.config.grid,)
+    grids = LOOPS[model.family.kind].picture_grids(model.config)
     tokens = owned(model, grids, made.steps, None if made.whole else made.features)
     shown = {} if viewer is None else viewer.payload(image, made.features, trace)
     return Finished(image, PictureTrace.of(trace, image, job.chain.names), tokens, shown)
@@ -162,8 +162,8 @@ def to_image(pictures: Tensor) -> Tensor:
 class Reporter:
     """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
 
-    Previews take at most `PREVIEW_SHARE` of the time: a step's picture is left out while the earlier ones have cost more.
-    The finished picture, which costs nothing more, is shown by `finish`.
+    After the first, previews take at most `PREVIEW_SHARE` of the time: a step's picture is left out if one as dear as the last
+    would make it more. The finished picture, which costs nothing more, is shown by `finish`.
 
     `runs`: how many runs of the sampling the one bar covers.
     """
@@ -176,7 +176,7 @@ class Reporter:
         self.bar = comfy.utils.ProgressBar(self.total)
         self.done = 0
         self.started = self.shown = time.monotonic()
-        self.spent = 0.0
+        self.spent = self.last = 0.0  # seconds on all previews, and on the last one
 
     def __call__(self, progress: Any) -> bool:
         """Report a step; whether it was one of those that are shown."""
@@ -187,9 +187,10 @@ class Reporter:
             return False
         due = self.due()
         preview = None
-        if due and self.spent <= PREVIEW_SHARE * (self.shown - self.started):
+        if due and self.spent + self.last <= PREVIEW_SHARE * (self.shown - self.started):
             preview = self.framed(self.so_far(progress))
-            self.spent += time.monotonic() - self.shown
+            self.last = time.monotonic() - self.shown
+            self.spent += self.last
         self.bar.update_absolute(self.done, self.total, preview)
         return due
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..family import Family, FileFacts
 from ..parts.cast import cast_like
+from .codebook import Codebook
 
 Grid = tuple[int, int]
 HEAD_WIDTH = 64  # of the release, in both halves; the file does not say
@@ -165,18 +166,6 @@ class Decoder(Half):
         return parts.permute(0, 3, 4, 1, 5, 2).reshape(-1, 3, side * patch, side * patch)
 
 
-class Quantizer(nn.Module):
-    """The codebook (key `quantize.embedding.weight`)."""
-
-    def __init__(self, config: AliTok1DConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
-
-    def codebook(self, device: torch.device) -> Tensor:
-        """The code vectors (V, E), fp32 on `device`."""
-        return self.embedding(torch.arange(self.embedding.num_embeddings, device=device)).float()
-
-
 class AliTok1D(nn.Module):
     """The released tokenizer layout.
 
@@ -201,14 +190,13 @@ class AliTok1D(nn.Module):
         self.latent_tokens = nn.Parameter(queries)
         self.encoder = Encoder(config, operations, **place)
         self.decoder = Decoder(config, operations, **place)
-        self.quantize = Quantizer(config, operations, **place)
+        self.quantize = Codebook(config.vocab, config.dim, operations, **place)
 
     # --- tokens -> image -------------------------------------------------------------------------------------------
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Code vectors of tokens (B, T) as a map (B, E, 1, T), fp32. The line has no grid: `grid` is not used."""
-        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
-        return codes.transpose(1, 2)[:, :, None]
+        return self.quantize.lookup(tokens, (1, tokens.shape[1]))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Code map (B, E, 1, T) -> image (B, 3, side*P, side*P) in [-1, 1], fp32."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
 from .convnet import Level, Middle
 
@@ -193,18 +194,6 @@ class Decoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(x, codes)))
 
 
-class Quantizer(nn.Module):
-    """The codebook (key `quantize.embedding.weight`)."""
-
-    def __init__(self, config: MoVQConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
-
-    def codebook(self, device: torch.device) -> Tensor:
-        """The code vectors (V, E), fp32 on `device`."""
-        return self.embedding(torch.arange(self.embedding.num_embeddings, device=device)).float()
-
-
 class MoVQ(nn.Module):
     """The released tokenizer layout.
 
@@ -227,7 +216,7 @@ class MoVQ(nn.Module):
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.encoder = Encoder(config, operations, **place)
         self.decoder = Decoder(config, operations, **place)
-        self.quantize = Quantizer(config, operations, **place)
+        self.quantize = Codebook(config.vocab, config.dim, operations, **place)
         self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
         self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
 
@@ -235,8 +224,7 @@ class MoVQ(nn.Module):
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
-        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
-        return codes.transpose(1, 2).unflatten(2, grid)
+        return self.quantize.lookup(tokens, grid)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""

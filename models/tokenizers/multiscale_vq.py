@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from .codebook import Codebook
 from .convnet import Decoder, Encoder
 
 Grid = tuple[int, int]
@@ -88,17 +89,12 @@ class Phi(nn.Module):
         return 0.5 * h + 0.5 * conv(h)
 
 
-class Quantizer(nn.Module):
+class Quantizer(Codebook):
     """The codebook and the refining convolutions (keys `quantize.*` of the release)."""
 
     def __init__(self, config: MultiScaleVQConfig, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
+        super().__init__(config.vocab, config.dim, ops, **place)
         self.quant_resi = Phi(config.phi_count, config.dim, ops, **place)
-
-    def codebook(self, device: torch.device) -> Tensor:
-        """The code vectors (V, Z), fp32 on `device`; through the layer, which knows where its weight is."""
-        return self.embedding(torch.arange(self.embedding.num_embeddings, device=device)).float()
 
 
 class MultiScaleVQ(nn.Module):
@@ -135,8 +131,7 @@ class MultiScaleVQ(nn.Module):
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Code vectors of tokens (B, h*w), row-major, as a map (B, Z, h, w), fp32."""
-        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
-        return codes.transpose(1, 2).unflatten(2, grid)
+        return self.quantize.lookup(tokens, grid)
 
     def mix(self, weights: Tensor, grid: Grid) -> Tensor:
         """Mixtures of the code vectors by weights (B, h*w, V), as a map (B, Z, h, w), fp32."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
 
 Grid = tuple[int, int]
@@ -138,17 +139,12 @@ class Decoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(x)))
 
 
-class Quantizer(nn.Module):
-    """The codebook (key `quantize.embedding.weight`)."""
-
-    def __init__(self, config: VQ16Config, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.embedding = ops.Embedding(config.vocab, config.dim, **place)
+class Quantizer(Codebook):
+    """The codebook (key `quantize.embedding.weight`), every code of length 1."""
 
     def codebook(self, device: torch.device) -> Tensor:
         """The code vectors (V, E) of length 1, fp32 on `device`."""
-        rows = self.embedding(torch.arange(self.embedding.num_embeddings, device=device))
-        return F.normalize(rows.float(), dim=-1)
+        return F.normalize(super().codebook(device), dim=-1)
 
 
 class VQ16(nn.Module):
@@ -173,7 +169,7 @@ class VQ16(nn.Module):
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.encoder = Encoder(config, operations, **place)
         self.decoder = Decoder(config, operations, **place)
-        self.quantize = Quantizer(config, operations, **place)
+        self.quantize = Quantizer(config.vocab, config.dim, operations, **place)
         self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
         self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
 
@@ -181,8 +177,7 @@ class VQ16(nn.Module):
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
-        codes = F.embedding(tokens, self.quantize.codebook(tokens.device))
-        return codes.transpose(1, 2).unflatten(2, grid)
+        return self.quantize.lookup(tokens, grid)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""

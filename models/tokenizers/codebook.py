@@ -1,0 +1,24 @@
+"""The codebook every tokenizer with learned codes has, and looking tokens up in it."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Codebook(nn.Module):
+    """V code vectors of E numbers (key `embedding.weight`)."""
+
+    def __init__(self, vocab: int, dim: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.embedding = ops.Embedding(vocab, dim, **place)
+
+    def codebook(self, device: torch.device) -> Tensor:
+        """The code vectors (V, E), fp32 on `device`; through the layer, which knows where its weight is."""
+        return self.embedding(torch.arange(self.embedding.num_embeddings, device=device)).float()
+
+    def lookup(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
+        codes = F.embedding(tokens, self.codebook(tokens.device))
+        return codes.transpose(1, 2).unflatten(2, grid)
