@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Page, Response
 
 READY = "() => window.app?.graph && window.app?.extensionManager?.setting && !document.querySelector('.p-progressspinner')"
+RUN_SECONDS = 300  # a run on a slow, busy machine, at most
 LISTEN = """() => {
   window.arEnded = null;
   for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
@@ -56,7 +57,8 @@ class ComfyPage:
             self.page.evaluate("() => { window.app.queuePrompt(0) }")
         if not reply.value.ok:
             return {"kind": "refused", "detail": reply.value.json()}
-        return self.page.wait_for_function("() => window.arEnded").json_value()
+        ended = "() => window.arEnded"
+        return self.page.wait_for_function(ended, timeout=RUN_SECONDS * 1000).json_value()
 
     def images_of(self, node: int) -> list[str]:
         """The addresses of the pictures that a node shows."""

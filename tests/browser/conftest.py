@@ -39,7 +39,9 @@ def chromium() -> Iterator[Browser]:
     if path is None or shutil.which(path) is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(ADVICE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(
+            executable_path=path, args=list(FLAGS), timeout=SECONDS * 1000
+        )
         yield browser
         browser.close()
 
@@ -79,6 +81,7 @@ def opened(
 ) -> Iterator[ComfyPage]:
     """A fresh page of that host."""
     settings = {
+        "Comfy.Locale": "en",
         "Comfy.TutorialCompleted": True,
         "Comfy.Workflow.WarnBlueprintOverwrite": False,
         "Comfy.VueNodes.Enabled": vue,
@@ -86,7 +89,9 @@ def opened(
     running.client.request("/settings", settings)
     context = chromium.new_context(viewport={"width": 1600, "height": 1000})
     context.set_default_timeout(SECONDS * 1000)
-    page = ComfyPage(context.new_page(), folder)
-    page.open(running.url)
-    yield page
-    context.close()
+    try:
+        page = ComfyPage(context.new_page(), folder)
+        page.open(running.url)
+        yield page
+    finally:
+        context.close()

@@ -16,6 +16,7 @@ from ar_guidance.tests.hosts.examples import (
 from ar_guidance.tests.hosts.running import RunningHost
 
 pytestmark = pytest.mark.browser
+SHOWS_PICTURE = "() => window.app.graph.nodes.some((node) => node.comfyClass === 'SaveImage' && node.imgs?.length)"
 
 
 def without_titles(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -54,8 +55,5 @@ def test_example_shows_pictures(comfy_page: ComfyPage, host: RunningHost, stem: 
     comfy_page.load(example(stem)[1])
     ended = comfy_page.queue()
     assert ended["kind"] == "execution_success", ended
-    shown = comfy_page.page.evaluate(
-        "() => window.app.graph.nodes.filter((node) => node.imgs?.length).map((node) => node.type)"
-    )
-    assert shown
+    comfy_page.page.wait_for_function(SHOWS_PICTURE)
     assert comfy_page.screenshot(f"{stem}-{host.version}").stat().st_size > 10_000

@@ -11,6 +11,7 @@ from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.hosts.examples import example
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tools.dev.hosts import NEWEST, OLDEST
+from playwright.sync_api import Locator
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,13 +43,37 @@ PLACE = """([type, name]) => {
 }"""
 
 
+DRAWN = """([type, name]) => window.app.graph.nodes.find((node) => node.comfyClass === type)
+  .widgets.find((widget) => widget.name === name).last_y > 0"""
+TITLE = "() => window.LiteGraph.createNode('ARSampler').title"
+
+
 @pytest.fixture
 def chinese(comfy_page: ComfyPage, host: RunningHost) -> Iterator[ComfyPage]:
     """A page whose frontend speaks Chinese."""
     host.client.request("/settings", {"Comfy.Locale": "zh"})
-    comfy_page.open(host.url)
+    for _ in range(3):  # the newer frontend does not wait for a language before it registers nodes
+        comfy_page.open(host.url)
+        if (
+            comfy_page.page.evaluate(TITLE)
+            == NODES[SPOKEN[host.version]]["ARSampler"]["display_name"]
+        ):
+            break
     yield comfy_page
-    host.client.request("/settings", {"Comfy.Locale": "en"})
+
+
+def hovered(screen: ComfyPage, kind: str, widget: str) -> Locator:
+    """The tooltip of a widget; the mouse moves again until it shows, as the canvas may still be moving too."""
+    page = screen.page
+    page.wait_for_function(DRAWN, arg=[kind, widget])
+    tooltip = page.locator(".node-tooltip")
+    for shift in range(40):
+        x, y = page.evaluate(PLACE, [kind, widget])
+        page.mouse.move(x + shift % 2, y, steps=4)
+        page.wait_for_timeout(1500)
+        if tooltip.is_visible():
+            break
+    return tooltip
 
 
 def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
@@ -65,10 +90,7 @@ def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
             said = [output["name"] for output in node.get("outputs", {}).values()]
             assert shown["outputs"] == said
     page.evaluate(ADD, ["ARSampler"])
-    page.wait_for_timeout(500)  # let the canvas draw, which places the widgets
-    page.mouse.move(*page.evaluate(PLACE, ["ARSampler", "temperature"]), steps=4)
-    tooltip = page.locator(".node-tooltip")
-    tooltip.wait_for()
+    tooltip = hovered(chinese, "ARSampler", "temperature")
     assert tooltip.inner_text() == words["ARSampler"]["inputs"]["temperature"]["tooltip"]
     assert chinese.screenshot(f"zh-tooltip-{host.version}").stat().st_size > 10_000
 

@@ -56,6 +56,11 @@ def pictures(host: RunningHost, prompt: dict) -> np.ndarray:
     return np.stack([np.asarray(file.convert("RGB"), np.float32) / 255 for file in files])
 
 
+def same_picture(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two pictures are decoded from the same tokens: decoders round by batch size, at most a step of 255."""
+    return a.shape == b.shape and np.abs(a - b).max() < 1.5 / 255
+
+
 def refusal(host: RunningHost, prompt: dict) -> str:
     """Run a prompt that must fail; the first line of what the user reads. The host works afterwards."""
     result = host.run(prompt)
@@ -97,7 +102,7 @@ def test_bundled_model_makes_pictures_of_every_class_asked(host: RunningHost) ->
 def test_same_seed_same_picture_and_a_batch_is_its_pictures(host: RunningHost) -> None:
     batch = pictures(host, generate(seed=5, batch_size=3))
     alone = pictures(host, generate(seed=5, batch_size=1))
-    assert np.array_equal(batch[:1], alone)
+    assert same_picture(batch[0], alone[0])
     assert not np.array_equal(batch[0], batch[1])
     assert not np.array_equal(alone, pictures(host, generate(seed=6)))
 
@@ -259,6 +264,6 @@ def test_a_model_that_does_not_fit_leaves_nothing_stranded(host: RunningHost) ->
     script = Path(__file__).with_name("partial_load.py")
     files = [str(GOLDEN / "var_d2.pth"), str(GOLDEN / "vae_ch32v48z8.pth")]
     command = [sys.executable, str(script), str(host.process.host.folder), *files]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "stayed behind" in done.stdout

@@ -23,6 +23,7 @@ PLACES = (
     r"C:\Program Files\Google\Chrome\Application\chrome.exe",
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
 )
+PATIENCE = ("-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300")
 ADVICE = (
     "no Chromium found for the browser tests; install one (Debian, Ubuntu: sudo apt install chromium) "
     "or name its program in the environment variable CHROMIUM"
@@ -47,9 +48,9 @@ def prepare_chromium() -> None:
         return
     say("installing Chromium with apt-get")
     try:
-        run_quietly(["apt-get", "update"], "apt-get update")
+        run_quietly(["apt-get", *PATIENCE, "update"], "apt-get update")
         run_quietly(
-            ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+            ["apt-get", *PATIENCE, "install", "-y", "--no-install-recommends", "chromium"],
             "apt-get install chromium",
         )
     except Problem as problem:

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import venv
-from contextlib import suppress
 from pathlib import Path
 
 from .console import ROOT, Problem, run_quietly, say
@@ -120,9 +119,12 @@ def install_torch(cuda: bool) -> None:
     say(f"installing torch {TORCH} ({'CUDA' if cuda else 'CPU'} build)")
     *preferred, last = torch_requirements(cuda)
     for arguments in preferred:
-        with suppress(Problem):
+        try:
             pip_install(*arguments, *CONSTRAINTS)
             return
+        except Problem as problem:  # a network that fails must not end in a download of gigabytes
+            if "No matching distribution" not in str(problem):
+                raise
     pip_install(*last, *CONSTRAINTS)
 
 
@@ -137,7 +139,7 @@ def pip_install(*arguments: str | Path) -> None:
     """Run `pip install` in the environment."""
     wanted = " ".join(str(part) for part in arguments if not str(part).startswith("-"))
     run_quietly(
-        [python_path(), "-m", "pip", "install", "--no-input", "--retries", "2", *arguments],
+        [python_path(), "-m", "pip", "install", "--no-input", *arguments],
         f"pip install {wanted}",
     )
 

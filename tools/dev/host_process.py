@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ LAUNCHER = Path(__file__).with_name("launch_host.py")
 START_SECONDS = 600
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NOT_PART_OF_THE_PACK = (".*", "demo", "__pycache__")
+
+
+class PortTaken(Problem):
+    """Another program listens at the port."""
 
 
 @dataclass
@@ -69,9 +74,22 @@ class HostProcess:
 def start_host(
     host: Host, base: Path, port: int | None = None, extra: Sequence[str] = ()
 ) -> HostProcess:
-    """Start a prepared host with this pack and wait until it answers."""
+    """Start a prepared host with this pack and wait until it answers; without `port`, at one that is free."""
     prepare_base(base)
-    port = port or free_port()
+    if port is not None:
+        return start_at(port, host, base, extra)
+    for _ in range(2):
+        with suppress(PortTaken):
+            return start_at(free_port(), host, base, extra)
+    return start_at(free_port(), host, base, extra)
+
+
+def start_at(port: int, host: Host, base: Path, extra: Sequence[str]) -> HostProcess:
+    """`start_host` at that port.
+
+    Raises:
+        PortTaken: another program listens there by the time the host does.
+    """
     log = base / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -165,9 +183,8 @@ def wait_until_ready(running: HostProcess) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if running.process.poll() is not None:
-            raise Problem(
-                f"ComfyUI {running.host.version} ended while starting:\n{running.log_tail()}"
-            )
+            text = f"ComfyUI {running.host.version} ended while starting:\n{running.log_tail()}"
+            raise (PortTaken if "address already in use" in text.lower() else Problem)(text)
         try:
             with urllib.request.urlopen(f"{running.url}/system_stats", timeout=5) as reply:
                 json.load(reply)
