@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,120 +17,15 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.parts.text import TextCondition
-from ar_guidance.models.text.encoders import FLAN_T5, QWEN2
 from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import generate as run_host_free
-from ar_guidance.tests.hosts.graphs import cfg, generate, node
+from ar_guidance.tests.hosts.graphs import cfg, node
 from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.scale_files import HART, INFINITY, SWITTI, Files, expected
 from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
 from ar_guidance.tests.tiny import FAMILIES
-from ar_guidance.tests.tiny_encoders import T5_SPECIAL, save_model, tiny_t5, write_tokenizer
-from safetensors.torch import load_file, save_file
 from torch import Tensor
-
-CASES = Path(__file__).resolve().parents[1] / "golden" / "cases"
-SWITTI, HART = CASES / "switti" / "noncausal", CASES / "hart" / "t2i"
-INFINITY = CASES / "infinity" / "patchify_wide_sharded"
-
-
-@dataclass(frozen=True)
-class Files:
-    """A case in a host's folders: names as the loader node lists them, and its prompts."""
-
-    transformer: str
-    tokenizer: str
-    positive: str
-    negative: str = ""
-
-    def prompt(self, scale: float = 3.0, **sampler: Any) -> dict[str, Any]:
-        """Load, condition on the case's text, sampler, CFG, decode, save."""
-        made = generate(self.transformer, self.tokenizer, scale=scale, **sampler)
-        made["positive"] = node("GivenText", file=self.positive)
-        inputs: dict[str, Any] = {"ar_model": ["load", 0], "positive": ["positive", 0]}
-        if self.negative:
-            made["negative"] = node("GivenText", file=self.negative)
-            inputs["negative"] = ["negative", 0]
-        made["condition"] = node("ARTextCondition", **inputs)
-        return made
-
-
-def expected(case: Path) -> dict[str, Tensor]:
-    return load_file(case / "expected.safetensors")
-
-
-def text(host: RunningHost, name: str, encoder: str = "", **tensors: Tensor) -> str:
-    """Save a prompt's features for GivenText, as of that encoder of our loader."""
-    kept = {key: value.contiguous() for key, value in tensors.items()}
-    save_file(kept, host.input / name, {"encoder": encoder})
-    return name
-
-
-def copied(host: RunningHost, folder: str, source: Path, name: str) -> str:
-    """A file of a case under `name` in a model folder."""
-    target = host.models / folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, target)
-    return name
-
-
-@pytest.fixture
-def switti(host: RunningHost) -> Files:
-    """The release's files and config.json; the tiny network has other heads than the release's rule gives."""
-    given = expected(SWITTI)
-    name = copied(
-        host, "ar_checkpoints", SWITTI / "switti" / "model.safetensors", "switti/model.safetensors"
-    )
-    settings = json.loads((SWITTI / "switti" / "config.json").read_text()) | {"num_heads": 2}
-    put(host, "ar_checkpoints", "switti/config.json", json.dumps(settings).encode())
-    live = given["text.attn_bias"] == 0
-    features, pooled = given["text.prompt_embeds"], given["text.pooled"]
-    return Files(
-        name,
-        copied(host, "ar_tokenizers", SWITTI / "vqvae" / "model.safetensors", "switti.safetensors"),
-        text(host, "switti.safetensors", features=features[:1], mask=live[:1], pooled=pooled[:1]),
-        text(
-            host, "switti-no.safetensors", features=features[1:], mask=live[1:], pooled=pooled[1:]
-        ),
-    )
-
-
-@pytest.fixture
-def hart(host: RunningHost) -> Files:
-    given = expected(HART)
-    copied(host, "ar_checkpoints", HART / "llm" / "config.json", "hart/config.json")
-    return Files(
-        copied(host, "ar_checkpoints", HART / "llm" / "ema_model.bin", "hart/ema_model.bin"),
-        copied(host, "ar_tokenizers", HART / "tokenizer" / "model.safetensors", "hart.safetensors"),
-        text(
-            host,
-            "hart.safetensors",
-            QWEN2.name,
-            features=given["text.context"],
-            mask=given["text.mask"],
-        ),
-    )
-
-
-def rows(given: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """An Infinity prompt with the padding a text encoder leaves behind it."""
-    features = given[f"{name}.features"]
-    padded = torch.nn.functional.pad(features, (0, 0, 0, 3))
-    return {"features": padded[None], "mask": (torch.arange(len(padded)) < len(features))[None]}
-
-
-@pytest.fixture
-def infinity(host: RunningHost) -> Files:
-    """Three shards and their index, as the 8B is released."""
-    given = expected(INFINITY)
-    for source in sorted((INFINITY / "transformer_weights").iterdir()):
-        copied(host, "ar_checkpoints", source, f"infinity/{source.name}")
-    return Files(
-        "infinity/model.safetensors.index.json",
-        copied(host, "ar_tokenizers", INFINITY / "vae.pth", "infinity_vae.pth"),
-        text(host, "infinity.safetensors", FLAN_T5.name, **rows(given, "text")),
-        text(host, "infinity-no.safetensors", FLAN_T5.name, **rows(given, "negative")),
-    )
 
 
 def listed(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -213,56 +108,6 @@ def test_hidden_guidance_acts_on_infinity_only(
     assert "cannot mix branches inside; use AR Guidance: CFG" in refusal(host, wrong)
 
 
-# --- prompts ----------------------------------------------------------------------------------------------------------
-
-
-def typed(host: RunningHost, infinity: Files, prompt: str) -> dict[str, Any]:
-    """Infinity's graph with a prompt as an artist types it, read by a tiny flan-T5 from a file."""
-    folder = host.models / "text_encoders" / "wide_flan"
-    write_tokenizer(folder, T5_SPECIAL)
-    save_model(tiny_t5(width=128), folder / "model.safetensors")
-    made = infinity.prompt(temperature=0.0)
-    made["clip"] = node(
-        "ARLoadTextEncoder",
-        text_encoder="wide_flan/model.safetensors",
-        second_file="none",
-        precision="float32",
-    )
-    made["positive"] = node("CLIPTextEncode", text=prompt, clip=["clip", 0])
-    return made
-
-
-def test_an_empty_prompt_reaches_a_picture(host: RunningHost, infinity: Files) -> None:
-    """Infinity reads the one row its encoder has for an empty text: the end token's."""
-    made = pictures(host, typed(host, infinity, ""))
-    with torch.inference_mode():
-        end = tiny_t5(width=128)(torch.tensor([[1]])).last_hidden_state.clone()
-    name = text(host, "infinity-empty.safetensors", FLAN_T5.name, features=end)
-    wanted = pictures(host, replace(infinity, positive=name).prompt(temperature=0.0))
-    assert made.shape == (1, 256, 256, 3) and made.std() > 0.01
-    assert np.abs(made - wanted).max() <= 1 / 255 + 1e-4
-    assert not np.array_equal(made, pictures(host, typed(host, infinity, "a red bird")))
-
-
-def test_too_long_a_prompt_is_refused_with_its_length(host: RunningHost, infinity: Files) -> None:
-    message = refusal(host, typed(host, infinity, "a red bird on grass " * 8))
-    assert "positive: this prompt has 41 tokens, and Infinity reads at most 32" in message
-    assert "shorten it" in message
-
-
-def test_hart_draws_without_a_prompt(host: RunningHost, hart: Files) -> None:
-    """An empty text has no row for HART: both branches are then the same, so guidance changes nothing."""
-    given = expected(HART)
-    features, mask = given["text.context"][:1], torch.zeros_like(given["text.mask"][:1])
-    name = text(host, "hart-empty.safetensors", QWEN2.name, features=features, mask=mask)
-    empty = replace(hart, positive=name)
-    made = pictures(host, empty.prompt(scale=5.5, temperature=0.0))
-    alone = pictures(host, empty.prompt(scale=1.0, temperature=0.0))
-    assert made.std() > 0.01 and np.abs(made - alone).max() <= 1 / 255 + 1e-4
-    with_prompt = pictures(host, hart.prompt(scale=5.5, temperature=0.0))
-    assert np.abs(made[0] - with_prompt[0]).max() > 0.02
-
-
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
@@ -326,34 +171,6 @@ def test_a_tokenizer_of_another_bit_width(host: RunningHost, infinity: Files) ->
     name = put(host, "ar_tokenizers", "two_bits.pth", codec)
     message = refusal(host, replace(infinity, tokenizer=name).prompt())
     assert "predicts 24 bits per token, the tokenizer has 2 per code" in message
-
-
-def test_a_prompt_of_another_encoder(host: RunningHost, infinity: Files, switti: Files) -> None:
-    message = refusal(host, replace(infinity, positive=switti.positive).prompt())
-    assert "reads flan-T5-XL, but this CONDITIONING is 40 wide" in message
-
-
-@pytest.mark.parametrize("encoder", ["T5-XL", "Qwen2.5-3B"])
-def test_a_stock_encoder_of_the_right_width_is_refused(
-    host: RunningHost, infinity: Files, encoder: str
-) -> None:
-    """What CLIPLoader makes: of flan-T5-XL's own file (read wrongly), or of another one as wide."""
-    width = expected(INFINITY)["text.features"].shape[-1]
-    for name in ("positive", "negative"):
-        prompt = infinity.prompt()
-        prompt["stock"] = node("StockEncoder", encoder=encoder, width=width)
-        prompt[name] = node("CLIPTextEncode", text="a red bird", clip=["stock", 0])
-        message = refusal(host, prompt)
-        assert f"{name}: " in message and "reads flan-T5-XL" in message
-        assert "Use AR Load Text Encoder with the flan-T5-XL file" in message
-
-
-def test_features_that_are_no_numbers(host: RunningHost, infinity: Files) -> None:
-    given = rows(expected(INFINITY), "text")
-    given["features"][:, 1, 2] = float("nan")
-    broken = text(host, "infinity-nan.safetensors", FLAN_T5.name, **given)
-    message = refusal(host, replace(infinity, positive=broken).prompt())
-    assert "not all numbers" in message and "flan-T5-XL was not read properly" in message
 
 
 def test_no_negative_prompt_where_the_model_needs_one(host: RunningHost, switti: Files) -> None:
