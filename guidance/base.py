@@ -150,6 +150,9 @@ class Guidance:
     aliases: ClassVar[tuple[str, ...]] = ()  # further words to find the node by
     paper: ClassVar[str]
     formula: ClassVar[str]  # one line, for the help page
+    symbols: ClassVar[
+        str
+    ]  # what its letters stand for, each with the input that sets it; one sentence or two
     remarks: ClassVar[str] = ""  # a further paragraph of the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.

@@ -29,6 +29,9 @@ class CFG(Combining):
     aliases: ClassVar[tuple[str, ...]] = ("classifier-free guidance",)
     paper: ClassVar[str] = "arXiv 2207.12598"
     formula: ClassVar[str] = "guided = u + γ (c − u)"
+    symbols: ClassVar[str] = (
+        "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` at this step."
+    )
 
     def is_conditional(self, index: int, run: Run) -> bool:
         return self.gamma(index, run) == 1.0

@@ -18,7 +18,7 @@ NUMBERS = "Only for 'list': the scale of every step, separated by commas."
 
 
 def scale_parameter(tooltip: str, default: float = 4.0) -> float:
-    """A combining scale, ComfyUI's convention: 1 = no guidance for CFG."""
+    """A combining scale, ComfyUI's convention: 1 = no guidance for CFG. Where IGG acts, it is not: only 0 is."""
     return parameter(default, tooltip, minimum=-20.0, maximum=50.0, step=0.05)
 
 
@@ -27,7 +27,7 @@ class Combining(Guidance):
     """A link that adds gamma_k D on top of u.
 
     Attributes:
-        scale: gamma at full strength; ComfyUI's convention, 1 = no guidance for CFG.
+        scale: gamma at full strength; see `scale_parameter`.
         schedule: see `Schedule`; "family default" takes what the model's authors published.
         start, end: share of the run outside which the guidance is off.
         power: exponent of the cosine schedule.
@@ -44,7 +44,7 @@ class Combining(Guidance):
     schedule: str = parameter(
         FAMILY_DEFAULT,
         "How the scale grows over the steps. 'family default' is what the model's authors published"
-        " (VAR: linear ramp, so the first scale is unguided; Lumina-mGPT 2: falls to 4 within the first lines and is"
+        " (VAR: linear ramp, from 1 at the first scale; Lumina-mGPT 2: falls to 4 within the first lines and is"
         " never lower).",
         options=(FAMILY_DEFAULT, *KINDS),
     )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .base import Grid, Run, Signal, Step, parameter
-from .combining import Combining
+from .combining import Combining, scale_parameter
 
 SCORES = 1 << 22  # attention scores held at once: 16 MB in fp32
 
@@ -92,7 +92,7 @@ class IGG(Combining):
     """Information-grounding guidance with a schedule.
 
     Attributes:
-        scale: gamma at full strength.
+        scale: gamma at full strength; 0 = absent, while 1 gives u + A G, which is not c.
         attention: "self-attention" (A G) or "token weight" (G scaled by the attention received).
         window: "global", "auto" (side floor(sqrt(h w))) or "fixed side".
         window_side: side of the fixed window, in tokens.
@@ -109,7 +109,17 @@ class IGG(Combining):
     aliases: ClassVar[tuple[str, ...]] = ("information grounding", "attention guidance")
     paper: ClassVar[str] = "arXiv 2509.23876"
     formula: ClassVar[str] = "guided = u + γ · softmax(G Gᵀ / √V) G,  G = c − u"
+    symbols: ClassVar[str] = (
+        "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` at this step. G"
+        " is the push from u to c, one row per token of the step, V the length of a row; the softmax turns the likeness of"
+        " each token's push to all others into weights that sum to 1."
+    )
 
+    scale: float = scale_parameter(
+        "How strongly the picture follows the class or prompt. 0 = off where the schedule is constant; other schedules"
+        " run between 1 and the scale. Unlike CFG's, a scale of 1 is not off: the push acts, averaged. Too little:"
+        " vague, mixed-up shapes. Too much: harsh colours, less variety."
+    )
     attention: str = parameter(
         SELF_ATTENTION,
         "How attention acts. 'self-attention' averages the pushes; 'token weight' keeps each token's own direction and"

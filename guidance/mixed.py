@@ -32,11 +32,20 @@ class Mixed(IGG):
         "CFG and IGG together, each with its own weight: a negative IGG weight sharpens what tokens disagree on."
     )
     aliases: ClassVar[tuple[str, ...]] = ("CFG-IGG", "mix")
-    formula: ClassVar[str] = "guided = u + γ G + γ′ A G"
+    formula: ClassVar[str] = "guided = u + γ G + γ′ A G,  G = c − u,  A = softmax(G Gᵀ / √V)"
+    symbols: ClassVar[str] = (
+        "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` and γ′ `igg_scale`"
+        " at this step. G is the push from u to c, one row per token of the step, V the length of a row; A holds how much"
+        " each token attends to every other, by the likeness of their pushes, in rows that sum to 1."
+    )
 
+    scale: float = scale_parameter(
+        "Weight of the CFG term. 0 = the IGG term alone; 1 = no guidance only if the IGG term's weight is 0. Too little:"
+        " vague, mixed-up shapes. Too much: harsh colours, less variety."
+    )
     schedule: str = parameter(
         "constant",
-        "How both scales grow over the steps; both start from 1.",
+        "How both weights change over the steps. All but 'constant' run between 1 and the weight that is set.",
         options=tuple(
             kind
             for kind in IGG.__dataclass_fields__["schedule"].metadata["parameter"].options
@@ -44,7 +53,8 @@ class Mixed(IGG):
         ),
     )
     igg_scale: float = scale_parameter(
-        "Weight of the IGG term. 0 = CFG alone. Negative: crisper, then noisy. Large: flat, over-even pictures.",
+        "Weight of the IGG term. 0 = CFG alone, where the schedule is constant. Negative: crisper, then noisy. Large:"
+        " flat, over-even pictures.",
         default=-0.4,
     )
 

@@ -120,6 +120,11 @@ class SSG(Guidance):
     aliases: ClassVar[tuple[str, ...]] = ("scaled spatial guidance", "DSE")
     paper: ClassVar[str] = "arXiv 2602.05534"
     formula: ClassVar[str] = "ℓ ← ℓ + β (ℓ − prior)"
+    symbols: ClassVar[str] = (
+        "ℓ is what this scale's tokens are drawn from (logits) as it comes to this node: the guided prediction behind a"
+        " CFG, IGG or SoftCFG node, else the predictions with and without the class or prompt, each by itself. prior is the ℓ of the"
+        " previous scale, smoothly enlarged to this one's grid; β is `beta` at this scale."
+    )
     combines: ClassVar[bool] = False
     remembers: ClassVar[bool] = True
 

@@ -169,18 +169,29 @@ def _tokens(text: TextCondition) -> int:
 
 
 def _check(model: TextModel, spec: TextSpec, prompts: Prompts, which: str) -> None:
-    """Refuse what another encoder made, or more than the model reads."""
+    """Refuse what another encoder made, what it made of broken weights, or more than the model reads."""
     found, most = _foreign(spec, model.config, prompts), spec.tokens(model.config)
     if found:
         raise ValueError(
-            f"{which}: {model.name} is a {model.family.title} model and reads {spec.encoder.title}, but this"
+            f"{which}: {model.name} ({model.family.title}) reads {spec.encoder.title}, but this"
             f" CONDITIONING {found}. Use {spec.encoder.load}, and encode the prompt with CLIP Text Encode"
+        )
+    if not _finite(prompts.text):
+        raise ValueError(
+            f"{which}: the text features of this CONDITIONING are not all numbers (NaN or infinity), so no picture can be"
+            f" drawn from them: {spec.encoder.title} was not read properly. Use {spec.encoder.load}; if that made them,"
+            " set its precision to float32 or download the file again"
         )
     tokens = _tokens(prompts.text)
     if tokens > most:
         raise ValueError(
             f"{which}: this prompt has {tokens} tokens, and {model.family.title} reads at most {most}: shorten it"
         )
+
+
+def _finite(text: TextCondition) -> bool:
+    """Whether an encoder gave numbers: weights under the wrong names give NaN, and hosts only log a warning."""
+    return all(part is None or bool(part.isfinite().all()) for part in (text.features, text.pooled))
 
 
 def _foreign(spec: TextSpec, config: Any, prompts: Prompts) -> str:
@@ -196,6 +207,8 @@ def _foreign(spec: TextSpec, config: Any, prompts: Prompts) -> str:
         return f"has {rows} rows instead of {spec.tokens(config)}"
     if spec.masked and not prompts.masked:
         return "does not say which of its rows are padding (no attention_mask)"
+    if not prompts.encoder and not spec.encoder.hosted:
+        return "does not come from AR Load Text Encoder, and ComfyUI's own loaders cannot load that encoder"
     given = 0 if text.pooled is None else text.pooled.shape[1]
     if given == pooled or prompts.encoder:
         return ""

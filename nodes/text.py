@@ -112,8 +112,8 @@ class ARTextCondition(io.ComfyNode):
                 Model.Input("ar_model", tooltip="The model that shall draw it."),
                 io.Conditioning.Input(
                     "positive",
-                    tooltip="From CLIP Text Encode. Several prompts joined by Conditioning (Combine) make a batch: one"
-                    " picture each.",
+                    tooltip="From CLIP Text Encode with the CLIP of AR Load Text Encoder. Several prompts joined by"
+                    " Conditioning (Combine) make a batch: one picture each.",
                 ),
                 io.Conditioning.Input(
                     "negative",

@@ -23,11 +23,8 @@ DRAWN_BY = {"softcfg": "Bundled token-wise model"}
 def page(method: type[Guidance]) -> str:
     """Markdown of one method's help page."""
     lines = [f"# {method.title}", "", method.summary, "", f"`{method.formula}`", ""]
-    lines += [
-        "c and u are the model's predictions with and without the class or prompt, γ the scale at this step"
-        f" ([{method.paper}](https://arxiv.org/abs/{method.paper.split()[-1]})).",
-        "",
-    ]
+    source = f"[{method.paper}](https://arxiv.org/abs/{method.paper.split()[-1]})"
+    lines += [f"{method.symbols} Source: {source}.", ""]
     if (PAGES / "images" / f"{method.name}.png").is_file():
         lines += [
             f"![Without and with]({'images/' + method.name}.png)",

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Draw the pictures of the guidance nodes' help pages with the bundled model: python tools/help_pictures.py [METHOD ...].
+"""Draw the pictures of the help pages with the bundled model: python tools/help_pictures.py [NAME ...].
 
-Every panel has the same classes and the same seeds; only the chain differs. What a title does not say is at its default.
+Of a guidance node, named as its method: every panel has the same classes and the same seeds; only the chain differs. What a
+title does not say is at its default. Of an inspecting node (map, metrics, find-scale): what it gives.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES  # noqa: E402
 from ar_guidance.tools.bundled.pictures import tile  # noqa: E402
 from ar_guidance.tools.bundled.sample import load_pair, token_features  # noqa: E402
+from ar_guidance.tools.help_inspection import SHEETS  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 
 IMAGES = ROOT / "web" / "docs" / "images"
@@ -94,16 +96,24 @@ def sheet(panels: Sequence[Panel], model: str) -> Image.Image:
     return page
 
 
+def picture(name: str) -> Image.Image:
+    """The picture of a help page."""
+    if (
+        name in SHEETS
+    ):  # few colours would break the bar below a map, and these are small as they are
+        return SHEETS[name]()
+    made = sheet(COMPARED[name], "token" if name in TOKENWISE else "scale")
+    # The k-means step keeps the colours of small, saturated parts, which a plain median cut loses.
+    return made.quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("methods", nargs="*", metavar="METHOD", choices=[[], *COMPARED])
-    for name in parser.parse_args().methods or COMPARED:
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *COMPARED, *SHEETS])
+    for name in parser.parse_args().names or (*COMPARED, *SHEETS):
         path = IMAGES / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The k-means step keeps the colours of small, saturated parts, which a plain median cut loses.
-        model = "token" if name in TOKENWISE else "scale"
-        reduced = sheet(COMPARED[name], model).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
-        reduced.save(path, optimize=True)
+        picture(name).save(path, optimize=True)
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -11,11 +11,13 @@ class TextEncoder:
         name: identifier; our loader writes it into everything the encoder gives.
         title: for people.
         load: which node loads it from which file.
+        hosted: whether ComfyUI's own loaders load its files too, so that a conditioning without our mark may be right.
     """
 
     name: str
     title: str
     load: str
+    hosted: bool = False
 
 
 FLAN_T5 = TextEncoder(
@@ -32,11 +34,13 @@ CLIP_VECTOR = TextEncoder(
     "clip_vector",
     "CLIP ViT-L/14 text tower (one vector per prompt)",
     "AR Load Text Encoder with the CLIP ViT-L/14 file",
+    hosted=True,
 )
 CLIP_PAIR = TextEncoder(
     "clip_pair",
     "CLIP-L and CLIP-bigG, last layer",
     "AR Load Text Encoder with both files, CLIP-L and CLIP-bigG",
+    hosted=True,
 )
 ENCODERS = {encoder.name: encoder for encoder in (FLAN_T5, QWEN2, CLIP_VECTOR, CLIP_PAIR)}
 

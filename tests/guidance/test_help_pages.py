@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+from ar_guidance.tools.help_inspection import SHEETS
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,3 +31,24 @@ def test_every_node_has_a_page_and_its_pictures_exist() -> None:
         assert pictures, f"{page.name} has no picture: tools/node_pictures.py takes one"
         for picture in pictures:
             assert (page.parent / picture).is_file(), f"{page.name}: {picture} is missing"
+
+
+@pytest.mark.parametrize(
+    ("node", "name"),
+    [("ARGuidanceMap", "map"), ("ARGuidanceMetrics", "metrics"), ("ARFindScale", "find-scale")],
+)
+def test_inspecting_nodes_show_what_they_give(node: str, name: str) -> None:
+    page, path = ROOT / "web" / "docs" / f"{node}.md", f"images/{name}.png"
+    assert f"]({path})" in page.read_text(encoding="utf-8")
+    assert (page.parent / path).stat().st_size < 40_000
+    assert name in SHEETS
+
+
+@pytest.mark.parametrize("name", ["map", "metrics"])  # a search takes minutes
+def test_the_pictures_are_those_the_bundled_model_gives(name: str) -> None:
+    shown = Image.open(ROOT / "web" / "docs" / "images" / f"{name}.png").convert("RGB")
+    made = SHEETS[name]().convert("RGB")
+    assert made.size == shown.size
+    # Rounding may differ between machines; another picture would differ over whole areas.
+    difference = np.abs(np.asarray(made, float) - np.asarray(shown, float)).max(-1)
+    assert (difference > 8).mean() < 0.01

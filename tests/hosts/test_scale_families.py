@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,108 +20,12 @@ from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.plan import Drawing, plan
 from ar_guidance.sampling.scalewise import generate as run_host_free
-from ar_guidance.tests.hosts.graphs import cfg, generate, node
+from ar_guidance.tests.hosts.graphs import cfg, node
 from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.scale_files import HART, INFINITY, SWITTI, Files, expected
 from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
 from ar_guidance.tests.tiny import FAMILIES
-from safetensors.torch import load_file, save_file
 from torch import Tensor
-
-CASES = Path(__file__).resolve().parents[1] / "golden" / "cases"
-SWITTI, HART = CASES / "switti" / "noncausal", CASES / "hart" / "t2i"
-INFINITY = CASES / "infinity" / "patchify_wide_sharded"
-
-
-@dataclass(frozen=True)
-class Files:
-    """A case in a host's folders: names as the loader node lists them, and its prompts."""
-
-    transformer: str
-    tokenizer: str
-    positive: str
-    negative: str = ""
-
-    def prompt(self, scale: float = 3.0, **sampler: Any) -> dict[str, Any]:
-        """Load, condition on the case's text, sampler, CFG, decode, save."""
-        made = generate(self.transformer, self.tokenizer, scale=scale, **sampler)
-        made["positive"] = node("GivenText", file=self.positive)
-        inputs: dict[str, Any] = {"ar_model": ["load", 0], "positive": ["positive", 0]}
-        if self.negative:
-            made["negative"] = node("GivenText", file=self.negative)
-            inputs["negative"] = ["negative", 0]
-        made["condition"] = node("ARTextCondition", **inputs)
-        return made
-
-
-def expected(case: Path) -> dict[str, Tensor]:
-    return load_file(case / "expected.safetensors")
-
-
-def text(host: RunningHost, name: str, **tensors: Tensor) -> str:
-    """Save a prompt's features for GivenText."""
-    save_file({key: value.contiguous() for key, value in tensors.items()}, host.input / name)
-    return name
-
-
-def copied(host: RunningHost, folder: str, source: Path, name: str) -> str:
-    """A file of a case under `name` in a model folder."""
-    target = host.models / folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, target)
-    return name
-
-
-@pytest.fixture
-def switti(host: RunningHost) -> Files:
-    """The release's files and config.json; the tiny network has other heads than the release's rule gives."""
-    given = expected(SWITTI)
-    name = copied(
-        host, "ar_checkpoints", SWITTI / "switti" / "model.safetensors", "switti/model.safetensors"
-    )
-    settings = json.loads((SWITTI / "switti" / "config.json").read_text()) | {"num_heads": 2}
-    put(host, "ar_checkpoints", "switti/config.json", json.dumps(settings).encode())
-    live = given["text.attn_bias"] == 0
-    features, pooled = given["text.prompt_embeds"], given["text.pooled"]
-    return Files(
-        name,
-        copied(host, "ar_tokenizers", SWITTI / "vqvae" / "model.safetensors", "switti.safetensors"),
-        text(host, "switti.safetensors", features=features[:1], mask=live[:1], pooled=pooled[:1]),
-        text(
-            host, "switti-no.safetensors", features=features[1:], mask=live[1:], pooled=pooled[1:]
-        ),
-    )
-
-
-@pytest.fixture
-def hart(host: RunningHost) -> Files:
-    given = expected(HART)
-    copied(host, "ar_checkpoints", HART / "llm" / "config.json", "hart/config.json")
-    return Files(
-        copied(host, "ar_checkpoints", HART / "llm" / "ema_model.bin", "hart/ema_model.bin"),
-        copied(host, "ar_tokenizers", HART / "tokenizer" / "model.safetensors", "hart.safetensors"),
-        text(host, "hart.safetensors", features=given["text.context"], mask=given["text.mask"]),
-    )
-
-
-def rows(given: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """An Infinity prompt with the padding a text encoder leaves behind it."""
-    features = given[f"{name}.features"]
-    padded = torch.nn.functional.pad(features, (0, 0, 0, 3))
-    return {"features": padded[None], "mask": (torch.arange(len(padded)) < len(features))[None]}
-
-
-@pytest.fixture
-def infinity(host: RunningHost) -> Files:
-    """Three shards and their index, as the 8B is released."""
-    given = expected(INFINITY)
-    for source in sorted((INFINITY / "transformer_weights").iterdir()):
-        copied(host, "ar_checkpoints", source, f"infinity/{source.name}")
-    return Files(
-        "infinity/model.safetensors.index.json",
-        copied(host, "ar_tokenizers", INFINITY / "vae.pth", "infinity_vae.pth"),
-        text(host, "infinity.safetensors", **rows(given, "text")),
-        text(host, "infinity-no.safetensors", **rows(given, "negative")),
-    )
 
 
 def listed(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -267,11 +171,6 @@ def test_a_tokenizer_of_another_bit_width(host: RunningHost, infinity: Files) ->
     name = put(host, "ar_tokenizers", "two_bits.pth", codec)
     message = refusal(host, replace(infinity, tokenizer=name).prompt())
     assert "predicts 24 bits per token, the tokenizer has 2 per code" in message
-
-
-def test_a_prompt_of_another_encoder(host: RunningHost, infinity: Files, switti: Files) -> None:
-    message = refusal(host, replace(infinity, positive=switti.positive).prompt())
-    assert "reads flan-T5-XL, but this CONDITIONING is 40 wide" in message
 
 
 def test_no_negative_prompt_where_the_model_needs_one(host: RunningHost, switti: Files) -> None:

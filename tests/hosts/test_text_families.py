@@ -271,6 +271,15 @@ def test_a_wrong_text_encoder_is_refused_by_name(host: RunningHost, var_clip, ll
     assert "is 128 wide instead of 24" in refusal(host, from_text(other, ("a bird",)))
 
 
+def test_a_stock_encoder_is_refused_before_its_length_is(host: RunningHost, llamagen) -> None:
+    """ComfyUI's loader takes flan-T5-XL for another T5, whose 256 rows are not a prompt that is too long."""
+    graph = from_text(llamagen, ("a red bird",))
+    graph["clip"] = node("StockEncoder", encoder="T5-XL", width=12)
+    message = refusal(host, graph)
+    assert "does not come from AR Load Text Encoder" in message and "tokens" not in message
+    assert "Use AR Load Text Encoder with the flan-T5-XL file" in message
+
+
 def test_harts_encoder_says_that_its_instruction_is_missing(host: RunningHost, llamagen) -> None:
     folder = host.models / "text_encoders" / "qwen"
     write_tokenizer(folder, QWEN_SPECIAL)

@@ -38,6 +38,7 @@ MODELS = {
     "hart": lambda: Model(hart.FAMILY, tiny_hart().network),
     "llamagen_text": lambda: Model(llamagen.FAMILY_TEXT, tiny_llamagen_text().network),
 }
+UNMARKED = {MARK: ""}  # as of any loader but ours
 ROWS = {"var_clip": 1, "hart": 9}  # always so many; the others: the prompt's own
 
 
@@ -49,6 +50,7 @@ def entry(
     rows = rows or ROWS.get(name, live)
     generator = torch.Generator().manual_seed(seed)
     given = {"attention_mask": (torch.arange(rows) < live).long()[None], "pooled_output": None}
+    given[MARK] = spec.encoder.name
     if spec.pooled(config):
         given["pooled_output"] = torch.randn(count, spec.pooled(config), generator=generator)
     features = torch.randn(count, rows, spec.width(config), generator=generator)
@@ -165,13 +167,55 @@ def test_another_encoder_is_refused_and_the_right_one_named(name: str) -> None:
 def test_what_betrays_an_encoder_without_a_mark() -> None:
     stock_clip_l = [torch.zeros(1, 77, 8), {"pooled_output": torch.zeros(1, 8)}]
     assert "has 77 rows instead of 1" in refusal("var_clip", [stock_clip_l])
+    vector = entry("var_clip", pooled_output=torch.zeros(1, 5), **UNMARKED)
+    assert "should have none" in refusal("var_clip", [vector])
     stock_pair = [torch.zeros(1, 77, 8), {"pooled_output": torch.zeros(1, 5)}]
     message = refusal("switti", [stock_pair], [stock_pair])
     assert "does not say which of its rows are padding" in message and "CLIP-bigG" in message
-    pooled = torch.zeros(1, 5)
-    assert "should have none" in refusal("infinity", [entry("infinity", pooled_output=pooled)])
-    assert "has no pooled vector" in refusal("switti", [entry("switti", pooled_output=None)])
+    alone = entry("switti", pooled_output=None, **UNMARKED)
+    assert "has no pooled vector" in refusal("switti", [alone], [alone])
     assert "has 8 rows instead of 9" in refusal("hart", [entry("hart", rows=8)])
+
+
+@pytest.mark.parametrize("name", ["infinity", "llamagen_text", "hart"])
+def test_what_only_our_loader_can_load_must_come_from_it(name: str) -> None:
+    """A stock encoder of the right width, with or without a mask, long or short: never read as the right one."""
+    rows = ROWS.get(name, 200)
+    masked, bare = (entry(name, live, rows, **UNMARKED) for live in (2, rows))
+    del bare[1]["attention_mask"]
+    for stock in [masked] if name == "hart" else [masked, bare]:
+        for message in (refusal(name, [stock]), refusal(name, [entry(name)], [stock])):
+            assert "does not come from AR Load Text Encoder" in message
+            assert MODELS[name]().family.text.encoder.load in message
+    assert refusal(name, [entry(name), masked]).startswith("positive")  # every entry is looked at
+
+
+def test_the_encoders_of_switti_and_var_clip_may_be_loaded_elsewhere() -> None:
+    for name in ("switti", "var_clip"):
+        unmarked = entry(name, **UNMARKED)
+        condition([unmarked], [unmarked]).check(MODELS[name]())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_no_numbers_are_refused(name: str, value: float) -> None:
+    broken = entry(name)
+    broken[0][0, 0, 1] = value
+    for message in (refusal(name, [broken]), refusal(name, [entry(name)], [broken])):
+        assert "not all numbers" in message and "precision" in message
+        assert MODELS[name]().family.text.encoder.title in message
+    if MODELS[name]().family.text.pooled(MODELS[name]().config):
+        pooled = entry(name)
+        pooled[1]["pooled_output"][0, 0] = value
+        assert "not all numbers" in refusal(name, [pooled], [entry(name)])
+
+
+def test_the_mark_outlives_copies_of_the_options() -> None:
+    """What stock nodes that average, scale or join prompts leave: other features, the first prompt's options."""
+    first, second = entry("infinity", 4), entry("infinity", 4, seed=1)
+    average = [0.3 * first[0] + 0.7 * second[0], first[1].copy()]
+    zeros = [torch.zeros_like(first[0]), first[1].copy()]
+    condition([average, second, zeros]).check(MODELS["infinity"]())
 
 
 def test_too_long_a_prompt_is_refused_with_its_length() -> None:

@@ -1,0 +1,112 @@
+"""What the inspecting nodes give, for their help pages: maps, metrics and a search of the bundled model. No host.
+
+The same functions make the nodes' outputs; only the run itself is done here without ComfyUI.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.crossing import Crossing, Probe, search
+from ar_guidance.guidance.measure import measure
+from ar_guidance.guidance.record import Trace, TraceRecorder
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.nodes.canvas import INK, PAPER, font, to_picture
+from ar_guidance.nodes.draw_maps import MapStyle, draw_maps
+from ar_guidance.nodes.report import metrics_plot, search_plot
+from ar_guidance.nodes.subject import subject_from_border
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES
+from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.pack import ROOT
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+SEED, SCALE, TOP_P = 7, 4.0, 0.95
+MAPPED = "face"
+SHOWN_SCALES = (3, 7)
+SEARCHED = ("face", "heart", "flower")
+LOWEST, HIGHEST, PROBES, PICTURES = 1.01, 8.0, 7, 8  # AR Find Scale's defaults; CFG is off at 1
+GAP, TITLE, COLOURS = 14, 15, 64
+
+
+def recorded(
+    names: Sequence[str], copies: int, links: tuple[Guidance, ...]
+) -> tuple[Tensor, Trace]:
+    """Pictures (B, 64, 64, 3) in 0-1 of these classes, `copies` of each, and what was recorded on the way."""
+    codec, network = load_pair(ROOT / "bundled", "scale")
+    groups = torch.tensor([NAMES.index(name) for name in names]).repeat_interleave(copies)
+    batch, grids = len(groups), network.config.grids
+    job = ScalewiseRun(
+        conditions=(groups * (ANY_STYLE + 1) + ANY_STYLE, network.null_condition(batch)),
+        batch=batch,
+        run=Run("scale", grids, published=Schedule("linear ramp")),
+        chain=Chain(links),
+        draw=StreamDrawer(Filters(top_p=TOP_P), Streams(SEED, batch)),
+    )
+    recorder = TraceRecorder(grids)
+    with torch.inference_mode():
+        made = generate(network, codec, job, torch.device("cpu"), recorder=recorder)
+        pictures = codec.decode(made.features)
+    return (pictures.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1), recorder.finish()
+
+
+def map_sheet() -> Image.Image:
+    """A picture, and beside it the map 'added' of a coarse and of the last scale."""
+    images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
+    maps = [to_picture(one) for one in draw_maps(trace, images, "added", MapStyle())]
+    shown = [maps[scale - 1] for scale in SHOWN_SCALES]
+    width, height = shown[0].size
+    page = Image.new("RGB", (3 * width + 2 * GAP, height), PAPER)
+    head = round(2.9 * TITLE)  # where the maps' own pictures begin
+    page.paste(to_picture(images[0]).resize((width, width), Image.Resampling.NEAREST), (0, head))
+    words = f"the picture ({MAPPED}, CFG {SCALE:g})"
+    ImageDraw.Draw(page).text((8, 0.2 * TITLE), words, fill=INK, font=font(TITLE))
+    for place, one in enumerate(shown, 1):
+        page.paste(one, (place * (width + GAP), 0))
+    return page
+
+
+def metrics_sheet() -> Image.Image:
+    """The plot of the same run; the subject is what differs from the picture's border."""
+    images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
+    return _plain(metrics_plot(measure(trace, subject=subject_from_border(images))))
+
+
+def search_sheet() -> Image.Image:
+    """The plot of a search with the node's defaults."""
+    return _plain(search_plot(found_scale(), own_ranges=True))
+
+
+def _plain(plot: Tensor) -> Image.Image:
+    """A plot in the few colours it needs; a map's bar would break into bands."""
+    return to_picture(plot[0]).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
+
+
+def found_scale() -> Crossing:
+    """A cheap pass and a full one, as the node makes them."""
+    rough = _pass(PICTURES // 4, ())
+    return _pass(PICTURES, (rough.low, rough.high) if rough.crosses else ())
+
+
+def _pass(copies: int, hints: tuple[float, ...]) -> Crossing:
+    return search(lambda scale: _probe(scale, copies), LOWEST, HIGHEST, PROBES, True, hints)
+
+
+def _probe(scale: float, copies: int) -> Probe:
+    """One run at one scale: same seeds, whatever the scale."""
+    images, trace = recorded(SEARCHED, copies, (CFG(scale),))
+    measured = measure(trace, subject=subject_from_border(images))
+    even, diverging = measured.mean("evenness"), measured.mean("divergence")
+    assert even is not None and diverging is not None
+    single = [
+        tuple(measured.of_picture(name, picture) for name in ("evenness", "divergence"))
+        for picture in range(len(images))
+    ]
+    return Probe(scale, even, diverging, tuple(None if None in one else one for one in single))  # type: ignore[arg-type]
+
+
+SHEETS = {"map": map_sheet, "metrics": metrics_sheet, "find-scale": search_sheet}
