@@ -164,12 +164,6 @@ def test_order_matters_where_the_term_depends_on_the_running_value() -> None:
     assert not close(apply((cfg, IGG(2.0), ssg), steps), apply((ssg, cfg, IGG(2.0)), steps), 1e-2)
 
 
-def test_the_mix_is_the_chain_of_both() -> None:
-    steps = branches(10)
-    mixed = apply((Mixed(1.4, "constant", igg_scale=-0.4),), steps)
-    assert close(mixed, apply((CFG(1.4, "constant"), IGG(-0.4, "constant")), steps))
-
-
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 4), st.integers(0, 99))
 def test_window_is_the_masked_matrix(height, width, radius, seed) -> None:
     from ar_guidance.guidance.igg import attend, attend_window
