@@ -38,7 +38,8 @@ from ar_guidance.guidance.schedule import Schedule  # noqa: E402
 from ar_guidance.guidance.ssg import SSG  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from generation import MODELS, held_bytes, peak_bytes  # noqa: E402  (the script beside this one)
+from generation import MODELS  # noqa: E402  (the script beside this one)
+from memory import held_bytes, peak_bytes  # noqa: E402
 
 CPU = torch.device("cpu")
 LARGE, MOST = (
