@@ -39,7 +39,7 @@ from ar_guidance.guidance.ssg import SSG  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 from generation import MODELS  # noqa: E402  (the script beside this one)
-from memory import held_bytes, peak_bytes  # noqa: E402
+from memory import EXACT, held_bytes, peak_bytes  # noqa: E402
 
 CPU = torch.device("cpu")
 LARGE, MOST = (
@@ -118,9 +118,7 @@ def measured_memory(name: str, height: int, width: int, vocab: int) -> int:
     """`extra_memory` in a process of its own."""
     sizes = [str(size) for size in (height, width, vocab)]
     command = [sys.executable, __file__, "--memory", name, *sizes]
-    # Large tensors of a mapping of their own, given back when freed: not what the allocator keeps, which varies.
-    own = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=own)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=EXACT)
     return int(done.stdout)
 
 
