@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..guidance.base import Run
 from ..guidance.measure import measure
 from ..guidance.record import Trace, TraceRecorder
 from ..sampling.preview import colour, fit_colours
@@ -138,6 +139,13 @@ class Viewer:
             }
             for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in tops)
         ]
+
+
+def published_schedule(run: Run) -> Json:
+    """Steps of a run, and what "family default" means in it: for the schedules drawn on the guidance nodes."""
+    own = run.published
+    names = ("kind", "start", "end", "power", "line")
+    return {"steps": run.count, "published": {name: getattr(own, name) for name in names}}
 
 
 def likeliest(progress: Any) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ def watched(host: RunningHost, mode: str) -> tuple[np.ndarray, list[dict], list[
 
     def listen(kind: str, data: dict) -> None:
         if kind == "executed" and data["node"] == "decode":
-            ended.append(data["output"]["ar_viewer"][0])
+            ended.extend(data["output"].get("ar_viewer", []))
         if kind == "ar_guidance.step":
             live.append(data)
 
