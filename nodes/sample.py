@@ -185,7 +185,7 @@ class ARDecode(io.ComfyNode):
                     default=False,
                     optional=True,
                     tooltip="On: the viewer shows, for the token under the mouse, the five likeliest tokens before and after"
-                    " guidance. Makes the result larger.",
+                    " guidance. Makes the result larger. Not for Infinity, whose tokens are bits.",
                     advanced=True,
                 ),
                 widget(

@@ -43,6 +43,7 @@ class Viewer:
         decode: how to decode for the exact, dear pictures; None = colours only.
         candidates: keep the likeliest tokens before and after guidance.
         send: where the live map goes; None = nowhere.
+        bits: candidates were asked for, but the tokens of this model are bits and have none.
     """
 
     recorder: TraceRecorder
@@ -50,6 +51,7 @@ class Viewer:
     decode: Decode | None = None
     candidates: bool = False
     send: Send | None = None
+    bits: bool = False
     steps: list[Tensor] = field(default_factory=list)
     tops: list[tuple[Tensor, ...]] = field(default_factory=list)
 
@@ -57,9 +59,11 @@ class Viewer:
         """Called after every step."""
         if self.features is not None:
             self.steps.append(self.features(progress)[:PICTURES].half())
-        if (
-            self.candidates and progress.tokens.ndim == 2
-        ):  # the tokens of bitwise heads have no list of candidates
+        if not self.candidates:
+            return
+        if progress.tokens.ndim == 3:  # of bits: 2^D tokens are no list to choose from
+            self.bits = True
+        else:
             self.tops.append(likeliest(progress))
 
     def live(self, progress: Any) -> None:
@@ -114,6 +118,7 @@ class Viewer:
             "grids": [list(grid) for grid in whole.grids],
             "rows": trace.picture is not None,
             "numbers": numbers,
+            "bits": self.bits,
             "pictures": pictures,
         }
 

@@ -87,3 +87,19 @@ def test_what_family_default_means_is_sent() -> None:
         for k in range(run.count):
             wanted = CFG(4.0).gamma(k, run)
             assert again.strength(k, run.count, 4.0, rest=1.0) == wanted
+
+
+def test_bits_have_no_candidates_and_the_viewer_is_told() -> None:
+    recorder, image = TraceRecorder(GRIDS[1:2]), torch.rand(1, 8, 8, 3)
+    features = torch.randn(1, 5, 2, 2)
+    bits = torch.randint(0, 2, (1, 4, 6))
+    logits = torch.randn(1, 4, 12)
+    step = SimpleNamespace(
+        index=0, count=1, cond=logits, guided=logits, tokens=bits, features=features
+    )
+    recorder.add("entropy", 0, lambda: torch.rand(1, 4))
+    for asked in (True, False):
+        viewer = Viewer(recorder, lambda progress: progress.features, candidates=asked)
+        viewer(step)
+        sent = viewer.payload(image, features, recorder.finish())
+        assert sent["bits"] is asked and sent["pictures"][0]["candidates"] == []

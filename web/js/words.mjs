@@ -17,6 +17,7 @@ const TABLES = {
     "before guidance": "引导前",
     "after guidance": "引导后",
     "drawn: token {0}": "抽取的 token：{0}",
+    "This model's tokens are bits: no candidates to list.": "该模型的 token 由比特组成：没有候选可列。",
     "no map": "不显示图",
     scale: "尺度",
     map: "图",
