@@ -89,6 +89,7 @@ export class ScheduleEditor {
   }
 
   resize(change) {
+    if (this.steps > STEPS[1]) return; // a list that long is typed, not drawn
     const { kind, values } = this.settings;
     const count = Math.min(Math.max(this.steps + change, STEPS[0]), STEPS[1]);
     if (kind === "list" && values.length) {
@@ -136,7 +137,7 @@ export class ScheduleEditor {
   }
 
   describe(settings, rows) {
-    if (this.guesses(settings)) return say("scale {0}; the model decides the shape: run to see it", short(settings.full));
+    if (this.guesses(settings)) return say("the model decides; run to see how");
     const shown = rows.map((values) => values.filter((value) => value !== null)).map(span);
     const weights = rows.length > 1 ? shown.map((text, row) => `${["γ", "γ′"][row]} ${text}`) : shown;
     const said = say("{0} steps, {1}", this.steps, weights.join(", "));

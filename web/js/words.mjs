@@ -31,7 +31,7 @@ const TABLES = {
     attention: "注意力",
     "{0} steps, {1}": "{0} 步，{1}",
     off: "关闭",
-    "scale {0}; the model decides the shape: run to see it": "强度 {0}；曲线由模型决定：运行后显示",
+    "the model decides; run to see how": "由模型决定；运行后显示",
     ", as in the last run": "，同上次运行",
     ", drawn in 'curve'": "，由 'curve' 绘制",
     ", too many to drag": "，步数过多，无法拖动",
