@@ -23,6 +23,7 @@ class ComfyPage:
     def __init__(self, page: Page, folder: Path) -> None:
         self.page = page
         self.folder = folder
+        self.queued: dict[str, Any] = {}  # what was last sent to the host, in API format
         self.problems: list[str] = []  # errors in the console and uncaught exceptions
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self.on_console)
@@ -55,6 +56,7 @@ class ComfyPage:
         self.page.evaluate(LISTEN)
         with self.page.expect_response(is_prompt_reply) as reply:
             self.page.evaluate("() => { window.app.queuePrompt(0) }")
+        self.queued = reply.value.request.post_data_json["prompt"]
         if not reply.value.ok:
             return {"kind": "refused", "detail": reply.value.json()}
         ended = "() => window.arEnded"

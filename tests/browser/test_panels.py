@@ -16,6 +16,10 @@ SET_WIDGET = """([type, name, value]) => {
   const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
   const widget = node.widgets.find((widget) => widget.name === name);
   widget.value = value; widget.callback?.(value); }"""
+CONNECT = """([from, to]) => {
+  const named = (type) => window.app.graph.nodes.find((node) => node.comfyClass === type);
+  const slot = named(to).inputs.findIndex((input) => input.name === 'ar_sampling');
+  named(from).connect(0, named(to), slot); }"""
 
 
 def signatures(problems: list[str]) -> set[str]:
@@ -49,6 +53,7 @@ def test_panels(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     assert screen.queue()["kind"] == "execution_success"
     scrub(screen)
     edit(screen)
+    rewire(screen)
     edited = screen.prompt()
     assert edited.keys() == prompt.keys()
     kept = page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
@@ -60,6 +65,21 @@ def test_panels(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     assert signatures(screen.problems) <= own
     name = request.node.callspec.id.replace(" ", "-")
     assert screen.screenshot(f"panels-{name}").stat().st_size > 10_000
+
+
+def rewire(screen: ComfyPage) -> None:
+    """A link is put elsewhere, and the host is sent the new one; then it is put back."""
+    before = screen.prompt()
+    ids = {node["class_type"]: key for key, node in before.items()}
+    decode, cfg = ids["ARDecode"], ids["ARGuidanceCFG"]
+    assert before[decode]["inputs"]["ar_sampling"] == [cfg, 0]
+    screen.page.evaluate(CONNECT, ["ARSampler", "ARDecode"])  # guidance is left out
+    assert screen.queue()["kind"] == "execution_success"
+    assert screen.queued[decode]["inputs"]["ar_sampling"] == [ids["ARSampler"], 0]
+    assert cfg not in screen.queued or screen.queued[cfg] == before[cfg]
+    screen.page.locator(".arg-caption", has_text="evenness").wait_for(state="detached")
+    screen.page.evaluate(CONNECT, ["ARGuidanceCFG", "ARDecode"])
+    assert screen.prompt() == before
 
 
 def scrub(screen: ComfyPage) -> None:
