@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Page, Response
 
 READY = "() => window.app?.graph && window.app?.extensionManager?.setting && !document.querySelector('.p-progressspinner')"
+LOCAL = "http://127.0.0.1"
 RUN_SECONDS = 300  # a run on a slow, busy machine, at most
 LISTEN = """() => {
   window.arEnded = null;
@@ -29,9 +30,10 @@ class ComfyPage:
         page.on("console", self.on_console)
 
     def on_console(self, message: ConsoleMessage) -> None:
-        """Keep what the page logs as an error."""
-        if message.type == "error":
-            self.problems.append(f"{message.text} ({message.location.get('url', '')})")
+        """Keep what the page logs as an error, but for pages of the internet that the frontend cannot reach."""
+        url = message.location.get("url", "")
+        if message.type == "error" and (not url or url.startswith(LOCAL)):
+            self.problems.append(f"{message.text} ({url})")
 
     def open(self, url: str) -> None:
         """Go to a host and wait until its graph can be used."""

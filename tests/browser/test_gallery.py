@@ -10,8 +10,8 @@ import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.conftest import opened
 from ar_guidance.tests.browser.test_browser import without_titles
-from ar_guidance.tests.browser.test_panels import signatures
-from ar_guidance.tests.hosts.examples import EXAMPLES, example, flat_colour_graph
+from ar_guidance.tests.browser.test_panels import own_errors, signatures
+from ar_guidance.tests.hosts.examples import EXAMPLES, example
 from ar_guidance.tests.hosts.running import RunningHost, started
 from ar_guidance.tools.dev.hosts import NEWEST
 from PIL import Image
@@ -55,17 +55,14 @@ def gallery(
 
 
 @pytest.fixture(scope="module")
-def own_errors(gallery: ComfyPage) -> set[str]:
-    """What the frontend itself logs as errors, with core nodes only."""
-    gallery.load(flat_colour_graph())
-    assert gallery.queue()["kind"] == "execution_success"
-    gallery.images_of(2)
-    return signatures(gallery.problems)
+def known(gallery: ComfyPage) -> set[str]:
+    """The errors that are the frontend's own."""
+    return own_errors(gallery)
 
 
 # the search for a scale is many runs in one: it is opened by test_browser and run by tests/hosts
 @pytest.mark.parametrize("stem", [stem for stem in EXAMPLES if "find-scale" not in stem])
-def test_example_runs_in_the_page(gallery: ComfyPage, own_errors: set[str], stem: str) -> None:
+def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str) -> None:
     prompt, workflow = example(stem)
     gallery.load(workflow)
     ended = gallery.queue()
@@ -73,7 +70,7 @@ def test_example_runs_in_the_page(gallery: ComfyPage, own_errors: set[str], stem
     for key, node in prompt.items():
         if node["class_type"] == "SaveImage":
             assert gallery.images_of(int(key))
-    assert signatures(gallery.problems) <= own_errors
+    assert signatures(gallery.problems) <= known
 
 
 def test_dropped_picture_opens_its_graph(gallery: ComfyPage) -> None:

@@ -28,6 +28,14 @@ def signatures(problems: list[str]) -> set[str]:
     return {re.sub(r"\d+", "#", problem) for problem in here}
 
 
+def own_errors(screen: ComfyPage) -> set[str]:
+    """What the frontend itself logs as errors, with core nodes only."""
+    screen.load(flat_colour_graph())
+    assert screen.queue()["kind"] == "execution_success"
+    screen.images_of(2)
+    return signatures(screen.problems)
+
+
 def inputs(page: ComfyPage, kind: str) -> dict[str, Any]:
     """The inputs of the only node of that class, as they would be queued."""
     return next(n["inputs"] for n in page.prompt().values() if n["class_type"] == kind)
@@ -35,7 +43,9 @@ def inputs(page: ComfyPage, kind: str) -> dict[str, Any]:
 
 def drag_up(page: ComfyPage, step: int, by: float) -> None:
     """Drag a point of the schedule upwards."""
-    box = page.page.locator(".arg-point").nth(step).bounding_box()
+    point = page.page.locator(".arg-point").nth(step)
+    point.hover()  # waits until the canvas stands still
+    box = point.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     mouse = page.page.mouse
@@ -44,9 +54,7 @@ def drag_up(page: ComfyPage, step: int, by: float) -> None:
 
 def test_panels(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(flat_colour_graph())  # the frontend's own errors, with core nodes only
-    page.wait_for_timeout(500)
-    own = signatures(screen.problems)
+    own = own_errors(screen)
     prompt, workflow = example(STEM)
     screen.load(workflow)
     page.evaluate(SET_WIDGET, ["ARDecode", "candidates", True])

@@ -45,9 +45,13 @@ async function recall(ids) {
   const { output: prompt } = await app.graphToPrompt();
   for (const id of ids) {
     const viewer = viewers.get(nodeOf(id));
-    if (!viewer || viewer.settings === signature(prompt, id)) continue;
-    viewer.settings = signature(prompt, id);
-    show(id, await lastOutput(api, id, prompt), prompt);
+    const wanted = signature(prompt, id);
+    if (!viewer || viewer.settings === wanted) continue;
+    const shown = viewer.settings;
+    const output = await lastOutput(api, id, prompt);
+    if (!output || viewer.settings !== shown) continue; // nothing is known, or something newer has come meanwhile
+    show(id, output, prompt);
+    viewer.settings = wanted;
   }
 }
 

@@ -1,6 +1,6 @@
 // A node whose result the host still has is not run again and sends nothing; what it sent then is in the host's history.
 
-const LOOKED_AT = 30; // runs, newest first
+const LOOKED_AT = 100; // runs, newest first
 
 /** Everything a node's result depends on, as text: its class and inputs, and those of all nodes before it. */
 export function signature(prompt, id) {
