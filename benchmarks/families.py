@@ -35,7 +35,7 @@ from ar_guidance.models.parts.prompt import Prompt  # noqa: E402
 from ar_guidance.models.parts.text import TextCondition  # noqa: E402
 from ar_guidance.sampling.draw import Streams  # noqa: E402
 from ar_guidance.sampling.plan import Drawing, plan  # noqa: E402
-from generation import peak_bytes  # noqa: E402
+from memory import peak_bytes  # noqa: E402
 from releases import RELEASES, Release  # noqa: E402
 
 PROMPT = 20  # tokens of the random prompt

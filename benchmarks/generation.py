@@ -10,7 +10,6 @@ from the machine's limit the run is.
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -40,6 +39,7 @@ from ar_guidance.models.tokenizers.multiscale_vq import (  # noqa: E402
 from ar_guidance.models.var import VAR, VARConfig  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
+from memory import peak_bytes  # noqa: E402  (the script beside this one)
 
 REPEATS = 3
 
@@ -84,15 +84,6 @@ def flops(network: Any, rows: int) -> float:
     )
     head = network.head.weight.numel() + network.word_embed.weight.numel()
     return 2.0 * rows * (network.config.length * (per_token - modulation + head) + modulation)
-
-
-def peak_bytes() -> int:
-    """Most memory this process has held. Not getrusage on Linux: that starts from the parent process's peak."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        (line,) = [row for row in status.read_text().splitlines() if row.startswith("VmHWM")]
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def timed(function: Callable[[], Any], device: torch.device) -> float:

@@ -7,8 +7,8 @@ Decoding one picture reads every weight once per token, so the limit is the memo
 process by a matrix-vector product that reads as many bytes (fewer would stay in the processor's cache, which is about
 twice as fast and says nothing of a network that does not fit): results are shares of it. `--official PATH` names a
 checkout of FoundationVision/LlamaGen; its loop then runs with the same weights, in turns with ours, and greedy tokens
-must be equal. Also shown: the most that any loop could gain over the official one, what SoftCFG adds to CFG, and how
-the time per token grows with the filled cache. Threads wait as PyTorch's default has it, as in ComfyUI.
+must be equal. Also shown: the most that any loop could gain over the official one, what SoftCFG adds to CFG in time and
+memory, and how the time per token grows with the filled cache. Threads wait as PyTorch's default has it, as in ComfyUI.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from ar_guidance.guidance.chain import Chain  # noqa: E402
 from ar_guidance.guidance.softcfg import SoftCFG  # noqa: E402
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig  # noqa: E402
 from ar_guidance.sampling.tokenwise import TokenwiseRun, generate  # noqa: E402
+from memory import peak_bytes  # noqa: E402  (the script beside this one)
 
 CONFIG = LlamaGenConfig(12, 768, 12, 16384, 2048, (16, 16), classes=1000)
 SCALE, LABEL, REPEATS = 4.0, 207, 3
@@ -101,6 +102,16 @@ def limit(model: LlamaGen, device: torch.device) -> float:
     return min(timed(lambda: matrix @ vector, device) for _ in range(5))
 
 
+def added_memory(runs: dict[str, Callable[[], Any]], device: torch.device) -> float:
+    """MB by which SoftCFG's run raises the peak that CFG's has left: of the process, or of the GPU's allocator."""
+    peaks = []
+    for name in ("CFG", "SoftCFG"):
+        runs[name]()
+        gpu = device.type == "cuda"
+        peaks.append(torch.cuda.max_memory_allocated(device) if gpu else peak_bytes())
+    return (peaks[1] - peaks[0]) / 1e6
+
+
 def compare(runs: dict[str, Callable[[], Any]], tokens: int, model: LlamaGen, device: Any) -> None:
     """Time the runs in turns, with the limit measured beside each turn, and print medians."""
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -149,6 +160,9 @@ def main() -> None:
         "CFG": lambda: ours(model, options.tokens, cfg, device),
         "SoftCFG": lambda: ours(model, options.tokens, soft, device),
     }
+    print(
+        f"SoftCFG takes {added_memory(runs, device):.1f} MB over CFG"
+    )  # before others raise the peak
     if options.official:
         theirs = official(options.official, model, device)
         same = torch.equal(theirs(options.tokens), ours(model, options.tokens, cfg, device))

@@ -52,18 +52,22 @@ def attend_window(nudge: Tensor, grid: Grid, radius: int) -> tuple[Tensor, Tenso
     for top in range(0, height, side):
         for left in range(0, width, side):
             tile = slice(top, min(top + side, height)), slice(left, min(left + side, width))
-            near = tuple(
-                slice(max(part.start - radius, 0), min(part.stop + radius, size))
-                for part, size in zip(tile, grid, strict=True)
-            )
+            near = tuple(grown(part, radius, size) for part, size in zip(tile, grid, strict=True))
+            if side + 2 * radius >= width:  # whole rows are a view of the map, parts of them a copy
+                near = near[0], slice(0, width)
             here, around = (slice(None), *tile), (slice(None), *near)
             queries, keys = maps[here].flatten(1, 2), maps[around].flatten(1, 2)
-            scores = queries @ keys.transpose(1, 2) / math.sqrt(vocab)
-            weights = scores.masked_fill(~visible(tile, near, radius, nudge.device), -math.inf)
-            weights = weights.softmax(-1)
+            scores = (queries @ keys.transpose(1, 2)).div_(math.sqrt(vocab))
+            scores.masked_fill_(~visible(tile, near, radius, nudge.device), -math.inf)
+            weights = scores.softmax(-1)
             mixed[here] = (weights @ keys).view_as(maps[here])
             received[around] += weights.sum(1).view_as(received[around])
     return mixed.flatten(1, 2), received.flatten(1, 2)
+
+
+def grown(part: slice, radius: int, size: int) -> slice:
+    """A range of positions and those within the radius of it."""
+    return slice(max(part.start - radius, 0), min(part.stop + radius, size))
 
 
 def tile_side(batch: int, radius: int) -> int:

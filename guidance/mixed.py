@@ -69,13 +69,20 @@ class Mixed(IGG):
         return (CFG.name, IGG.name, "attention")
 
     def active(self, index: int, run: Run) -> bool:
-        return any(self._strengths(index, run))
+        return self._strengths(index, run) is not None
 
     def is_conditional(self, index: int, run: Run) -> bool:
         return self._strengths(index, run) == (1.0, 0.0)
 
+    def gamma(self, index: int, run: Run) -> float | None:
+        """gamma_k + gamma'_k: what a chain of both weighs together, or None where the guidance is off."""
+        strengths = self._strengths(index, run)
+        return None if strengths is None else sum(strengths)
+
     def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
-        plain, attended = self._strengths(step.index, run)
+        strengths = self._strengths(step.index, run)
+        assert strengths is not None
+        plain, attended = strengths
         signal = self._add(CFG.name, step, signal, plain, signal.nudge)
         if attended == 0:
             return signal
@@ -89,11 +96,9 @@ class Mixed(IGG):
         step.recorder.add(f"{name} direction", step.index, lambda: direction.norm(dim=-1))
         return signal.combine(direction, gamma)
 
-    def _strengths(self, index: int, run: Run) -> tuple[float, float]:
-        """gamma and gamma' of a step; zeros where the guidance is off."""
+    def _strengths(self, index: int, run: Run) -> tuple[float, float] | None:
+        """gamma and gamma' of a step, or None where the guidance is off."""
         shape = self.shape(run.published)
-        plain, attended = (
-            shape.strength(index, run.count, scale, rest=1.0) or 0.0
-            for scale in (self.scale, self.igg_scale)
-        )
-        return plain, attended
+        plain = shape.strength(index, run.count, self.scale, rest=1.0)
+        attended = shape.strength(index, run.count, self.igg_scale, rest=1.0)
+        return None if plain is None or attended is None else (plain, attended)

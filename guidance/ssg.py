@@ -61,9 +61,19 @@ def axis_matrices(small: int, large: int, mode: str) -> tuple[Tensor, Tensor, Te
 
 def spread(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """rows x columns^T on every channel: (B, h, w, V) -> (B, H, W, V)."""
-    rows, columns = rows.to(x), columns.to(x)
-    stretched = (columns @ x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B, h, W, V)
-    return (rows @ stretched.flatten(2)).unflatten(2, stretched.shape[2:])
+    stretched = stretch(x, columns)
+    return (rows.to(x) @ stretched.flatten(2)).unflatten(2, stretched.shape[2:])
+
+
+def spread_onto(y: Tensor, x: Tensor, rows: Tensor, columns: Tensor, sign: int) -> None:
+    """y + sign * `spread`, written to y (B, H, W, V): no copy of that size is made."""
+    rows = rows.to(x).expand(len(x), -1, -1)
+    y.flatten(2).baddbmm_(rows, stretch(x, columns).flatten(2), alpha=sign)
+
+
+def stretch(x: Tensor, columns: Tensor) -> Tensor:
+    """(B, h, w, V) -> (B, h, W, V)."""
+    return (columns.to(x) @ x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def upsample(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: str) -> Tensor:
@@ -79,7 +89,9 @@ def upsample(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: s
     copied = spread(x, gain * copy_y, copy_x)
     if prior == "DSE zero":
         return copied
-    return copied.add_(spread(x, up_y, up_x)).sub_(spread(x, low_y, low_x))
+    spread_onto(copied, x, up_y, up_x, 1)
+    spread_onto(copied, x, low_y, low_x, -1)
+    return copied
 
 
 @dataclass

@@ -26,6 +26,7 @@ from .canvas import (
     to_image,
     to_picture,
 )
+from .map_names import unnumbered
 
 MIN_WIDTH = 320  # smaller pictures are enlarged by whole pixels, so that the numbers can be read
 MARGIN = 8
@@ -101,13 +102,13 @@ def _has(trace: Trace, name: str) -> bool:
 
 def _source(name: str) -> str:
     """Which node a map comes from."""
-    word = name.split()[0]
-    if " 2" in name:
-        return f"it comes from a second guidance node of the kind that gives '{name.replace(' 2', '')}'"
-    if word == "attention":
+    plain, number = unnumbered(name)
+    if number > 1:
+        return f"it needs {number} guidance nodes of the kind that gives '{plain}'"
+    if plain == "attention":
         return "attention comes from AR Guidance: IGG or the CFG-IGG mix"
-    if name.endswith(" direction"):
-        return f"it comes from the guidance node '{word}'"
+    if plain.endswith(" direction"):
+        return f"it comes from the guidance node '{plain.split()[0]}'"
     return "it needs a guidance node with a scale that is not 1"
 
 

@@ -7,28 +7,14 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ..guidance.measure import Measured, check_subject, measure
-from ..guidance.mixed import Mixed
-from ..guidance.registry import METHODS
 from . import report
 from .canvas import COLOUR_MAPS
 from .compat import schema, widget
 from .draw_maps import MapStyle, draw_maps
+from .map_names import MAPS
 from .picture_trace import PictureTrace
 from .types import TraceLink
 
-MAPS = [
-    "nudge",
-    "added",
-    "confidence",
-    "entropy",
-    "attention",
-    # The mix records its two terms under the names of CFG and IGG.
-    *(f"{m.name} direction" for m in METHODS.values() if m.combines and m is not Mixed),
-    # Of the second link of a method; SoftCFG cannot have one.
-    "attention 2",
-    "cfg 2 direction",
-    "igg 2 direction",
-]
 PER_SCALE, COMBINED = "one per scale", "combined"
 SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
 UNSEEN = (
@@ -52,11 +38,11 @@ class ARGuidanceMap(io.ComfyNode):
                 widget(
                     io.Combo,
                     "map",
-                    options=MAPS,
+                    options=list(MAPS),
                     default="added",
                     tooltip="'nudge': how far apart the predictions with and without the class are. 'added': how hard"
                     " all guidance together pushed. 'confidence', 'entropy': how sure the model is. 'attention': what IGG"
-                    " looks at. '... direction': what one guidance pushes, before its scale. '2': of the second such node in the chain.",
+                    " looks at. '... direction': what one guidance pushes, before its scale. '2', '3', '4': of the second, third, fourth such node in the chain.",
                 ),
                 widget(
                     io.Combo,

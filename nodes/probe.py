@@ -3,11 +3,14 @@
 import dataclasses
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..guidance.combining import Combining
 from ..guidance.crossing import Crossing, Probe, search
 from ..guidance.measure import Measured, measure
+from ..guidance.record import join_traces
+from .batches import parts_of
 from .inspect import UNSEEN
 from .run import Reporter, decode, describe, sample, to_image
 from .subject import subject_from_border
@@ -55,7 +58,9 @@ class ScaleSearch:
         """A cheap pass with fewer pictures finds the neighbourhood, a second one with all pictures the place."""
         self.check()
         few = self.pictures // CHEAPER
-        report = Reporter(self.sampling, self.probes * (2 if few else 1))
+        passes = (few, self.pictures) if few else (self.pictures,)
+        parts = sum(len(parts_of(self._batch(pictures))) for pictures in passes)
+        report = Reporter(self.sampling, self.probes * parts)
         hints: tuple[float, ...] = ()
         if few:
             rough = self._pass(few, report, hints)
@@ -72,17 +77,21 @@ class ScaleSearch:
             hints,
         )
 
+    def _batch(self, pictures: int) -> Sampling:
+        """The sampling with so many pictures of every class."""
+        return dataclasses.replace(self.sampling, copies=pictures, seeds=(), rerolled=(), only=None)
+
     def _probe(self, scale: float, pictures: int, report: Reporter) -> Probe:
-        """One run at one scale: same seeds, whatever the scale."""
-        batch = dataclasses.replace(
-            self.sampling, copies=pictures, seeds=(), rerolled=(), only=None
-        )
-        sampling = acting(batch, scale)
-        made, trace = sample(sampling, describe(sampling), report)
-        subject = self._subject(pictures)
-        if subject is None:
-            subject = subject_from_border(to_image(decode(sampling.model, made.features)))
-        measured = measure(trace, subject=subject)
+        """One run at one scale, a large batch in parts: same seeds, whatever the scale."""
+        traces, subjects = [], []
+        for part in parts_of(acting(self._batch(pictures), scale)):
+            made, trace = sample(part, describe(part), report)
+            traces.append(trace)
+            if self.subject is None:
+                image = to_image(decode(part.model, made.features))
+                subjects.append(subject_from_border(image))
+        subject = torch.cat(subjects) if subjects else self._subject(pictures)
+        measured = measure(join_traces(traces), subject=subject)
         even, diverging = measured.mean("evenness"), measured.mean("divergence")
         if even is None:
             raise ValueError(

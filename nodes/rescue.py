@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import comfy.model_management as mm
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from .batches import Finished, join
 from .types import Sampling
 
 PREFIX = "ar-guidance-finished"
+# A cancel is no Exception on newer hosts. What ends ComfyUI itself (KeyboardInterrupt, SystemExit) goes straight through.
+STOPS = (Exception, mm.InterruptProcessingException)
 
 
 def collect(
@@ -35,7 +38,7 @@ def collect(
     for part in parts:
         try:
             finished.append(make(part))
-        except BaseException as stop:  # a cancel is no Exception on newer hosts
+        except STOPS as stop:
             if not finished:
                 raise
             note = f"{sum(len(done.image) for done in finished)} of {sum(p.batch for p in parts)} pictures were finished"

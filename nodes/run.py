@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..guidance.record import Trace, TraceRecorder
 from ..loaders.checkpoint import ARModel
-from ..loaders.place import decode_chunk, run_bytes, to_gpu
+from ..loaders.place import decode_chunk, pixels, run_bytes, to_gpu
 from ..sampling.draw import Streams
 from ..sampling.plan import plan, steps
 from .batches import Finished, branches_of, parts_of, streams_of
+from .budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
 from .editing import composite, kept_by
 from .loops import LOOPS, Generated
 from .picture_trace import PictureTrace
@@ -29,7 +30,6 @@ from .types import Sampling
 from .viewer import DECODED, OFF, Send, Viewer
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
-PREVIEW_SHARE = 0.05  # of the time a run takes, at most
 OnStep = Callable[[Any], Any]
 
 
@@ -65,8 +65,8 @@ def run_sampling(
     """
     parts = parts_of(sampling)
     describe(parts[0])
-    report = Reporter(sampling, len(parts))
     seen = view or View()
+    report = Reporter(sampling, len(parts), ALONE if seen.mode == OFF else BESIDE_VIEWER)
     return collect(lambda part: run_part(part, report, seen), parts, hand_on, tell)
 
 
@@ -81,7 +81,8 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
         if viewer is not None:
             viewer(progress)
             if shown:
-                viewer.live(progress)
+                with report.budget.spending():
+                    viewer.live(progress)
 
     made, trace = sample(sampling, job, on_step, recorder)
     model = sampling.model
@@ -147,11 +148,13 @@ def describe(sampling: Sampling) -> Any:
 
 def decode(model: ARModel, features: Tensor) -> Tensor:
     """Feature maps -> pictures (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
-    pictures = []
+    pictures, started = [], time.monotonic()
     for part in features.split(decode_chunk(model.tokenizer, model.config)):
         mm.throw_exception_if_processing_interrupted()
         pictures.append(model.tokenizer.decode(part).to(mm.intermediate_device()))
-    return torch.cat(pictures)
+    made = torch.cat(pictures)
+    remember(model.tokenizer, time.monotonic() - started, made[:, 0].numel())
+    return made
 
 
 def to_image(pictures: Tensor) -> Tensor:
@@ -162,35 +165,37 @@ def to_image(pictures: Tensor) -> Tensor:
 class Reporter:
     """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
 
-    After the first, previews take at most `PREVIEW_SHARE` of the time: a step's picture is left out if one as dear as the last
-    would make it more. The finished picture, which costs nothing more, is shown by `finish`.
+    Previews and live maps together take at most `share` of the time (see `budget`): a step's picture is left out where one as
+    dear as the last would make it more. The finished picture is shown by `finish`.
 
     `runs`: how many runs of the sampling the one bar covers.
     """
 
-    def __init__(self, sampling: Sampling, runs: int = 1) -> None:
+    def __init__(self, sampling: Sampling, runs: int = 1, share: float = ALONE) -> None:
         self.sampling = sampling
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
         self.total = runs * len(steps(sampling.model))
         self.bar = comfy.utils.ProgressBar(self.total)
         self.done = 0
-        self.started = self.shown = time.monotonic()
-        self.spent = self.last = 0.0  # seconds on all previews, and on the last one
+        self.shown = time.monotonic()
+        decoder = sampling.model.tokenizer
+        self.budget = Budget(
+            share, expected_seconds(decoder, pixels(decoder, sampling.model.config))
+        )
 
     def __call__(self, progress: Any) -> bool:
         """Report a step; whether it was one of those that are shown."""
         mm.throw_exception_if_processing_interrupted()
+        self.budget.start()
         self.done += 1
         done = progress.index + 1
         if done % self.every and done < progress.count:
             return False
-        due = self.due()
-        preview = None
-        if due and self.spent + self.last <= PREVIEW_SHARE * (self.shown - self.started):
-            preview = self.framed(self.so_far(progress))
-            self.last = time.monotonic() - self.shown
-            self.spent += self.last
+        due, preview = self.due(), None
+        if due and self.budget.affords_preview():
+            with self.budget.previewing():
+                preview = self.framed(self.so_far(progress))
         self.bar.update_absolute(self.done, self.total, preview)
         return due
 

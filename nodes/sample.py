@@ -3,14 +3,14 @@
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import ARModel
-from ..sampling.plan import Drawing
+from ..sampling.plan import Drawing, facts
 from . import sizes
 from .compat import numbers, schema, widget
 from .live import live_sender
 from .rescue import node_text
 from .run import View, run_sampling
 from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
-from .viewer import CHOICES, FAST
+from .viewer import CHOICES, FAST, published_schedule
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF = "family default", "on", "off"
@@ -185,7 +185,7 @@ class ARDecode(io.ComfyNode):
                     default=False,
                     optional=True,
                     tooltip="On: the viewer shows, for the token under the mouse, the five likeliest tokens before and after"
-                    " guidance. Makes the result larger.",
+                    " guidance. Makes the result larger. Not for Infinity, whose tokens are bits.",
                     advanced=True,
                 ),
                 widget(
@@ -226,6 +226,8 @@ class ARDecode(io.ComfyNode):
         view = View(viewer, candidates, live_sender(getattr(cls.hidden, "unique_id", None)))
         made = run_sampling(ar_sampling, view, if_stopped == HAND_ON, node_text(cls.hidden))
         output = io.NodeOutput(made.image, made.trace, made.tokens)
+        run = facts(ar_sampling.model, ar_sampling.drawing)
+        output.ui = {"ar_schedule": [published_schedule(run)]}
         if made.shown:
-            output.ui = {"ar_viewer": [made.shown]}
+            output.ui["ar_viewer"] = [made.shown]
         return output

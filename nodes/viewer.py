@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..guidance.base import Run
 from ..guidance.measure import measure
 from ..guidance.record import Trace, TraceRecorder
 from ..sampling.preview import colour, fit_colours
@@ -42,6 +43,7 @@ class Viewer:
         decode: how to decode for the exact, dear pictures; None = colours only.
         candidates: keep the likeliest tokens before and after guidance.
         send: where the live map goes; None = nowhere.
+        bits: candidates were asked for, but the tokens of this model are bits and have none.
     """
 
     recorder: TraceRecorder
@@ -49,6 +51,7 @@ class Viewer:
     decode: Decode | None = None
     candidates: bool = False
     send: Send | None = None
+    bits: bool = False
     steps: list[Tensor] = field(default_factory=list)
     tops: list[tuple[Tensor, ...]] = field(default_factory=list)
 
@@ -56,9 +59,11 @@ class Viewer:
         """Called after every step."""
         if self.features is not None:
             self.steps.append(self.features(progress)[:PICTURES].half())
-        if (
-            self.candidates and progress.tokens.ndim == 2
-        ):  # the tokens of bitwise heads have no list of candidates
+        if not self.candidates:
+            return
+        if progress.tokens.ndim == 3:  # of bits: 2^D tokens are no list to choose from
+            self.bits = True
+        else:
             self.tops.append(likeliest(progress))
 
     def live(self, progress: Any) -> None:
@@ -113,6 +118,7 @@ class Viewer:
             "grids": [list(grid) for grid in whole.grids],
             "rows": trace.picture is not None,
             "numbers": numbers,
+            "bits": self.bits,
             "pictures": pictures,
         }
 
@@ -138,6 +144,13 @@ class Viewer:
             }
             for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in tops)
         ]
+
+
+def published_schedule(run: Run) -> Json:
+    """Steps of a run, and what "family default" means in it: for the schedules drawn on the guidance nodes."""
+    own = run.published
+    names = ("kind", "start", "end", "power", "line")
+    return {"steps": run.count, "published": {name: getattr(own, name) for name in names}}
 
 
 def likeliest(progress: Any) -> tuple[Tensor, ...]:

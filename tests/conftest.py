@@ -9,8 +9,9 @@ from hypothesis import settings
 # Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-settings.register_profile("busy machine", deadline=None)  # laws are not about speed
-settings.load_profile("busy machine")
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +28,3 @@ def _load_pack() -> None:
 
 if "ar_guidance" not in sys.modules:
     _load_pack()
-
-# How long an example takes says how busy the machine is, not whether the code is right.
-settings.register_profile("no clock", deadline=None)
-settings.load_profile("no clock")

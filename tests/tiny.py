@@ -1,6 +1,6 @@
 """Tiny random networks of every available family, for laws that must hold whatever the weights are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,11 @@ from ar_guidance.sampling.scalewise import ScalewiseResult, generate
 
 CPU = torch.device("cpu")
 SIDES = (1, 2, 3, 4)
+
+
+def streams_of(seed: int, images: Sequence[int]) -> Streams:
+    """The streams of these images of a batch."""
+    return Streams.of((seed, image) for image in images)
 
 
 @dataclass
@@ -63,14 +68,15 @@ class TinyModel:
         filters: Filters | None = None,
         drawing: Drawing | None = None,
         kept: KeptTokens | None = None,
+        images: Sequence[int] | None = None,
         **options: Any,
     ) -> ScalewiseResult:
-        """Generate with per-image streams; `first` is the index of the first image.
+        """Generate with per-image streams; `first` is the index of the first image, or `images` those of all.
 
         `drawing`: as a user asks for it; otherwise all tokens are drawn with `filters`, by default without any.
         """
         null = self.null or self.network.null_condition
-        streams = Streams(seed, len(labels), first)
+        streams = streams_of(seed, images or range(first, first + len(labels)))
         conditions = self.condition(labels), null(len(labels))
         job = plan(self, conditions, len(labels), links, drawing or Drawing(smooth=False), streams)
         if drawing is None:

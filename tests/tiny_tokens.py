@@ -1,12 +1,13 @@
 """Tiny random token-wise networks of every available family."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from ar_guidance.guidance.base import Guidance, Run
 from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.record import NULL_RECORDER, Recorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.models import alitok, llamagen, lumina2, simplear
 from ar_guidance.models.alitok import AliTok, AliTokConfig
@@ -15,11 +16,11 @@ from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.draw import Filters, StreamDrawer
 from ar_guidance.sampling.edit import KeptSequence
 from ar_guidance.sampling.plan import Drawing, facts
 from ar_guidance.sampling.tokenwise import TokenwiseResult, TokenwiseRun, generate
-from ar_guidance.tests.tiny import CPU, randomise
+from ar_guidance.tests.tiny import CPU, randomise, streams_of
 
 
 @dataclass
@@ -51,15 +52,17 @@ class TinyTokens:
         first: int = 0,
         filters: Filters | None = None,
         kept: KeptSequence | None = None,
+        images: Sequence[int] | None = None,
     ) -> TokenwiseRun:
-        """A run with per-image streams; `first` is the index of the first image."""
+        """A run with per-image streams; `first` is the index of the first image, or `images` those of all."""
         null = self.null or self.network.null_condition
+        streams = streams_of(seed, images or range(first, first + len(labels)))
         return TokenwiseRun(
             conditions=(self.condition(labels), null(len(labels))),
             batch=len(labels),
             run=self.run,
             chain=Chain(links),
-            draw=StreamDrawer(filters or Filters(), Streams(seed, len(labels), first)),
+            draw=StreamDrawer(filters or Filters(), streams),
             kept=kept,
         )
 
@@ -68,11 +71,12 @@ class TinyTokens:
         labels: list[int],
         links: tuple[Guidance, ...] = (),
         on_step: Callable = lambda progress: None,
+        recorder: Recorder = NULL_RECORDER,
         **options: Any,
     ) -> TokenwiseResult:
         with torch.inference_mode():
             job = self.job(labels, links, **options)
-            return generate(self.network, job, CPU, on_step=on_step)
+            return generate(self.network, job, CPU, on_step, recorder)
 
 
 def caption(labels: list[int]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Page, Response
 
 READY = "() => window.app?.graph && window.app?.extensionManager?.setting && !document.querySelector('.p-progressspinner')"
+LOCAL = "http://127.0.0.1"
 RUN_SECONDS = 300  # a run on a slow, busy machine, at most
 LISTEN = """() => {
   window.arEnded = null;
@@ -23,14 +24,16 @@ class ComfyPage:
     def __init__(self, page: Page, folder: Path) -> None:
         self.page = page
         self.folder = folder
+        self.queued: dict[str, Any] = {}  # what was last sent to the host, in API format
         self.problems: list[str] = []  # errors in the console and uncaught exceptions
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self.on_console)
 
     def on_console(self, message: ConsoleMessage) -> None:
-        """Keep what the page logs as an error."""
-        if message.type == "error":
-            self.problems.append(f"{message.text} ({message.location.get('url', '')})")
+        """Keep what the page logs as an error, but for pages of the internet that the frontend cannot reach."""
+        url = message.location.get("url", "")
+        if message.type == "error" and (not url or url.startswith(LOCAL)):
+            self.problems.append(f"{message.text} ({url})")
 
     def open(self, url: str) -> None:
         """Go to a host and wait until its graph can be used."""
@@ -55,6 +58,7 @@ class ComfyPage:
         self.page.evaluate(LISTEN)
         with self.page.expect_response(is_prompt_reply) as reply:
             self.page.evaluate("() => { window.app.queuePrompt(0) }")
+        self.queued = reply.value.request.post_data_json["prompt"]
         if not reply.value.ok:
             return {"kind": "refused", "detail": reply.value.json()}
         ended = "() => window.arEnded"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.conftest import opened
 from ar_guidance.tests.browser.test_browser import without_titles
+from ar_guidance.tests.browser.test_panels import own_errors, signatures
 from ar_guidance.tests.hosts.examples import EXAMPLES, example
 from ar_guidance.tests.hosts.running import RunningHost, started
 from ar_guidance.tools.dev.hosts import NEWEST
@@ -54,9 +54,15 @@ def gallery(
     yield from opened(newest, chromium, tmp_path_factory.mktemp("gallery"))
 
 
+@pytest.fixture(scope="module")
+def known(gallery: ComfyPage) -> set[str]:
+    """The errors that are the frontend's own."""
+    return own_errors(gallery)
+
+
 # the search for a scale is many runs in one: it is opened by test_browser and run by tests/hosts
 @pytest.mark.parametrize("stem", [stem for stem in EXAMPLES if "find-scale" not in stem])
-def test_example_runs_in_the_page(gallery: ComfyPage, stem: str) -> None:
+def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str) -> None:
     prompt, workflow = example(stem)
     gallery.load(workflow)
     ended = gallery.queue()
@@ -64,6 +70,7 @@ def test_example_runs_in_the_page(gallery: ComfyPage, stem: str) -> None:
     for key, node in prompt.items():
         if node["class_type"] == "SaveImage":
             assert gallery.images_of(int(key))
+    assert signatures(gallery.problems) <= known
 
 
 def test_dropped_picture_opens_its_graph(gallery: ComfyPage) -> None:
@@ -80,25 +87,22 @@ def test_dropped_picture_opens_its_graph(gallery: ComfyPage) -> None:
     assert without_titles(gallery.prompt()) == without_titles(queued)
 
 
-def test_blueprint_from_the_node_library(
-    newest: RunningHost, chromium: Browser, tmp_path: Path
-) -> None:
-    for screen in opened(newest, chromium, tmp_path):
-        page = screen.page
-        screen.load({"nodes": [], "links": [], "version": 0.4})
-        page.keyboard.press("n")  # the node library
-        page.get_by_placeholder("Search").first.fill(BLUEPRINT)
-        page.get_by_text(BLUEPRINT, exact=True).first.click()
-        page.mouse.click(900, 300)
-        page.wait_for_function("() => window.app.graph.nodes.length === 1")
-        for name, value in {"classes": "flower\nfruit", "scale": 3.0, "seed": 5}.items():
-            page.evaluate(SET, [name, value])
-        page.evaluate(SAVE_ITS_PICTURES)
-        inside = {n["class_type"]: n["inputs"] for n in screen.prompt().values()}
-        assert inside["ARClassCondition"]["classes"] == "flower\nfruit"
-        assert (inside["ARGuidanceCFG"]["scale"], inside["ARSampler"]["seed"]) == (3.0, 5)
-        ended = screen.queue()
-        assert ended["kind"] == "execution_success", ended
-        save = page.evaluate("() => window.app.graph.nodes.find((n) => n.type === 'SaveImage').id")
-        assert len(screen.images_of(save)) == 4  # two classes, two pictures of each
-        assert screen.screenshot("blueprint").stat().st_size > 10_000
+def test_blueprint_from_the_node_library(comfy_page: ComfyPage, host: RunningHost) -> None:
+    page = comfy_page.page
+    comfy_page.load({"nodes": [], "links": [], "version": 0.4})
+    page.keyboard.press("n")  # the node library
+    page.get_by_placeholder("Search").first.fill(BLUEPRINT)
+    page.get_by_text(BLUEPRINT, exact=True).first.click()
+    page.mouse.click(900, 300)
+    page.wait_for_function("() => window.app.graph.nodes.length === 1")
+    for name, value in {"classes": "flower\nfruit", "scale": 3.0, "seed": 5}.items():
+        page.evaluate(SET, [name, value])
+    page.evaluate(SAVE_ITS_PICTURES)
+    inside = {n["class_type"]: n["inputs"] for n in comfy_page.prompt().values()}
+    assert inside["ARClassCondition"]["classes"] == "flower\nfruit"
+    assert (inside["ARGuidanceCFG"]["scale"], inside["ARSampler"]["seed"]) == (3.0, 5)
+    ended = comfy_page.queue()
+    assert ended["kind"] == "execution_success", ended
+    save = page.evaluate("() => window.app.graph.nodes.find((n) => n.type === 'SaveImage').id")
+    assert len(comfy_page.images_of(save)) == 4  # two classes, two pictures of each
+    assert comfy_page.screenshot(f"blueprint-{host.version}").stat().st_size > 10_000

@@ -16,12 +16,24 @@ SET_WIDGET = """([type, name, value]) => {
   const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
   const widget = node.widgets.find((widget) => widget.name === name);
   widget.value = value; widget.callback?.(value); }"""
+CONNECT = """([from, to]) => {
+  const named = (type) => window.app.graph.nodes.find((node) => node.comfyClass === type);
+  const slot = named(to).inputs.findIndex((input) => input.name === 'ar_sampling');
+  named(from).connect(0, named(to), slot); }"""
 
 
 def signatures(problems: list[str]) -> set[str]:
     """Console errors without what differs from run to run, nor the frontend's attempts to look nodes up online."""
     here = [problem.split("\n")[0] for problem in problems if "api.comfy.org" not in problem]
     return {re.sub(r"\d+", "#", problem) for problem in here}
+
+
+def own_errors(screen: ComfyPage) -> set[str]:
+    """What the frontend itself logs as errors, with core nodes only."""
+    screen.load(flat_colour_graph())
+    assert screen.queue()["kind"] == "execution_success"
+    screen.images_of(2)
+    return signatures(screen.problems)
 
 
 def inputs(page: ComfyPage, kind: str) -> dict[str, Any]:
@@ -31,7 +43,9 @@ def inputs(page: ComfyPage, kind: str) -> dict[str, Any]:
 
 def drag_up(page: ComfyPage, step: int, by: float) -> None:
     """Drag a point of the schedule upwards."""
-    box = page.page.locator(".arg-point").nth(step).bounding_box()
+    point = page.page.locator(".arg-point").nth(step)
+    point.hover()  # waits until the canvas stands still
+    box = point.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     mouse = page.page.mouse
@@ -40,15 +54,14 @@ def drag_up(page: ComfyPage, step: int, by: float) -> None:
 
 def test_panels(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(flat_colour_graph())  # the frontend's own errors, with core nodes only
-    page.wait_for_timeout(500)
-    own = signatures(screen.problems)
+    own = own_errors(screen)
     prompt, workflow = example(STEM)
     screen.load(workflow)
     page.evaluate(SET_WIDGET, ["ARDecode", "candidates", True])
     assert screen.queue()["kind"] == "execution_success"
     scrub(screen)
     edit(screen)
+    rewire(screen)
     edited = screen.prompt()
     assert edited.keys() == prompt.keys()
     kept = page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
@@ -60,6 +73,21 @@ def test_panels(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     assert signatures(screen.problems) <= own
     name = request.node.callspec.id.replace(" ", "-")
     assert screen.screenshot(f"panels-{name}").stat().st_size > 10_000
+
+
+def rewire(screen: ComfyPage) -> None:
+    """A link is put elsewhere, and the host is sent the new one; then it is put back."""
+    before = screen.prompt()
+    ids = {node["class_type"]: key for key, node in before.items()}
+    decode, cfg = ids["ARDecode"], ids["ARGuidanceCFG"]
+    assert before[decode]["inputs"]["ar_sampling"] == [cfg, 0]
+    screen.page.evaluate(CONNECT, ["ARSampler", "ARDecode"])  # guidance is left out
+    assert screen.queue()["kind"] == "execution_success"
+    assert screen.queued[decode]["inputs"]["ar_sampling"] == [ids["ARSampler"], 0]
+    assert cfg not in screen.queued or screen.queued[cfg] == before[cfg]
+    screen.page.locator(".arg-caption", has_text="evenness").wait_for(state="detached")
+    screen.page.evaluate(CONNECT, ["ARGuidanceCFG", "ARDecode"])
+    assert screen.prompt() == before
 
 
 def scrub(screen: ComfyPage) -> None:

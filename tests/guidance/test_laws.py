@@ -1,6 +1,6 @@
-"""Laws that every registered guidance must keep, on logits and through every family's loop."""
+"""Laws that every registered guidance must keep, on logits. Through the loops: `test_run_laws.py`."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from ar_guidance.guidance.registry import METHODS
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import SSG
-from ar_guidance.tests.tiny import FAMILIES, TinyModel
+from ar_guidance.tests.chains import OWN_LAWS, VARIANTS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,18 +31,6 @@ ABSENT: dict[str, Guidance] = {
     "softcfg": SoftCFG(1.0, "constant"),
     "hidden_cfg": HiddenCFG(1.0),
 }
-OWN_LAWS = (HiddenCFG,)  # what acts inside the network is tested through it
-VARIANTS: list[Guidance] = [
-    *(method() for method in METHODS.values() if method not in OWN_LAWS),
-    SoftCFG(3.0, "constant", normalise=False, perturb="keys and values"),
-    SoftCFG(3.0, "constant", convention="released code", confidence="guided"),
-    IGG(3.0, "constant", window="auto"),
-    IGG(3.0, "constant", window="fixed side", window_side=3),
-    IGG(3.0, attention="token weight", centre=True),
-    SSG(0.7, "constant", prior="DSE zero", interpolation="bicubic"),
-    SSG(0.7, amplitude="preserve amplitude"),
-    SSG(0.7, prior="nearest"),
-]
 
 
 def names(link: Guidance) -> str:
@@ -164,12 +152,6 @@ def test_order_matters_where_the_term_depends_on_the_running_value() -> None:
     assert not close(apply((cfg, IGG(2.0), ssg), steps), apply((ssg, cfg, IGG(2.0)), steps), 1e-2)
 
 
-def test_the_mix_is_the_chain_of_both() -> None:
-    steps = branches(10)
-    mixed = apply((Mixed(1.4, "constant", igg_scale=-0.4),), steps)
-    assert close(mixed, apply((CFG(1.4, "constant"), IGG(-0.4, "constant")), steps))
-
-
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 4), st.integers(0, 99))
 def test_window_is_the_masked_matrix(height, width, radius, seed) -> None:
     from ar_guidance.guidance.igg import attend, attend_window
@@ -269,27 +251,3 @@ def test_settings_are_frozen_described_and_ranged(name) -> None:
 def test_bad_settings(make) -> None:
     with pytest.raises(ValueError):
         make()
-
-
-# --- through the loop -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=sorted(FAMILIES))
-def model(request) -> TinyModel:
-    return FAMILIES[request.param]()
-
-
-@pytest.mark.parametrize("link", VARIANTS, ids=names)
-def test_batch_recorder_and_requeue_through_the_loop(model, link) -> None:
-    links = (link, CFG(2.0))
-    if link.needs_weights and not model.run.causal:
-        with pytest.raises(ValueError, match="keeps none between its scales"):
-            model.sample([1, 2], links)
-        return
-    plain = model.sample([1, 2], links)
-    recorder = TraceRecorder(model.run.grids)
-    recorded = model.sample([1, 2], links, recorder=recorder)
-    assert equal(plain.tokens, recorded.tokens)
-    assert equal(plain.tokens, model.sample([1, 2], (replace(link), CFG(2.0))).tokens)
-    second = model.sample([2], links, first=1)
-    assert equal([t[1:] for t in plain.tokens], second.tokens)

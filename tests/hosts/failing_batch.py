@@ -1,8 +1,9 @@
-"""Run inside a host's Python path: a batch in two parts whose second part runs out of memory.
+"""Run inside a host's Python path: a batch in two parts whose second part runs out of memory, or is stopped otherwise.
 
     python failing_batch.py HOST_FOLDER TEMP_FOLDER TRANSFORMER TOKENIZER
 
-Prints the kind and the text of the error a user would see.
+Prints the kind and the text of the error a user would see; then, line by line, what comes of other ways to stop where
+finished pictures are to be handed on.
 """
 
 import sys
@@ -29,11 +30,14 @@ import comfy.cli_args  # noqa: E402
 
 comfy.cli_args.args.cpu = True
 
+import comfy.model_management as mm  # noqa: E402
 import folder_paths  # noqa: E402
 import torch  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
 from ar_guidance.nodes import run  # noqa: E402
+from ar_guidance.nodes.batches import Finished  # noqa: E402
 from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
+from ar_guidance.nodes.rescue import collect  # noqa: E402
 from ar_guidance.nodes.sample import ARDecode, ARSampler  # noqa: E402
 
 folder_paths.set_temp_directory(temp)
@@ -57,3 +61,18 @@ with torch.inference_mode():
         ARDecode.execute(sampling)
     except torch.OutOfMemoryError as error:
         print(f"{type(error).__name__}: {error}")
+
+for stop in (ValueError, mm.InterruptProcessingException, KeyboardInterrupt, SystemExit):
+    first = Finished(torch.zeros(1, 8, 8, 3), None, None)  # pyright: ignore[reportArgumentType]
+    finished = iter([first])
+
+    def make(part: object, finished=finished, stop=stop) -> Finished:
+        for one in finished:
+            return one
+        raise stop
+
+    try:
+        handed_on = collect(make, [sampling, sampling], hand_on=True, tell=lambda note: None)
+        print(f"{stop.__name__}: {'handed on' if handed_on is first else handed_on}")
+    except BaseException as error:
+        print(f"{stop.__name__}: raised {type(error).__name__}")

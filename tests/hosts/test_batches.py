@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,26 @@ def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Pat
     assert f"{PART} of {PART + 5} pictures were finished before" in lines[2]
     files = sorted(path.name for path in tmp_path.glob("*.png"))
     assert len(files) == PART and files[0] in lines[2] and files[-1] in lines[2]
+    assert lines[3:] == [  # what ends ComfyUI itself is not held up by finished pictures
+        "ValueError: handed on",
+        "InterruptProcessingException: handed on",
+        "KeyboardInterrupt: raised KeyboardInterrupt",
+        "SystemExit: raised SystemExit",
+    ]
+
+
+def test_a_scale_is_probed_in_parts_that_fit(host: RunningHost) -> None:
+    script = Path(__file__).with_name("probing_in_parts.py")
+    files = (str(BUNDLED), str(BUNDLED.with_name("emoji_tokenizer.safetensors")))
+    command = [sys.executable, str(script), str(host.process.host.folder), *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    whole, parts = map(json.loads, done.stdout.splitlines())
+    for one, many in zip(whole, parts, strict=True):  # subject told from the border, and masked
+        assert one["sizes"] == [1] * 4 + [4] * 4 and many["sizes"] == [1] * 4 + [3, 1] * 4
+        for made in (one, many):
+            reported, total = made["progress"]
+            assert reported == total == len(made["sizes"]) * STEPS
+        for a, b in zip(one["probes"], many["probes"], strict=True):
+            assert np.allclose(a[:3], b[:3], atol=1e-3)
+            assert np.allclose(a[3], b[3], atol=1e-3)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 from ar_guidance.tests.hosts.graphs import generate
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import pictures
+
+BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
 
 def watched(host: RunningHost, mode: str) -> tuple[np.ndarray, list[dict], list[dict]]:
@@ -16,7 +21,7 @@ def watched(host: RunningHost, mode: str) -> tuple[np.ndarray, list[dict], list[
 
     def listen(kind: str, data: dict) -> None:
         if kind == "executed" and data["node"] == "decode":
-            ended.append(data["output"]["ar_viewer"][0])
+            ended.extend(data["output"].get("ar_viewer", []))
         if kind == "ar_guidance.step":
             live.append(data)
 
@@ -36,3 +41,15 @@ def test_viewer(host: RunningHost) -> None:
         assert [len(picture["frames"]) for picture in sent["pictures"]] == [7] * 4
         assert sent["batch"] == len(seen) and sent["grids"][-1] == [8, 8]
         assert len(json.dumps(sent)) < 300_000
+
+
+def test_without_previews_nothing_is_decoded_or_sent_on_the_way(host: RunningHost) -> None:
+    script = Path(__file__).with_name("quiet_run.py")
+    files = (BUNDLED / name for name in ("emoji_var.safetensors", "emoji_tokenizer.safetensors"))
+    command = [sys.executable, script, host.process.host.folder, *files]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["none"] == [1, 0, 0]  # the finished picture
+    scales = 7
+    assert counts["auto"] == [1 + scales, 1 + scales, scales]

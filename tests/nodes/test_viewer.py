@@ -6,8 +6,13 @@ import json
 from types import SimpleNamespace
 
 import torch
+from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import TraceRecorder
-from ar_guidance.nodes.viewer import PICTURES, TOP, Viewer, packed
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.nodes.viewer import PICTURES, TOP, Viewer, packed, published_schedule
+from ar_guidance.sampling.plan import Drawing, facts
+from ar_guidance.tests.tiny import tiny_hart
+from ar_guidance.tests.tiny_tokens import tiny_llamagen
 from PIL import Image
 from torch import Tensor
 
@@ -71,3 +76,30 @@ def test_live_map_and_silence() -> None:
 
 def test_a_flat_map_is_zero() -> None:
     assert set(base64.b64decode(packed(torch.full((2, 2), 3.0))["values"])) == {0}
+
+
+def test_what_family_default_means_is_sent() -> None:
+    for tiny, kind, steps in ((tiny_hart(), "held ramp", 4), (tiny_llamagen(), "constant", 12)):
+        run = facts(tiny, Drawing())
+        sent = json.loads(json.dumps(published_schedule(run)))
+        assert sent["steps"] == run.count == steps and sent["published"]["kind"] == kind
+        again = Schedule(**sent["published"])
+        for k in range(run.count):
+            wanted = CFG(4.0).gamma(k, run)
+            assert again.strength(k, run.count, 4.0, rest=1.0) == wanted
+
+
+def test_bits_have_no_candidates_and_the_viewer_is_told() -> None:
+    recorder, image = TraceRecorder(GRIDS[1:2]), torch.rand(1, 8, 8, 3)
+    features = torch.randn(1, 5, 2, 2)
+    bits = torch.randint(0, 2, (1, 4, 6))
+    logits = torch.randn(1, 4, 12)
+    step = SimpleNamespace(
+        index=0, count=1, cond=logits, guided=logits, tokens=bits, features=features
+    )
+    recorder.add("entropy", 0, lambda: torch.rand(1, 4))
+    for asked in (True, False):
+        viewer = Viewer(recorder, lambda progress: progress.features, candidates=asked)
+        viewer(step)
+        sent = viewer.payload(image, features, recorder.finish())
+        assert sent["bits"] is asked and sent["pictures"][0]["candidates"] == []

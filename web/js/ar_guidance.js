@@ -6,10 +6,10 @@ import { addStyle } from "./dom.mjs";
 import { ScheduleEditor } from "./schedule.mjs";
 import { Viewer } from "./viewer.mjs";
 import { ClassPicker } from "./class_picker.mjs";
-import { lastOutput, signature } from "./past_runs.mjs";
+import { before, lastOutput, signature } from "./past_runs.mjs";
 
 const viewers = new WeakMap(); // node -> Viewer
-const editors = new Set(); // ScheduleEditors of this page
+const editors = new WeakMap(); // node -> ScheduleEditor
 
 /** The node an execution id such as "12" or, inside subgraphs, "12:3" means. */
 function nodeOf(id) {
@@ -22,19 +22,22 @@ function nodeOf(id) {
   return node;
 }
 
-function show(id, output) {
+/** Show what a node sent: pictures on its viewer, the run's schedule on the guidance nodes before it. */
+function show(id, output, prompt) {
   const sent = output?.ar_viewer?.[0];
   const viewer = viewers.get(nodeOf(id));
-  if (!sent?.pictures || !viewer) return;
-  viewer.show(sent);
-  if (sent.grids.length > 1) for (const editor of editors) editor.useSteps(sent.grids.length);
+  if (sent?.pictures && viewer) viewer.show(sent);
+  const run = output?.ar_schedule?.[0];
+  if (run) for (const other of before(prompt, id, "ARDecode")) editors.get(nodeOf(other))?.learn(run);
 }
 
 /** Show what a node has just sent, and remember which settings it belongs to. */
 async function showNew(id, output) {
-  show(id, output);
   const viewer = viewers.get(nodeOf(id));
-  if (viewer) viewer.settings = signature((await app.graphToPrompt()).output, id);
+  if (!viewer) return;
+  const { output: prompt } = await app.graphToPrompt();
+  show(id, output, prompt);
+  viewer.settings = signature(prompt, id);
 }
 
 /** Nodes that did not run because the host still has their result: show what they sent when they did. */
@@ -42,9 +45,13 @@ async function recall(ids) {
   const { output: prompt } = await app.graphToPrompt();
   for (const id of ids) {
     const viewer = viewers.get(nodeOf(id));
-    if (!viewer || viewer.settings === signature(prompt, id)) continue;
-    viewer.settings = signature(prompt, id);
-    show(id, await lastOutput(api, id, prompt));
+    const wanted = signature(prompt, id);
+    if (!viewer || viewer.settings === wanted) continue;
+    const shown = viewer.settings;
+    const output = await lastOutput(api, id, prompt);
+    if (!output || viewer.settings !== shown) continue; // nothing is known, or something newer has come meanwhile
+    show(id, output, prompt);
+    viewer.settings = wanted;
   }
 }
 
@@ -62,11 +69,11 @@ app.registerExtension({
     if (!String(node.comfyClass ?? "").startsWith("AR") || !node.addDOMWidget) return;
     if (node.comfyClass === "ARDecode") viewers.set(node, new Viewer(node));
     if (node.comfyClass === "ARClassCondition") new ClassPicker(node);
-    if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) editors.add(new ScheduleEditor(node));
+    if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) editors.set(node, new ScheduleEditor(node));
   },
 
   loadedGraphNode(node) {
     const kept = app.nodeOutputs?.[node.id]; // after switching tabs: what the last run left
-    if (viewers.has(node) && kept) setTimeout(() => show(node.id, kept), 0);
+    if (viewers.has(node) && kept) setTimeout(async () => show(node.id, kept, (await app.graphToPrompt()).output), 0);
   },
 });

@@ -1,6 +1,6 @@
 // A node whose result the host still has is not run again and sends nothing; what it sent then is in the host's history.
 
-const LOOKED_AT = 30; // runs, newest first
+const LOOKED_AT = 100; // runs, newest first
 
 /** Everything a node's result depends on, as text: its class and inputs, and those of all nodes before it. */
 export function signature(prompt, id) {
@@ -13,12 +13,23 @@ export function signature(prompt, id) {
   return JSON.stringify([node.class_type, inputs.sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
+/** Ids of all nodes before one, in the queued prompt, where subgraphs are flat; not beyond nodes of the class `border`. */
+export function before(prompt, id, border, found = new Set()) {
+  for (const value of Object.values(prompt[id]?.inputs ?? {})) {
+    const source = Array.isArray(value) && value.length === 2 ? String(value[0]) : null;
+    if (!prompt[source] || found.has(source) || prompt[source].class_type === border) continue;
+    found.add(source);
+    before(prompt, source, border, found);
+  }
+  return found;
+}
+
 /** What the node with this id sent when it last ran with the same inputs, or null. */
 export async function lastOutput(api, id, prompt) {
   const reply = await api.fetchApi(`/history?max_items=${LOOKED_AT}`);
   if (!reply.ok) return null;
   const wanted = signature(prompt, id);
   const runs = Object.values(await reply.json()).reverse();
-  const same = runs.find(({ outputs, prompt: queued }) => outputs?.[id]?.ar_viewer && signature(queued[2], id) === wanted);
+  const same = runs.find(({ outputs, prompt: queued }) => outputs?.[id] && signature(queued[2], id) === wanted);
   return same?.outputs[id] ?? null;
 }

@@ -1,39 +1,14 @@
 // The curve of a guidance's strength over the steps, drawn on its node; dragging a point writes the list of numbers.
-// The shapes are those of guidance/schedule.py.
+// A schedule that the model decides is known after a run of that model; until then a dashed line stands for it.
 
 import { addPanel, element, keepEvents, setWidget, svg, widgetOf } from "./dom.mjs";
+import { FAMILY, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
 import { say } from "./words.mjs";
 
 const HEIGHT = 116;
 const [WIDTH, TALL, EDGE] = [240, 76, 8];
-const FAMILY = "family default";
-const STEPS = [2, 64];
-
-/** r_k of the named shapes, 0-1. */
-export function rate(kind, k, count, power) {
-  const share = count > 1 ? k / (count - 1) : 1;
-  if (kind === "linear ramp" || kind === FAMILY) return share;
-  if (kind === "held ramp") return count > 1 ? Math.min(k, Math.max(count - 2, 0)) / (count - 1) : 1;
-  if (kind === "cosine power") return 0.5 * (1 - Math.cos((k / count) ** power * Math.PI));
-  if (kind === "linear decay") return 1 - k / count;
-  return 1;
-}
-
-/** Strength of every step; null where the guidance is off. */
-export function strengths(settings, count) {
-  const { kind, full, rest, start, end, power, values } = settings;
-  return Array.from({ length: count }, (_, k) => {
-    const position = count > 1 ? k / (count - 1) : 0;
-    if (position < start || position > end) return null;
-    if (kind === "list") return values[k] ?? null;
-    return rest + (full - rest) * rate(kind, k, count, power);
-  });
-}
-
-/** The numbers a list widget holds. */
-export function parseList(text) {
-  return String(text ?? "").split(/[,\s]+/).filter(Boolean).map(Number).filter(Number.isFinite);
-}
+const STEPS = [2, 1024]; // fewest and most that can be dragged
+const POINTS = 64; // most that are shown; dragging one of fewer points than steps bends the steps between them
 
 export class ScheduleEditor {
   /** Whether a node has a schedule to draw. */
@@ -44,14 +19,25 @@ export class ScheduleEditor {
   constructor(node, steps = 10) {
     this.node = node;
     this.steps = steps;
+    this.run = null; // what is known of the last run behind this node: {steps, published}
     this.build();
     addPanel(node, "ar_schedule", this.panel, () => HEIGHT);
-    this.timer = setInterval(() => this.refresh(), 250); // widgets change in many ways: typing, undo, loading, links
-    const removed = node.onRemoved;
-    node.onRemoved = (...details) => {
-      clearInterval(this.timer);
-      return removed?.apply(node, details);
+    this.watch();
+  }
+
+  /** Look at the widgets while the node is in a graph: they change in many ways (typing, undo, loading, links). */
+  watch() {
+    const { onAdded, onRemoved } = this.node;
+    const start = () => (this.timer ??= setInterval(() => this.refresh(), 250));
+    this.node.onAdded = (...details) => {
+      start();
+      return onAdded?.apply(this.node, details);
     };
+    this.node.onRemoved = (...details) => {
+      this.timer = clearInterval(this.timer);
+      return onRemoved?.apply(this.node, details);
+    };
+    if (this.node.graph) start();
   }
 
   build() {
@@ -78,19 +64,32 @@ export class ScheduleEditor {
       end: Number(read("end", 1)),
       power: Number(read("power", 1)),
       values: parseList(read("values", "")),
+      curve: parseCurve(read("curve")),
     };
   }
 
+  /** The strengths to draw, one row for each weight of the node; the mix has a second one. */
+  rows(settings) {
+    const shape = inForce(settings, this.run?.published) ?? { ...settings, kind: "constant" };
+    const second = widgetOf(this.node, "igg_scale")?.value;
+    const weights = second === undefined ? [settings.full] : [settings.full, Number(second)];
+    return weights.map((full) => strengths({ ...shape, full }, this.steps));
+  }
+
   get editable() {
+    if (this.settings.kind === "curve" || this.steps > STEPS[1]) return false;
     return Boolean(widgetOf(this.node, "values")) && listed(widgetOf(this.node, "schedule")).includes("list");
   }
 
-  /** Steps of the last run of this graph, if the user has not set a list. */
-  useSteps(count) {
-    if (this.settings.kind !== "list") this.steps = Math.min(Math.max(count, STEPS[0]), STEPS[1]);
+  /** What a run of this node's model said: its steps, and the schedule its authors published. */
+  learn(run) {
+    this.run = run;
+    if (this.settings.kind !== "list") this.steps = run.steps;
+    this.refresh();
   }
 
   resize(change) {
+    if (this.steps > STEPS[1]) return; // a list that long is typed, not drawn
     const { kind, values } = this.settings;
     const count = Math.min(Math.max(this.steps + change, STEPS[0]), STEPS[1]);
     if (kind === "list" && values.length) {
@@ -104,33 +103,54 @@ export class ScheduleEditor {
     if (!this.plot.isConnected) return;
     const settings = this.settings;
     if (settings.kind === "list" && settings.values.length) this.steps = settings.values.length;
-    const state = JSON.stringify([settings, this.steps]);
+    const state = JSON.stringify([settings, this.steps, this.run, widgetOf(this.node, "igg_scale")?.value]);
     if (state === this.state) return;
     this.state = state;
     this.draw(settings);
   }
 
   draw(settings) {
-    const values = strengths(settings, this.steps);
-    const there = values.filter((value) => value !== null);
+    const rows = this.rows(settings);
+    const there = rows.flat().filter((value) => value !== null);
     this.low = Math.min(0, ...there);
     this.high = Math.max(settings.rest, 1, ...there);
     const rest = this.y(settings.rest);
     const parts = [svg("line", { x1: 0, x2: WIDTH, y1: rest, y2: rest, class: "arg-rest" })];
-    const runs = values.map((value, k) => (value === null ? " " : `${this.x(k)},${this.y(value)}`));
-    const points = runs.join(" ").trim();
-    parts.push(svg("polyline", { points, class: settings.kind === FAMILY ? "arg-curve arg-guess" : "arg-curve" }));
-    values.forEach((value, k) => {
-      if (value !== null) parts.push(this.point(k, value));
-    });
+    rows.forEach((values, row) => parts.push(...this.line(values, row, this.guesses(settings))));
     this.plot.replaceChildren(...parts);
-    const shown = there.length ? `${short(there[0])} → ${short(there.at(-1))}` : say("off");
-    const note = settings.kind === FAMILY ? say(", VAR's ramp") : "";
-    this.text.textContent = say("{0} steps, {1}", this.steps, shown) + note;
+    this.plot.classList.toggle("arg-fixed", !this.editable);
+    this.text.textContent = this.describe(settings, rows);
+    this.text.title = this.text.textContent;
   }
 
-  point(k, value) {
-    const dot = svg("circle", { cx: this.x(k), cy: this.y(value), r: this.steps > 24 ? 2.5 : 4, class: "arg-point", "data-step": k });
+  /** Whether the shape is the model's and not known yet. */
+  guesses(settings) {
+    return settings.kind === FAMILY && !this.run;
+  }
+
+  line(values, row, guessed) {
+    const runs = values.map((value, k) => (value === null ? " " : `${this.x(k)},${this.y(value)}`));
+    const look = `arg-curve${guessed ? " arg-guess" : ""}${row ? " arg-second" : ""}`;
+    const curve = svg("polyline", { points: runs.join(" ").trim(), class: look });
+    const shown = handles(this.steps).filter((k) => values[k] !== null);
+    return [curve, ...shown.map((k) => this.point(k, values[k], row))];
+  }
+
+  describe(settings, rows) {
+    if (this.guesses(settings)) return say("the model decides; run to see how");
+    const shown = rows.map((values) => values.filter((value) => value !== null)).map(span);
+    const weights = rows.length > 1 ? shown.map((text, row) => `${["γ", "γ′"][row]} ${text}`) : shown;
+    const said = say("{0} steps, {1}", this.steps, weights.join(", "));
+    if (settings.kind === FAMILY) return said + say(", as in the last run");
+    if (settings.kind === "curve") return said + say(", drawn in 'curve'");
+    if (this.steps > STEPS[1]) return said + say(", too many to drag");
+    if (settings.kind === "list" && this.run && this.run.steps !== this.steps) return said + say(", but the last run had {0}", this.run.steps);
+    return said;
+  }
+
+  point(k, value, row) {
+    const look = { class: row ? "arg-point arg-second" : "arg-point", "data-step": k };
+    const dot = svg("circle", { cx: this.x(k), cy: this.y(value), r: this.steps > 24 ? 2.5 : 4, ...look });
     dot.append(svg("title", { ".textContent": say("step {0}: {1}", k + 1, short(value)) }));
     return dot;
   }
@@ -145,21 +165,22 @@ export class ScheduleEditor {
 
   grab(event) {
     if (!this.editable || event.button) return;
-    const at = this.place(event);
-    this.held = Math.min(Math.max(Math.round(((at.x - EDGE) / (WIDTH - 2 * EDGE)) * (this.steps - 1)), 0), this.steps - 1);
-    this.frozen = { low: this.low, high: this.high }; // the axis must not move under the finger
+    const at = ((this.place(event).x - EDGE) / (WIDTH - 2 * EDGE)) * (this.steps - 1);
+    this.held = handles(this.steps).reduce((best, k) => (Math.abs(k - at) < Math.abs(best - at) ? k : best));
+    const settings = this.settings;
+    const values = this.rows(settings)[0].map((value) => value ?? settings.rest);
+    this.frozen = { low: this.low, high: this.high, values }; // the axis must not move under the finger
     this.plot.setPointerCapture?.(event.pointerId);
     this.drag(event);
   }
 
   drag(event) {
     if (this.held === null || this.held === undefined) return;
-    const { low, high } = this.frozen;
+    const { low, high, values } = this.frozen;
     const share = (TALL - EDGE - this.place(event).y) / (TALL - 2 * EDGE);
     const value = Number((low + (high - low) * Math.min(Math.max(share, -0.25), 1.25)).toFixed(2));
-    const values = strengths(this.settings, this.steps).map((old) => old ?? this.settings.rest);
-    values[this.held] = value;
-    this.write(values);
+    const [by, reach] = [value - values[this.held], gap(this.steps)];
+    this.write(values.map((old, k) => old + by * Math.max(0, 1 - Math.abs(k - this.held) / reach)));
     this.refresh();
   }
 
@@ -172,6 +193,22 @@ export class ScheduleEditor {
     const box = this.plot.getBoundingClientRect();
     return { x: ((event.clientX - box.left) / box.width) * WIDTH, y: ((event.clientY - box.top) / box.height) * TALL };
   }
+}
+
+/** Steps between two points. */
+function gap(count) {
+  return Math.max(1, Math.floor((count - 1) / (POINTS - 1)));
+}
+
+/** The steps that have a point: all, or as many as can be told apart. */
+function handles(count) {
+  const shown = Math.min(count, POINTS);
+  return Array.from({ length: shown }, (_, at) => (shown === count ? at : Math.round((at * (count - 1)) / (shown - 1))));
+}
+
+/** First and last of a row of strengths. */
+function span(values) {
+  return values.length ? `${short(values[0])} → ${short(values.at(-1))}` : say("off");
 }
 
 /** The choices of a combo widget. */

@@ -186,6 +186,7 @@ export class Viewer {
     if (map) lines.push(` ${say(this.maps.value)} ${short(valueAt(map, at))}`);
     const list = this.rows ? this.current.candidates[at] : this.current.candidates[this.step];
     if (list) lines.push(table(list, this.rows ? 0 : at));
+    else if (this.shown.bits) lines.push(element("div", { ".textContent": say("This model's tokens are bits: no candidates to list.") }));
     this.token.replaceChildren(...lines);
   }
 }

@@ -1,0 +1,128 @@
+"""The schedule editor: its shapes are those of the run, it says what it does not know, and dragging loses nothing."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from ar_guidance.guidance.curve import CUBIC, LINEAR, Curve
+from ar_guidance.guidance.schedule import CUMULATIVE, KINDS, Schedule
+from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.browser.test_panels import SET_WIDGET, drag_up, inputs
+from ar_guidance.tests.hosts.examples import example
+from ar_guidance.tests.hosts.running import RunningHost
+from playwright.sync_api import Locator
+
+pytestmark = pytest.mark.browser
+STRENGTHS = """async (cases) => {
+  const scripts = await (await fetch('/extensions')).json();
+  const { strengths, parseCurve } = await import(scripts.find((path) => path.endsWith('/ar_guidance.js')).replace('ar_guidance.js', 'shapes.mjs'));
+  return cases.map(([settings, count]) => strengths({ ...settings, curve: parseCurve(settings.curve) }, count));
+}"""
+ADD = """(type) => {
+  const node = window.LiteGraph.createNode(type);
+  node.pos = [1800, 100];
+  window.app.graph.add(node);
+  return node.id; }"""
+REMOVE = "(id) => window.app.graph.remove(window.app.graph.getNodeById(id))"
+TITLES = "(dots) => dots.map((dot) => dot.textContent)"
+
+
+def cases(kind: str, rng: random.Random) -> list[tuple[dict[str, Any], int, list[float | None]]]:
+    """Settings as the editor reads them, a number of steps, and the strengths of such a run."""
+    found = []
+    for count in (1, 2, 3, 7, 10, 64, 256):
+        for start, end, power, line in ((0.0, 1.0, 1.0, 0), (0.2, 0.7, 2.75, 16)):
+            for interpolation in (CUBIC, LINEAR):
+                values = [round(rng.uniform(-2, 9), 2) for _ in range(count)]
+                points = [(rng.random(), rng.random()) for _ in range(rng.randint(1, 6))]
+                curve = Curve(tuple(points), interpolation)
+                schedule = Schedule(kind, start, end, power, tuple(values), curve, line)
+                full, rest = rng.choice([(4.0, 1.0), (-0.4, 1.0), (0.6, 0.0), (60.0, 1.0)])
+                wanted = [schedule.strength(k, count, full, rest) for k in range(count)]
+                settings = {"kind": kind, "full": full, "rest": rest, "start": start, "end": end}
+                settings |= {"power": power, "values": values, "line": line}
+                settings["curve"] = {"points": points, "interpolation": interpolation}
+                found.append((settings, count, wanted))
+    return found
+
+
+def test_shapes_are_those_of_the_run(comfy_page: ComfyPage) -> None:
+    rng = random.Random(4)
+    every = [case for kind in (*KINDS, CUMULATIVE) for case in cases(kind, rng)]
+    drawn = comfy_page.page.evaluate(STRENGTHS, [case[:2] for case in every])
+    for (settings, count, wanted), got in zip(every, drawn, strict=True):
+        assert got == pytest.approx(wanted, abs=1e-9), (settings["kind"], count)
+
+
+def panel(page: ComfyPage, at: int = 0) -> Locator:
+    """The editor of one node, in the order in which they were made."""
+    shown = page.page.locator(".arg-panel:has(.arg-schedule)").nth(at)
+    shown.locator(".arg-curve").first.wait_for(state="attached")
+    return shown
+
+
+def test_the_model_decides_until_it_has_run(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load(example("01-first-picture")[1])
+    other = page.evaluate(ADD, "ARGuidanceCFG")  # leads to no decoder
+    for at in (0, 1):
+        assert panel(comfy_page, at).locator(".arg-guess").count() == 1
+        assert "the model decides" in panel(comfy_page, at).inner_text()
+    assert comfy_page.queue()["kind"] == "execution_success"
+    page.get_by_text("7 steps, 1 → 4, as in the last run").wait_for()
+    assert panel(comfy_page).locator(".arg-guess").count() == 0
+    assert panel(comfy_page, 1).locator(".arg-guess").count() == 1
+    page.evaluate(REMOVE, other)
+    page.wait_for_function("() => document.querySelectorAll('.arg-schedule').length === 1")
+
+
+def test_a_drag_starts_from_what_is_shown(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load(example("01-first-picture")[1])
+    panel(comfy_page)
+    drag_up(comfy_page, 3, 5)
+    guidance = inputs(comfy_page, "ARGuidanceCFG")
+    values = [float(value) for value in guidance["values"].split(",")]
+    assert guidance["schedule"] == "list" and values[3] > 4.0
+    assert set(values[:3] + values[4:]) == {4.0}
+    long = [1 + k / 100 for k in range(256)]  # of a next-token model
+    page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "values", ", ".join(map(str, long))])
+    page.get_by_text("256 steps, 1 → 3.55").wait_for()
+    assert page.locator(".arg-point").count() == 64
+    drag_up(comfy_page, 0, -10)
+    bent = [float(v) for v in inputs(comfy_page, "ARGuidanceCFG")["values"].split(",")]
+    assert len(bent) == 256 and bent[0] < bent[1] < bent[3] and bent[3] < long[3]
+    assert bent[4:] == pytest.approx(long[4:])
+
+
+def test_a_curve_is_drawn_and_not_dragged(comfy_page: ComfyPage, host: RunningHost) -> None:
+    page = comfy_page.page
+    comfy_page.load(example("01-first-picture")[1])
+    panel(comfy_page)
+    if "curve" not in inputs(comfy_page, "ARGuidanceCFG"):
+        assert host.version == "0.3.75"  # it has no curve widget, and the node does not offer one
+        return
+    points = [[0, 0.2], [0.3, 1], [1, 0.1]]
+    curve = {"points": points, "interpolation": CUBIC}
+    for name, value in {"curve": curve, "schedule": "curve", "scale": 5.0}.items():
+        page.evaluate(SET_WIDGET, ["ARGuidanceCFG", name, value])
+    page.get_by_text("10 steps, 1.8 → 1.4, drawn in 'curve'").wait_for()
+    schedule = Schedule("curve", curve=Curve(tuple((x, y) for x, y in points)))
+    strengths = [schedule.strength(k, 10, 5.0, 1.0) for k in range(10)]
+    shown = page.locator(".arg-point").evaluate_all(TITLES)
+    assert [float(text.split(": ")[1]) for text in shown] == pytest.approx(strengths, rel=6e-3)
+    before = inputs(comfy_page, "ARGuidanceCFG")
+    drag_up(comfy_page, 3, -15)
+    assert inputs(comfy_page, "ARGuidanceCFG") == before and before["curve"] == curve
+
+
+def test_the_mix_draws_both_weights(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load({"nodes": [], "links": [], "version": 0.4})
+    page.evaluate(ADD, "ARGuidanceMixed")
+    page.evaluate(SET_WIDGET, ["ARGuidanceMixed", "schedule", "linear ramp"])
+    page.get_by_text("10 steps, γ 1 → 4, γ′ 1 → -0.4").wait_for(state="attached")
+    assert panel(comfy_page).locator(".arg-curve").count() == 2
+    assert panel(comfy_page).locator(".arg-point").count() == 20

@@ -1,0 +1,73 @@
+"""Run inside a host's Python path: a scale is measured once in a single pass and once in parts.
+
+    python probing_in_parts.py HOST_FOLDER TRANSFORMER TOKENIZER
+
+Prints, as JSON, how many pictures every pass made, progress reported out of its total, and what was measured.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+host_folder, transformer, tokenizer = sys.argv[1:4]
+sys.path.insert(0, host_folder)
+sys.argv = sys.argv[:1]  # the host reads its own arguments from there
+
+root = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
+loader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loader)
+loader.load_pack()
+
+from ar_guidance.tools.dev import launch_host  # noqa: E402
+
+if launch_host.torchvision_needs_help():
+    launch_host.declare_torchvision_operators()
+
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+
+import torch  # noqa: E402
+from ar_guidance.guidance.cfg import CFG  # noqa: E402
+from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
+from ar_guidance.nodes import batches, probe  # noqa: E402
+from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
+from ar_guidance.nodes.sample import ARSampler  # noqa: E402
+from ar_guidance.nodes.types import Sampling  # noqa: E402
+
+model = load_model(transformer, tokenizer)
+condition = ARClassCondition.execute(model, "", "3").args[0]
+settings = {"temperature": 1.0, "top_k": -1, "top_p": -1.0, "min_p": 0.0}
+plain = ARSampler.execute(model, condition, seed=1, batch_size=1, **settings).args[0]
+sampling = batches.replace(plain, links=(CFG(3.0),))
+sample, sizes, reports = probe.sample, [], []
+
+
+def counted(part: Sampling, job: object, report: probe.Reporter, *rest: object) -> object:
+    sizes.append(part.batch)
+    reports.append(report)
+    return sample(part, job, report, *rest)
+
+
+def measured(subject: torch.Tensor | None) -> dict[str, object]:
+    """What a search on 4 pictures saw: its sizes, progress and probes."""
+    sizes.clear()
+    found = probe.ScaleSearch(sampling, 2.0, 4.0, 4, 4, True, subject).run()
+    probes = [(p.scale, p.evenness, p.divergence, p.pictures) for p in found.probes]
+    return {
+        "sizes": list(sizes),
+        "progress": (reports[-1].done, reports[-1].total),
+        "probes": probes,
+    }
+
+
+probe.sample = counted
+mask = torch.zeros(4, 64, 64, dtype=torch.bool)
+for picture in range(4):
+    mask[picture, 8 + 4 * picture : 40 + 4 * picture, 16:48] = True
+with torch.inference_mode():
+    for most in (64, 3):
+        batches.MOST_AT_ONCE = most
+        print(json.dumps([measured(None), measured(mask)]))

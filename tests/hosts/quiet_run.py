@@ -1,0 +1,75 @@
+"""Run inside a host's Python path: what is decoded and sent while a run is under way, without and with previews.
+
+    python quiet_run.py HOST_FOLDER TRANSFORMER TOKENIZER
+
+Prints, for ComfyUI's preview methods none and auto, how often the decoder was called, and how many pictures and live maps
+were sent. Time plays no part: with previews, every scale is due and can be afforded.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+host_folder, transformer, tokenizer = sys.argv[1:4]
+sys.path.insert(0, host_folder)
+sys.argv = sys.argv[:1]  # the host reads its own arguments from there
+
+import importlib.util  # noqa: E402
+
+root = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
+loader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loader)
+loader.load_pack()
+
+from ar_guidance.tools.dev import launch_host  # noqa: E402
+
+if launch_host.torchvision_needs_help():
+    launch_host.declare_torchvision_operators()
+
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+
+import comfy.utils  # noqa: E402
+import torch  # noqa: E402
+from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
+from ar_guidance.nodes import run  # noqa: E402
+from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
+from ar_guidance.nodes.guide import NODES  # noqa: E402
+from ar_guidance.nodes.sample import ARSampler  # noqa: E402
+from ar_guidance.nodes.viewer import FAST  # noqa: E402
+from latent_preview import LatentPreviewMethod  # noqa: E402
+
+run.PREVIEW_SECONDS = 0.0
+run.BESIDE_VIEWER = 1e9
+model = load_model(transformer, tokenizer)
+condition = ARClassCondition.execute(model, "", "3").args[0]
+settings = {"temperature": 1.0, "top_k": -1, "top_p": -1.0, "min_p": 0.0}
+sampling = ARSampler.execute(model, condition, seed=1, batch_size=1, **settings).args[0]
+cfg = next(node for node in NODES if node.__name__ == "ARGuidanceCFG")
+sampling = cfg.execute(sampling, scale=3.0).args[0]
+decode, decoded, previews, maps = model.tokenizer.decode, [], [], []
+
+
+def counted(features: torch.Tensor) -> torch.Tensor:
+    decoded.append(features)
+    return decode(features)
+
+
+def on_progress(value: int, total: int, preview: object, **_: object) -> None:
+    if preview is not None:
+        previews.append(preview)
+
+
+model.tokenizer.decode = counted
+comfy.utils.set_progress_bar_global_hook(on_progress)
+found = {}
+with torch.inference_mode():
+    for method in ("none", "auto"):
+        comfy.cli_args.args.preview_method = LatentPreviewMethod(method)
+        for counts in (decoded, previews, maps):
+            counts.clear()
+        run.run_sampling(sampling, run.View(FAST, send=maps.append))
+        found[method] = [len(decoded), len(previews), len(maps)]
+print(json.dumps(found))
