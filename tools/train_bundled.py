@@ -80,7 +80,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes on a CPU")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--variants", type=int, default=8, help="token variants a drawing")
-    parser.add_argument("--token-variants", type=int, default=2, help="for the token-wise model")
+    parser.add_argument("--token-variants", type=int, default=8, help="for the token-wise model")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
     parser.add_argument(
         "--classifier", type=Path, default=ROOT / "tests" / "bundled" / "classifier.safetensors"

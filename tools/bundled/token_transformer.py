@@ -32,12 +32,12 @@ TABLE = "cls_embedding.embedding_table"
 
 @dataclass(frozen=True)
 class TokenTransformerRecipe(TransformerRecipe):
-    """How long and how fast; the released weights are those of step 2000, by two cosines (see the model card)."""
+    """How long and how fast; the released weights are those of step 6200, by four cosines (see the model card)."""
 
-    steps: int = 2800
+    steps: int = 6200
     batch: int = 16
     rate: float = 2.5e-3
-    dropout: float = 0.05  # little: no drawing is seen more than a few times
+    dropout: float = 0.05  # little: the held-out loss falls as the training loss does
     report_every: int = 400
 
 
