@@ -8,7 +8,9 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Page, Response
 
-READY = "() => window.app?.graph && window.app?.extensionManager?.setting && !document.querySelector('.p-progressspinner')"
+# The frontend begins with a graph of its own, or the last one: what is loaded before that would be replaced by it.
+READY = """() => window.app?.graph?.nodes?.length && window.app?.extensionManager?.setting
+  && !document.querySelector('.p-progressspinner')"""
 LOCAL = "http://127.0.0.1"
 RUN_SECONDS = 300  # a run on a slow, busy machine, at most
 LISTEN = """() => {
