@@ -42,10 +42,8 @@ from generation import MODELS  # noqa: E402  (the script beside this one)
 from memory import EXACT, held_bytes, peak_bytes  # noqa: E402
 
 CPU = torch.device("cpu")
-LARGE, MOST = (
-    (64, 64, 4096),
-    300,
-)  # grid and vocabulary, and the MB that no chain may take beside their logits
+LARGE = (64, 64, 4096)  # grid and vocabulary
+MOST = 300  # MB that no chain may take beside the logits of such a grid
 # Constant schedules: the most expensive case, every link acts at every step.
 CHAINS = {
     "CFG": (CFG(3.0, "constant"),),

@@ -9,28 +9,11 @@ hosts with a GPU. Of prompt j of job i `i.j.cond`, `i.j.attention_mask` and
 
 import contextlib
 import json
-import sys
 from pathlib import Path
 
-host_folder, jobs_file, out_file = sys.argv[1:4]
-sys.path.insert(0, host_folder)
+from inside import enter  # the script beside this one
 
-import importlib.util  # noqa: E402
-
-root = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-loader.load_pack()
-
-from ar_guidance.tools.dev import launch_host  # noqa: E402
-
-if launch_host.torchvision_needs_help():
-    launch_host.declare_torchvision_operators()
-
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
+jobs_file, out_file = enter()
 
 import torch  # noqa: E402
 from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402

@@ -6,29 +6,9 @@ Prints the kind and the text of the error a user would see; then, line by line, 
 finished pictures are to be handed on.
 """
 
-import sys
-from pathlib import Path
+from inside import enter  # the script beside this one
 
-host_folder, temp, transformer, tokenizer = sys.argv[1:5]
-sys.path.insert(0, host_folder)
-sys.argv = sys.argv[:1]  # the host reads its own arguments from there
-
-import importlib.util  # noqa: E402
-
-root = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-loader.load_pack()
-
-from ar_guidance.tools.dev import launch_host  # noqa: E402
-
-if launch_host.torchvision_needs_help():
-    launch_host.declare_torchvision_operators()
-
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
+temp, transformer, tokenizer = enter()
 
 import comfy.model_management as mm  # noqa: E402
 import folder_paths  # noqa: E402

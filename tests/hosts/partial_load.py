@@ -8,28 +8,11 @@ parameters and buffers, provided the network casts them where it uses them: thos
 """
 
 import re
-import sys
 from pathlib import Path
 
-host_folder, transformer, tokenizer = sys.argv[1:4]
-sys.path.insert(0, host_folder)
+from inside import enter  # the script beside this one
 
-import importlib.util  # noqa: E402
-
-root = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-loader.load_pack()
-
-from ar_guidance.tools.dev import launch_host  # noqa: E402
-
-if launch_host.torchvision_needs_help():
-    launch_host.declare_torchvision_operators()
-
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
+transformer, tokenizer, *encoder_files = enter()
 
 import torch  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
@@ -80,7 +63,7 @@ def lazily_loaded() -> bool:
 
 print("late weights:", "the same" if lazily_loaded() else "none in this host")
 model = load_model(transformer, tokenizer)
-encoders = [load_text_encoder([Path(path)])[0].patcher for path in sys.argv[4:]]
+encoders = [load_text_encoder([Path(path)])[0].patcher for path in encoder_files]
 for patcher in (model.patcher, *model.get_models(), *encoders):
     behind = list(patcher.model.parameters())
     bad = stranded(patcher)

@@ -5,29 +5,11 @@
 Prints, as JSON, how many pictures every pass made, progress reported out of its total, and what was measured.
 """
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
-host_folder, transformer, tokenizer = sys.argv[1:4]
-sys.path.insert(0, host_folder)
-sys.argv = sys.argv[:1]  # the host reads its own arguments from there
+from inside import enter  # the script beside this one
 
-root = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-loader.load_pack()
-
-from ar_guidance.tools.dev import launch_host  # noqa: E402
-
-if launch_host.torchvision_needs_help():
-    launch_host.declare_torchvision_operators()
-
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
+transformer, tokenizer = enter()
 
 import torch  # noqa: E402
 from ar_guidance.guidance.cfg import CFG  # noqa: E402

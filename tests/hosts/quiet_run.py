@@ -7,29 +7,10 @@ were sent. Time plays no part: with previews, every scale is due and can be affo
 """
 
 import json
-import sys
-from pathlib import Path
 
-host_folder, transformer, tokenizer = sys.argv[1:4]
-sys.path.insert(0, host_folder)
-sys.argv = sys.argv[:1]  # the host reads its own arguments from there
+from inside import enter  # the script beside this one
 
-import importlib.util  # noqa: E402
-
-root = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("pack_loader", root / "tools" / "pack.py")
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-loader.load_pack()
-
-from ar_guidance.tools.dev import launch_host  # noqa: E402
-
-if launch_host.torchvision_needs_help():
-    launch_host.declare_torchvision_operators()
-
-import comfy.cli_args  # noqa: E402
-
-comfy.cli_args.args.cpu = True
+transformer, tokenizer = enter()
 
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
