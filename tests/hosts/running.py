@@ -40,9 +40,21 @@ class RunningHost:
         """What the host tells the frontend about its nodes."""
         return self.client.object_info(node)
 
-    def interrupt(self) -> None:
-        """Cancel what is running."""
-        self.client.interrupt()
+    def run_and_cancel(self, prompt: dict[str, Any], node: str, after: int = 0) -> Result:
+        """Run a prompt and cancel it once its node has reported more than `after` steps.
+
+        Which steps are reported is the host's choice: newer ones leave out what comes within 0.1 s of the last.
+        """
+        cancelled = False
+
+        def cancel(kind: str, data: dict[str, Any]) -> None:
+            nonlocal cancelled
+            reported = kind == "progress" and data.get("node") == node and data["value"] > after
+            if reported and not cancelled:
+                cancelled = True
+                self.client.interrupt()
+
+        return self.run(prompt, on_event=cancel)
 
 
 TEST_NODES = tuple(Path(__file__).with_name(name) for name in ("tiny_diffusion", "given_text"))

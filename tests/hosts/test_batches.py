@@ -70,18 +70,10 @@ def test_a_batch_in_parts_is_the_same_batch(host: RunningHost) -> None:
     assert np.abs(around - pictures(host, alone)).max() <= 1 / 255 + 1e-6
 
 
-def stop_in_the_second_part(host: RunningHost, prompt: Json) -> Any:
-    def stop(kind: str, data: dict) -> None:
-        if kind == "progress" and data.get("node") == "decode" and data["value"] == STEPS + 1:
-            host.interrupt()
-
-    return host.run(prompt, on_event=stop)
-
-
 def test_a_cancelled_batch_leaves_what_is_finished(host: RunningHost) -> None:
     temp = host.process.base / "temp"
     before = set(temp.glob("ar-guidance-finished*"))
-    result = stop_in_the_second_part(host, generate(seed=31, batch_size=3 * PART))
+    result = host.run_and_cancel(generate(seed=31, batch_size=3 * PART), "decode", after=STEPS)
     assert result.status == "interrupted"
     new = sorted(set(temp.glob("ar-guidance-finished*")) - before)
     assert len(new) in (PART, 2 * PART)  # a part or two, as fast as the machine is
@@ -92,7 +84,7 @@ def test_a_cancelled_batch_leaves_what_is_finished(host: RunningHost) -> None:
 def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
     prompt = generate(seed=32, batch_size=3 * PART)
     prompt["decode"]["inputs"]["if_stopped"] = "hand on finished pictures"
-    result = stop_in_the_second_part(host, prompt)
+    result = host.run_and_cancel(prompt, "decode", after=STEPS)
     assert result.status == "success" and len(result.images) in (PART, 2 * PART)
 
 

@@ -212,10 +212,6 @@ def test_a_search_that_cannot_be(host: RunningHost) -> None:
 
 
 def test_cancel_a_search_then_run_again(host: RunningHost) -> None:
-    def stop(kind: str, data: dict) -> None:
-        if kind == "progress" and data.get("node") == "find" and data["value"] == 1:
-            host.interrupt()
-
-    result = host.run(searched(pictures=40, probes=12), on_event=stop)
+    result = host.run_and_cancel(searched(pictures=40, probes=12), "find")
     assert result.status == "interrupted"
     assert len(pictures(host, generate(seed=22))) == 1

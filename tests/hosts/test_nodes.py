@@ -146,11 +146,7 @@ def test_previews_and_progress(host: RunningHost) -> None:
 
 
 def test_cancel_then_run_again(host: RunningHost) -> None:
-    def stop(kind: str, data: dict) -> None:
-        if kind == "progress" and data.get("node") == "decode" and data["value"] == 1:
-            host.interrupt()
-
-    result = host.run(generate(seed=21, batch_size=160), on_event=stop)
+    result = host.run_and_cancel(generate(seed=21, batch_size=160), "decode")
     assert result.status == "interrupted"
     pictures(host, generate(seed=21))
 
