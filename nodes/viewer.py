@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -24,7 +25,15 @@ CHOICES = (FAST, DECODED, OFF)
 PICTURES = 4  # of a batch, at most
 SIDE, FRAME_SIDE = 512, 256  # of the finished picture and of those on the way, at most
 TOP = 5  # candidates per token
-SAVING: dict[str, dict[str, Any]] = {"png": {"compress_level": 1}, "jpeg": {"quality": 88}}
+SAVING: dict[str, dict[str, Any]] = {
+    "bmp": {},
+    "png": {"compress_level": 1},
+    "jpeg": {"quality": 88},
+}
+TINY, SMALL = (
+    64,
+    128,
+)  # pixels a side up to which a picture is sent as bmp (no time to pack it) or png (every pixel)
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
 Grid = tuple[int, int]
@@ -77,7 +86,7 @@ class Viewer:
             values, grid = self._newest(maps[name], k)
             self.send(
                 {"step": k, "count": progress.count, "grid": list(grid)}
-                | {"map": name, **packed(values.float().cpu())}
+                | {"map": name, **packed(values.float().cpu().numpy())}
             )
 
     def _newest(self, rows: Sequence[Tensor | None], step: int) -> tuple[Tensor, Grid]:
@@ -93,9 +102,7 @@ class Viewer:
     def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
         """Everything the viewer needs: pictures (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
         shown, whole = min(len(image), PICTURES), trace.whole()
-        frames = [
-            data_urls(step, FRAME_SIDE) for step in self._frames(image[:shown], final[:shown])
-        ]
+        frames = self._frames(image[:shown], final[:shown])
         finals = data_urls(image[:shown], SIDE)
         measured = measure(trace)
         tokens = [self._candidates(k, trace) for k in range(shown)]
@@ -122,14 +129,17 @@ class Viewer:
             "pictures": pictures,
         }
 
-    def _frames(self, image: Tensor, final: Tensor) -> list[Tensor]:
-        """Per step, pictures (B, h, w, 3) so far; none where the pictures grow row by row."""
+    def _frames(self, image: Tensor, final: Tensor) -> list[list[str]]:
+        """Per step, data URLs of the pictures so far; none where the pictures grow row by row."""
         if not self.steps:
             return []
         if self.decode is not None:
-            return [self.decode(step.float()) for step in self.steps]
-        fitted = fit_colours(final, image)
-        return [colour(step, fitted) for step in self.steps]
+            return [
+                data_urls(self.decode(step.float()), FRAME_SIDE, tiny="png") for step in self.steps
+            ]
+        small = colour(torch.cat(self.steps), fit_colours(final, image))
+        urls = data_urls(small, FRAME_SIDE)
+        return [urls[start : start + len(image)] for start in range(0, len(urls), len(image))]
 
     def _candidates(self, picture: int, trace: Trace) -> list[Json]:
         """Per step: drawn tokens, and the likeliest before and after guidance with their probabilities in per mille."""
@@ -169,13 +179,13 @@ def per_mille(shares: Tensor) -> list[Any]:
 
 def picture_maps(rows: Sequence[Tensor | None], picture: int) -> list[Json | None]:
     """The maps of one picture, step by step."""
-    own = [None if row is None else row[picture].float() for row in rows]
-    return [None if row is None or not row.numpy().any() else packed(row) for row in own]
+    own = [None if row is None else row.numpy()[picture] for row in rows]
+    return [None if row is None or not row.any() else packed(row) for row in own]
 
 
-def packed(values: Tensor) -> Json:
+def packed(values: np.ndarray) -> Json:
     """A map as bytes between its smallest and largest value."""
-    numbers = values.numpy()  # many small maps: numpy's overhead per call is a fraction of torch's
+    numbers = values.astype("float32")
     low, high = float(numbers.min()), float(numbers.max())
     shares = (numbers - low) * (255 / (high - low) if high > low else 0)
     data = shares.round().astype("uint8").tobytes()
@@ -187,10 +197,14 @@ def rounded(values: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else round(value, 4) for value in values]
 
 
-def data_urls(pictures: Tensor, side: int) -> list[str]:
-    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small pictures keep every pixel."""
+def data_urls(pictures: Tensor, side: int, tiny: str = "bmp") -> list[str]:
+    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small pictures keep every pixel.
+
+    `tiny`: format of the smallest; a bmp takes a tenth of a png's time and twice its length.
+    """
     pixels = (pictures.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    kind = "png" if max(pixels.shape[1:3]) <= 128 else "jpeg"
+    longest = max(pixels.shape[1:3])
+    kind = tiny if longest <= TINY else "png" if longest <= SMALL else "jpeg"
     urls = []
     for array in pixels:
         image, file = Image.fromarray(array), io.BytesIO()

@@ -5,12 +5,14 @@ import io
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.nodes.viewer import PICTURES, TOP, Viewer, packed, published_schedule
 from ar_guidance.sampling.plan import Drawing, facts
+from ar_guidance.sampling.preview import colour, fit_colours
 from ar_guidance.tests.tiny import tiny_hart
 from ar_guidance.tests.tiny_tokens import tiny_llamagen
 from PIL import Image
@@ -49,8 +51,10 @@ def test_payload() -> None:
     first = sent["pictures"][0]
     assert len(first["frames"]) == len(first["evenness"]) == len(first["candidates"]) == 3
     assert first["maps"]["added"][0] is None and first["evenness"][0] is None
-    final = Image.open(io.BytesIO(base64.b64decode(first["final"].split(",")[1])))
-    assert (final.format, final.size) == ("PNG", (32, 24))
+    assert first["final"].startswith("data:image/bmp;") and opened(first["final"]).shape[:2] == (
+        24,
+        32,
+    )
     values = base64.b64decode(first["maps"]["added"][2]["values"])
     assert len(values) == 12 and {min(values), max(values)} == {0, 255}
     last = first["candidates"][2]
@@ -60,6 +64,26 @@ def test_payload() -> None:
     assert all(
         a[0] >= b[0] for a, b in zip(last["after"]["share"], last["before"]["share"], strict=True)
     )
+
+
+def opened(url: str) -> Tensor:
+    """The picture (H, W, 3) of a data URL, 0-255."""
+    file = io.BytesIO(base64.b64decode(url.split(",")[1]))
+    return torch.from_numpy(np.array(Image.open(file)))
+
+
+def test_frames_are_those_of_their_picture_and_step() -> None:
+    recorder = TraceRecorder(GRIDS)
+    viewer = Viewer(recorder, lambda progress: progress.features)
+    features, image = run(viewer, recorder, batch=3), torch.rand(3, 24, 32, 3)
+    sent = viewer.payload(image, features, recorder.finish())["pictures"]
+    fitted = fit_colours(features, image)
+    for k, step in enumerate(viewer.steps):
+        wanted = (colour(step, fitted) * 255).round()
+        for picture, one in zip(sent, wanted, strict=True):
+            assert (opened(picture["frames"][k]) - one).abs().max() <= 1
+    for picture, one in zip(sent, image, strict=True):
+        assert (opened(picture["final"]) - one * 255).abs().max() <= 0.5
 
 
 def test_live_map_and_silence() -> None:
@@ -75,7 +99,7 @@ def test_live_map_and_silence() -> None:
 
 
 def test_a_flat_map_is_zero() -> None:
-    assert set(base64.b64decode(packed(torch.full((2, 2), 3.0))["values"])) == {0}
+    assert set(base64.b64decode(packed(np.full((2, 2), 3.0))["values"])) == {0}
 
 
 def test_what_family_default_means_is_sent() -> None:
