@@ -99,7 +99,7 @@ def cache_bytes(model: Model, batch: int) -> int:
 
 
 def host_modules(folder: Path) -> tuple[Any, Any]:
-    """`loaders.place` and `nodes.loops`, which import ComfyUI."""
+    """`loaders.place` and `nodes.running.loops`, which import ComfyUI."""
     sys.path.insert(0, str(folder))
     from ar_guidance.tools.dev import launch_host
 
@@ -109,7 +109,7 @@ def host_modules(folder: Path) -> tuple[Any, Any]:
 
     comfy.cli_args.args.cpu = True
     from ar_guidance.loaders import place
-    from ar_guidance.nodes import loops
+    from ar_guidance.nodes.running import loops
 
     return place, loops
 

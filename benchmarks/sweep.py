@@ -36,7 +36,7 @@ from ar_guidance.guidance.chain import Chain  # noqa: E402
 from ar_guidance.guidance.measure import measure as measure_trace  # noqa: E402
 from ar_guidance.guidance.record import Trace, TraceRecorder  # noqa: E402
 from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.nodes.subject import subject_from_border  # noqa: E402
+from ar_guidance.nodes.running.subject import subject_from_border  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 from ar_guidance.tools.bundled.classifier import judge, load_classifier  # noqa: E402

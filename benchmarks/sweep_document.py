@@ -19,7 +19,7 @@ from pack import ROOT, load_pack  # noqa: E402
 
 load_pack()
 
-from ar_guidance.nodes.draw_plot import (  # noqa: E402
+from ar_guidance.nodes.drawing.plot import (  # noqa: E402
     BLUE,
     DIAMOND,
     GREEN,

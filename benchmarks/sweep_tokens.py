@@ -8,7 +8,7 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.softcfg import RELEASED, SoftCFG
-from ar_guidance.nodes.subject import subject_from_border
+from ar_guidance.nodes.running.subject import subject_from_border
 from ar_guidance.tools.bundled.course import of_step
 from ar_guidance.tools.bundled.groups import ANY_STYLE
 from ar_guidance.tools.bundled.sample import Sampling, token_features

@@ -40,14 +40,14 @@ from ar_guidance.guidance.cfg import CFG  # noqa: E402
 from ar_guidance.guidance.chain import Chain  # noqa: E402
 from ar_guidance.guidance.record import NULL_RECORDER, TraceRecorder  # noqa: E402
 from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.nodes.budget import (  # noqa: E402
+from ar_guidance.nodes.running.budget import (  # noqa: E402
     ALONE,
     BESIDE_VIEWER,
     Budget,
     expected_seconds,
     remember,
 )
-from ar_guidance.nodes.viewer import Viewer  # noqa: E402
+from ar_guidance.nodes.running.viewer import Viewer  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
@@ -58,7 +58,7 @@ CPU = torch.device("cpu")
 NONE, OFF = "none", "off"
 VIEWERS = ("fast", "candidates", "decoded", "live")
 MODES = (OFF, "previews", *VIEWERS)
-BETWEEN = 0.2  # seconds between two previews, as in nodes/run.py
+BETWEEN = 0.2  # seconds between two previews, as in nodes/running/run.py
 OnStep = Callable[[Any], None]
 
 

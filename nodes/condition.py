@@ -3,8 +3,8 @@
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import ARModel
-from . import labels
 from .compat import schema, widget
+from .inputs import labels
 from .types import ClassConditioning, Conditioning, Model
 
 

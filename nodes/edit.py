@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ..sampling.edit import filled
 from .compat import schema, widget
-from .editing import Edit
-from .loops import LOOPS, Grid, picture_size
-from .pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
-from .tokens import PictureTokens
+from .inputs.pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
+from .running.editing import Edit
+from .running.loops import LOOPS, Grid, picture_size
+from .running.tokens import PictureTokens
 from .types import Sampling, SamplingLink, TokensLink
 
 BY_VARIATION = -1

@@ -2,11 +2,12 @@
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
-from . import folders, guide
+from . import guide
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
 from .edit import ARInpaint, ARKeepScales
 from .find_scale import ARFindScale
+from .inputs import folders
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .outpaint import AROutpaint

@@ -7,12 +7,12 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
 from ..guidance.measure import Measured, check_subject, measure
-from . import report
-from .canvas import COLOUR_MAPS
 from .compat import schema, widget
-from .draw_maps import MapStyle, draw_maps
-from .map_names import MAPS
-from .picture_trace import PictureTrace
+from .drawing import report
+from .drawing.canvas import COLOUR_MAPS
+from .drawing.map_names import MAPS
+from .drawing.maps import MapStyle, draw_maps
+from .running.picture_trace import PictureTrace
 from .types import TraceLink
 
 PER_SCALE, COMBINED = "one per scale", "combined"

@@ -5,8 +5,8 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import load_model
-from . import folders
 from .compat import schema, widget
+from .inputs import folders
 from .types import Model
 
 

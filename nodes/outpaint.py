@@ -6,9 +6,9 @@ from torch import Tensor
 
 from .compat import schema, widget
 from .edit import BLENDED, SOFTNESS, edited, grids_of, hide, seam_widget
-from .editing import Edit
-from .loops import Grid, picture_size
-from .pictures import encode_images, fit_image
+from .inputs.pictures import encode_images, fit_image
+from .running.editing import Edit
+from .running.loops import Grid, picture_size
 from .types import Sampling, SamplingLink
 
 SIDES = ("left", "top", "right", "bottom")

@@ -4,13 +4,13 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import Drawing, facts
-from . import sizes
 from .compat import numbers, schema, widget
-from .live import live_sender
-from .rescue import node_text
-from .run import View, run_sampling
+from .inputs import sizes
+from .running.live import live_sender
+from .running.rescue import node_text
+from .running.run import View, run_sampling
+from .running.viewer import CHOICES, FAST, published_schedule
 from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
-from .viewer import CHOICES, FAST, published_schedule
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF = "family default", "on", "off"

@@ -8,11 +8,11 @@ from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from .canvas import to_image, to_picture
 from .compat import schema, widget
-from .differences import differing, parse_label
-from .draw_grid import arrange, draw_sheet
-from .parameters import parameters_of
+from .drawing.canvas import to_image, to_picture
+from .drawing.differences import differing, parse_label
+from .drawing.grid import arrange, draw_sheet
+from .drawing.parameters import parameters_of
 from .types import Sampling, SamplingLink
 
 MOST = 256  # combinations of one sweep: more is a mistake in the lists

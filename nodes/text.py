@@ -6,9 +6,9 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import ARModel
 from ..loaders.text_encoders import PRECISIONS, load_text_encoder
-from . import folders
 from .compat import schema, tell, widget
-from .prompts import TextConditioning, read_conditioning
+from .inputs import folders
+from .inputs.prompts import TextConditioning, read_conditioning
 from .types import Conditioning, Model
 
 

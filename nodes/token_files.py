@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..loaders.read import read_weights
 from .compat import schema, widget
-from .tokens import PictureTokens, describe_grids
+from .running.tokens import PictureTokens, describe_grids
 from .types import TokensLink
 
 FORMAT, SUFFIX, OUTPUT = "ar_tokens 1", ".safetensors", " [output]"

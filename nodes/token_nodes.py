@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..loaders.checkpoint import ARModel
 from .compat import schema, widget
-from .pictures import (
+from .inputs.pictures import (
     CROP,
     STRETCH,
     decode_tokens,
@@ -14,7 +14,7 @@ from .pictures import (
     nearest_grids,
     picture_size,
 )
-from .tokens import PictureTokens
+from .running.tokens import PictureTokens
 from .types import Model, TokensLink
 
 

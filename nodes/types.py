@@ -9,7 +9,7 @@ from comfy_api.v0_0_2 import io
 from ..guidance.base import Guidance
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import Drawing
-from .editing import Edit
+from .running.editing import Edit
 
 Model = io.Custom("AR_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")

@@ -13,10 +13,10 @@ from ar_guidance.guidance.crossing import Crossing, Probe, search
 from ar_guidance.guidance.measure import measure
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.nodes.canvas import INK, PAPER, font, to_picture
-from ar_guidance.nodes.draw_maps import MapStyle, draw_maps
-from ar_guidance.nodes.report import metrics_plot, search_plot
-from ar_guidance.nodes.subject import subject_from_border
+from ar_guidance.nodes.drawing.canvas import INK, PAPER, font, to_picture
+from ar_guidance.nodes.drawing.maps import MapStyle, draw_maps
+from ar_guidance.nodes.drawing.report import metrics_plot, search_plot
+from ar_guidance.nodes.running.subject import subject_from_border
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES

@@ -25,7 +25,7 @@ from ar_guidance.guidance.mixed import Mixed  # noqa: E402
 from ar_guidance.guidance.schedule import Schedule  # noqa: E402
 from ar_guidance.guidance.softcfg import SoftCFG  # noqa: E402
 from ar_guidance.guidance.ssg import SSG  # noqa: E402
-from ar_guidance.nodes.canvas import INK, PAPER, font, text_width  # noqa: E402
+from ar_guidance.nodes.drawing.canvas import INK, PAPER, font, text_width  # noqa: E402
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES  # noqa: E402

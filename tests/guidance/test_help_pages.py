@@ -20,7 +20,7 @@ def test_guidance_pages_are_up_to_date() -> None:
 
 
 def test_every_node_has_a_page_and_its_pictures_exist() -> None:
-    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "nodes").glob("*.py"))
+    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "nodes").rglob("*.py"))
     source += "".join(p.read_text(encoding="utf-8") for p in (ROOT / "guidance").glob("*.py"))
     ids = set(re.findall(r'node_id(?:: ClassVar\[str\] )?\s?=\s?"(AR\w+)"', source))
     assert len(ids) >= 8

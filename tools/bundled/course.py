@@ -30,7 +30,7 @@ load_pack()
 from ar_guidance.guidance.cfg import CFG  # noqa: E402  # pyright: ignore
 from ar_guidance.guidance.chain import Chain  # noqa: E402  # pyright: ignore
 from ar_guidance.guidance.softcfg import RELEASED, SoftCFG  # noqa: E402  # pyright: ignore
-from ar_guidance.nodes.draw_plot import (  # noqa: E402  # pyright: ignore
+from ar_guidance.nodes.drawing.plot import (  # noqa: E402  # pyright: ignore
     BLUE,
     DIAMOND,
     GREEN,
@@ -39,7 +39,7 @@ from ar_guidance.nodes.draw_plot import (  # noqa: E402  # pyright: ignore
     Plot,
     Series,
     draw_plot,
-)  # fmt: skip
+)
 
 NAMES = ("gap", "spread", "entropy")
 BATCH = 50

@@ -1,8 +1,8 @@
 """Contact sheets: what differs, where pictures go, and that they keep their pixels."""
 
 import numpy as np
-from ar_guidance.nodes.differences import caption, differing, parse_label
-from ar_guidance.nodes.draw_grid import arrange, draw_sheet, wrap
+from ar_guidance.nodes.drawing.differences import caption, differing, parse_label
+from ar_guidance.nodes.drawing.grid import arrange, draw_sheet, wrap
 from PIL import Image
 
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250), (250, 0, 250)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..loaders.checkpoint import ARModel
+from ...loaders.checkpoint import ARModel
 from .loops import LOOPS, Grid, picture_size
 
 

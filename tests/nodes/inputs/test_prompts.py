@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from ar_guidance.models import hart, infinity, llamagen, switti, var, var_clip
 from ar_guidance.models.text.encoders import MARK
-from ar_guidance.nodes.prompts import TextConditioning, read_conditioning
+from ar_guidance.nodes.inputs.prompts import TextConditioning, read_conditioning
 from ar_guidance.tests.tiny import (
     CPU,
     tiny_hart,

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..guidance.metrics import evenness, weighted_mean
-from ..guidance.record import Trace
+from ...guidance.metrics import evenness, weighted_mean
+from ...guidance.record import Trace
 from .canvas import (
     FAINT,
     INK,

@@ -8,20 +8,17 @@ import torch
 from ar_guidance.guidance.crossing import Probe, search
 from ar_guidance.guidance.measure import measure
 from ar_guidance.guidance.record import Trace
-from ar_guidance.nodes import report
-from ar_guidance.nodes.canvas import COLOUR_MAPS, colour_table, colourise, number, to_picture
-from ar_guidance.nodes.draw_maps import MapStyle, draw_maps, enlarge, limits_of, overlay
-from ar_guidance.nodes.draw_plot import (
-    SHADE,
-    SIZE,
-    Plot,
-    Series,
-    draw_plot,
-    reach,
-    span,
-    ticks,
+from ar_guidance.nodes.drawing import report
+from ar_guidance.nodes.drawing.canvas import (
+    COLOUR_MAPS,
+    colour_table,
+    colourise,
+    number,
+    to_picture,
 )
-from ar_guidance.nodes.subject import subject_from_border
+from ar_guidance.nodes.drawing.maps import MapStyle, draw_maps, enlarge, limits_of, overlay
+from ar_guidance.nodes.drawing.plot import SHADE, SIZE, Plot, Series, draw_plot, reach, span, ticks
+from ar_guidance.nodes.running.subject import subject_from_border
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.combining import Combining
-from ..guidance.crossing import Crossing, Probe, search
-from ..guidance.measure import Measured, measure
-from ..guidance.record import join_traces
+from ...guidance.combining import Combining
+from ...guidance.crossing import Crossing, Probe, search
+from ...guidance.measure import Measured, measure
+from ...guidance.record import join_traces
+from ..inspect import UNSEEN
+from ..types import Sampling
 from .batches import parts_of
-from .inspect import UNSEEN
 from .run import Reporter, decode, describe, sample, to_image
 from .subject import subject_from_border
-from .types import Sampling
 
 CHEAPER = 4  # the first pass makes this many times fewer pictures
 OFF_NEUTRAL = (

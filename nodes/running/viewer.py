@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..guidance.base import Run
-from ..guidance.measure import measure
-from ..guidance.record import Trace, TraceRecorder
-from ..sampling.preview import colour, fit_colours
+from ...guidance.base import Run
+from ...guidance.measure import measure
+from ...guidance.record import Trace, TraceRecorder
+from ...sampling.preview import colour, fit_colours
 
 OFF, FAST, DECODED = "off", "fast", "decoded"
 CHOICES = (FAST, DECODED, OFF)
@@ -102,8 +102,9 @@ class Viewer:
     def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
         """Everything the viewer needs: pictures (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
         shown, whole = min(len(image), PICTURES), trace.whole()
-        frames = self._frames(image[:shown], final[:shown])
-        finals = data_urls(image[:shown], SIDE)
+        tiny = "bmp" if self.decode is None else "png"  # many decoded pictures: short before fast
+        frames = self._frames(image[:shown], final[:shown], tiny)
+        finals = data_urls(image[:shown], SIDE, tiny)
         measured = measure(trace)
         tokens = [self._candidates(k, trace) for k in range(shown)]
         pictures = [
@@ -129,16 +130,14 @@ class Viewer:
             "pictures": pictures,
         }
 
-    def _frames(self, image: Tensor, final: Tensor) -> list[list[str]]:
+    def _frames(self, image: Tensor, final: Tensor, tiny: str) -> list[list[str]]:
         """Per step, data URLs of the pictures so far; none where the pictures grow row by row."""
         if not self.steps:
             return []
         if self.decode is not None:
-            return [
-                data_urls(self.decode(step.float()), FRAME_SIDE, tiny="png") for step in self.steps
-            ]
+            return [data_urls(self.decode(step.float()), FRAME_SIDE, tiny) for step in self.steps]
         small = colour(torch.cat(self.steps), fit_colours(final, image))
-        urls = data_urls(small, FRAME_SIDE)
+        urls = data_urls(small, FRAME_SIDE, tiny)
         return [urls[start : start + len(image)] for start in range(0, len(urls), len(image))]
 
     def _candidates(self, picture: int, trace: Trace) -> list[Json]:
@@ -197,7 +196,7 @@ def rounded(values: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else round(value, 4) for value in values]
 
 
-def data_urls(pictures: Tensor, side: int, tiny: str = "bmp") -> list[str]:
+def data_urls(pictures: Tensor, side: int, tiny: str) -> list[str]:
     """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small pictures keep every pixel.
 
     `tiny`: format of the smallest; a bmp takes a tenth of a png's time and twice its length.

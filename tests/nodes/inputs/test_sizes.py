@@ -2,7 +2,7 @@
 
 import pytest
 from ar_guidance.loaders.families import TRANSFORMERS
-from ar_guidance.nodes import sizes
+from ar_guidance.nodes.inputs import sizes
 
 
 def test_every_entry_is_read_back() -> None:

@@ -13,8 +13,8 @@ import comfy.model_management as mm
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
+from ..types import Sampling
 from .batches import Finished, join
-from .types import Sampling
 
 PREFIX = "ar-guidance-finished"
 # A cancel is no Exception on newer hosts. What ends ComfyUI itself (KeyboardInterrupt, SystemExit) goes straight through.

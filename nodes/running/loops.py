@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..guidance.record import Recorder
-from ..loaders.checkpoint import ARModel
-from ..sampling import scalewise, tokenwise
+from ...guidance.record import Recorder
+from ...loaders.checkpoint import ARModel
+from ...sampling import scalewise, tokenwise
 
 Grid = tuple[int, int]
 OnStep = Callable[[Any], None]

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..models.family import TextSpec
-from ..models.parts.text import TextCondition, stack_prompts
-from ..models.text.encoders import ENCODERS, MARK
+from ...models.family import TextSpec
+from ...models.parts.text import TextCondition, stack_prompts
+from ...models.text.encoders import ENCODERS, MARK
 
 # What other nodes put into a CONDITIONING and no autoregressive model can follow: options -> the node to remove.
 UNHEARD = {

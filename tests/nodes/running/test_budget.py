@@ -1,7 +1,7 @@
 """What showing a run may cost while it is under way, by a clock that the test turns."""
 
 import pytest
-from ar_guidance.nodes.budget import ALONE, UNKNOWN, Budget, expected_seconds, remember
+from ar_guidance.nodes.running.budget import ALONE, UNKNOWN, Budget, expected_seconds, remember
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..guidance.crossing import Crossing, on_own_range
-from ..guidance.measure import Measured
-from ..guidance.record import Trace
+from ...guidance.crossing import Crossing, on_own_range
+from ...guidance.measure import Measured
+from ...guidance.record import Trace
 from .canvas import to_image
-from .draw_plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
+from .plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
 
 METRICS = ("evenness", "divergence", "entropy", "strength")
 STYLE = {"evenness": (BLUE, "disc"), "divergence": (ORANGE, SQUARE), "entropy": (GREEN, DIAMOND)}

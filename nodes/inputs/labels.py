@@ -6,7 +6,7 @@ import re
 
 from safetensors import safe_open
 
-from ..loaders.checkpoint import ARModel, imagenet_labels
+from ...loaders.checkpoint import ARModel, imagenet_labels
 from . import folders
 
 NO_CLASS = "no class (unconditional)"

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.base import Run
-from ..sampling.draw import Streams
-from ..sampling.edit import (
+from ...guidance.base import Run
+from ...sampling.draw import Streams
+from ...sampling.edit import (
     KeptSequence,
     KeptTokens,
     compose,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.record import Trace
+from ...guidance.record import Trace
 
 
 def fingerprint(images: Tensor) -> str:

@@ -7,11 +7,11 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..loaders.checkpoint import ARModel
-from ..loaders.place import decode_bytes, decode_chunk, to_gpu
-from .loops import LOOPS, Grid, picture_size
-from .run import decode, to_image
-from .tokens import PictureTokens, features_of, join_tokens, tokens_of
+from ...loaders.checkpoint import ARModel
+from ...loaders.place import decode_bytes, decode_chunk, to_gpu
+from ..running.loops import LOOPS, Grid, picture_size
+from ..running.run import decode, to_image
+from ..running.tokens import PictureTokens, features_of, join_tokens, tokens_of
 
 CROP, STRETCH = "crop", "stretch"
 

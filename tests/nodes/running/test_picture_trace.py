@@ -3,7 +3,7 @@
 import pytest
 import torch
 from ar_guidance.guidance.record import Trace
-from ar_guidance.nodes.picture_trace import PictureTrace, fingerprint
+from ar_guidance.nodes.running.picture_trace import PictureTrace, fingerprint
 
 
 def made(seed: int = 0, batch: int = 2) -> torch.Tensor:

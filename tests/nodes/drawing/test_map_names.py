@@ -7,8 +7,8 @@ from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import Trace, TraceRecorder, numbered
 from ar_guidance.guidance.registry import METHODS
-from ar_guidance.nodes.draw_maps import recorded
-from ar_guidance.nodes.map_names import MAPS, MOST, unnumbered
+from ar_guidance.nodes.drawing.map_names import MAPS, MOST, unnumbered
+from ar_guidance.nodes.drawing.maps import recorded
 
 RUN = Run("scale", ((1, 1), (2, 2)), mixable=8)
 

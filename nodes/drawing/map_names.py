@@ -4,9 +4,9 @@ A chain may hold any number of links of one method, and a list in a node is fixe
 `MOST` of each are offered. The viewer on AR Decode lists what was recorded, however many.
 """
 
-from ..guidance.mixed import Mixed
-from ..guidance.record import numbered
-from ..guidance.registry import METHODS
+from ...guidance.mixed import Mixed
+from ...guidance.record import numbered
+from ...guidance.registry import METHODS
 
 MOST = 4
 

@@ -8,11 +8,11 @@ import comfy.model_management as mm
 import torch
 from torch import Tensor
 
-from ..guidance.record import join_traces
-from ..loaders.place import run_bytes
+from ...guidance.record import join_traces
+from ...loaders.place import run_bytes
+from ..types import Sampling
 from .picture_trace import PictureTrace
 from .tokens import PictureTokens, join_tokens
-from .types import Sampling
 
 MOST_AT_ONCE = (
     64  # more pictures in one pass are hardly faster, and more of them are lost when it fails

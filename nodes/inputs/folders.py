@@ -5,10 +5,10 @@ from pathlib import Path
 
 import folder_paths
 
-from ..loaders.read import SUFFIXES
+from ...loaders.read import SUFFIXES
 
 CHECKPOINTS, TOKENIZERS = "ar_checkpoints", "ar_tokenizers"
-BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "bundled"
+BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "bundled"
 BUNDLED = "bundled: emoji 64x64"
 BUNDLED_TOKENWISE = "bundled: emoji 64x64, token by token"
 BUNDLED_FILES = (

@@ -3,9 +3,9 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from ..types import Sampling
 from .canvas import number
 from .differences import Parameters
-from .types import Sampling
 
 
 def parameters_of(sampling: Sampling) -> Parameters:

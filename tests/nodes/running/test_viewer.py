@@ -10,7 +10,7 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.nodes.viewer import PICTURES, TOP, Viewer, packed, published_schedule
+from ar_guidance.nodes.running.viewer import PICTURES, TOP, Viewer, packed, published_schedule
 from ar_guidance.sampling.plan import Drawing, facts
 from ar_guidance.sampling.preview import colour, fit_colours
 from ar_guidance.tests.tiny import tiny_hart

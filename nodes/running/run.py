@@ -14,11 +14,12 @@ from latent_preview import LatentPreviewMethod
 from PIL import Image
 from torch import Tensor
 
-from ..guidance.record import Trace, TraceRecorder
-from ..loaders.checkpoint import ARModel
-from ..loaders.place import decode_chunk, pixels, run_bytes, to_gpu
-from ..sampling.draw import Streams
-from ..sampling.plan import plan, steps
+from ...guidance.record import Trace, TraceRecorder
+from ...loaders.checkpoint import ARModel
+from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
+from ...sampling.draw import Streams
+from ...sampling.plan import plan, steps
+from ..types import Sampling
 from .batches import Finished, branches_of, parts_of, streams_of
 from .budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
 from .editing import composite, kept_by
@@ -26,7 +27,6 @@ from .loops import LOOPS, Generated
 from .picture_trace import PictureTrace
 from .rescue import collect
 from .tokens import owned
-from .types import Sampling
 from .viewer import DECODED, OFF, Send, Viewer
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least

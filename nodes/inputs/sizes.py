@@ -3,7 +3,7 @@
 import math
 import re
 
-from ..loaders.families import TRANSFORMERS
+from ...loaders.families import TRANSFORMERS
 
 MODEL_DEFAULT = "model default"
 Size = tuple[int, int]  # height, width

@@ -1,0 +1,1 @@
+"""Pictures for people: maps, plots, contact sheets, and what they say in words. No host."""
