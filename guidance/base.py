@@ -4,7 +4,7 @@ Letters: B images, T tokens of the step, V vocabulary; logits are raw, fp32, (B,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, ClassVar, Literal
@@ -138,6 +138,11 @@ class Parameter:
 def parameter(default: Any, tooltip: str, **limits: Any) -> Any:
     """A dataclass field with its `Parameter` in the metadata."""
     return field(default=default, metadata={"parameter": Parameter(tooltip, **limits)})
+
+
+def settings(method: "type[Guidance]") -> list[Field[Any]]:
+    """The fields a user sets, each with its `Parameter` in the metadata; one a method inherits without use has none."""
+    return [shown for shown in fields(method) if "parameter" in shown.metadata]  # type: ignore[arg-type]
 
 
 class Guidance:

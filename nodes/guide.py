@@ -5,7 +5,7 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from ..guidance.base import Guidance, Parameter
+from ..guidance.base import Guidance, Parameter, settings
 from ..guidance.curve import CUBIC, LINEAR, Curve
 from ..guidance.registry import METHODS
 from ..guidance.schedule import CURVE
@@ -47,10 +47,10 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
             )
 
         @classmethod
-        def execute(cls, ar_sampling: Sampling, **settings: Any) -> io.NodeOutput:
-            if CURVES is None and settings.get("schedule") == CURVE:
+        def execute(cls, ar_sampling: Sampling, **given: Any) -> io.NodeOutput:
+            if CURVES is None and given.get("schedule") == CURVE:
                 raise ValueError(NO_CURVES)
-            link = method(**{name: _value(method, name, raw) for name, raw in settings.items()})
+            link = method(**{name: _value(method, name, raw) for name, raw in given.items()})
             return io.NodeOutput(dataclasses.replace(ar_sampling, links=(*ar_sampling.links, link)))
 
     GuidanceNode.__name__ = GuidanceNode.__qualname__ = method.node_id
@@ -59,7 +59,7 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
 
 def _widgets(method: type[Guidance]) -> list[Any]:
     """One widget for each setting; the curve's comes last, so that saved workflows without one keep their order."""
-    fields = dataclasses.fields(method)  # type: ignore[arg-type]
+    fields = settings(method)
     drawn = [field for field in fields if isinstance(field.default, Curve)]
     widgets = [_widget(field) for field in fields if field not in drawn]
     if CURVES is not None:
@@ -93,7 +93,7 @@ def _widget(field: dataclasses.Field) -> Any:
 
 def _value(method: type[Guidance], name: str, raw: Any) -> Any:
     """What the widget holds -> what the dataclass takes: a list of numbers is typed as text, a curve is a dictionary."""
-    default = next(f.default for f in dataclasses.fields(method) if f.name == name)  # type: ignore[arg-type]
+    default = next(field.default for field in settings(method) if field.name == name)
     if isinstance(default, Curve):
         return _curve(raw)
     if not isinstance(default, tuple):

@@ -3,7 +3,6 @@
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -12,7 +11,7 @@ from pack import ROOT, load_pack  # noqa: E402
 
 load_pack()
 
-from ar_guidance.guidance.base import Guidance  # noqa: E402
+from ar_guidance.guidance.base import Guidance, settings  # noqa: E402
 from ar_guidance.guidance.curve import Curve  # noqa: E402
 from ar_guidance.guidance.registry import METHODS  # noqa: E402
 
@@ -39,7 +38,7 @@ def page(method: type[Guidance]) -> str:
         lines += [method.remarks, ""]
     lines += ["| input | default | range | |", "|---|---|---|---|"]
     lines += ["| ar_sampling | | | From AR Sampler or another guidance node. |"]
-    for field in fields(method):  # type: ignore[arg-type]
+    for field in settings(method):
         shown = field.metadata["parameter"]
         if shown.options:
             limits = ", ".join(shown.options)

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Guidance, Parameter, Run
+from ar_guidance.guidance.base import Guidance, Parameter, Run, settings
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
@@ -227,7 +227,10 @@ def test_settings_are_frozen_described_and_ranged(name) -> None:
     assert link == METHODS[name]() and hash(link) == hash(METHODS[name]())
     with pytest.raises(FrozenInstanceError):
         setattr(link, fields(link)[0].name, 1)  # type: ignore[arg-type]
-    for field in fields(link):  # type: ignore[arg-type]
+    shown_settings = settings(METHODS[name])
+    lists = any("list" in field.metadata["parameter"].options for field in shown_settings)
+    assert ("values" in {field.name for field in shown_settings}) == lists
+    for field in shown_settings:
         shown = field.metadata["parameter"]
         assert isinstance(shown, Parameter) and len(shown.tooltip) > 20
         if isinstance(field.default, float):

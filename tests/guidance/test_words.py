@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, Run, settings
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.registry import METHODS
 
@@ -30,7 +30,7 @@ def does_nothing(link: Guidance) -> bool:
 
 def strength(method: Method) -> tuple[str, str]:
     """The setting that says how strongly the method acts, its first, and its tooltip."""
-    first = fields(method)[0]  # type: ignore[arg-type]
+    first = settings(method)[0]
     return first.name, first.metadata["parameter"].tooltip
 
 
