@@ -50,21 +50,31 @@ def main(stems: list[str]) -> None:
 
 
 def pictures(client: HostClient, prompt: dict[str, Any], workflow: dict[str, Any]) -> list[Any]:
-    """What the workflow saves, in the order of its nodes; previews are left out."""
+    """What each node saves, in their order; previews are left out."""
     result = client.run(prompt, workflow)
     if result.status != "success":
         raise Problem(result.error or f"the run ended as '{result.status}'")
-    saved = [image for image in result.images if image["type"] == "output"]
-    return [Image.open(io.BytesIO(client.image(image))).convert("RGB") for image in saved]
+    saved: dict[str, list[Image.Image]] = {}
+    for image in result.images:
+        if image["type"] == "output":
+            opened = Image.open(io.BytesIO(client.image(image))).convert("RGB")
+            saved.setdefault(image["filename"].rsplit("_", 2)[0], []).append(opened)
+    return list(saved.values())
 
 
-def sheet(shown: list[Image.Image]) -> Image.Image:
-    """Pictures of one kind side by side: those of the commonest size, or the largest where all sizes differ."""
-    sizes = [picture.size for picture in shown]
+def sheet(saved: list[list[Image.Image]]) -> Image.Image:
+    """Pictures of one kind side by side: those of the commonest size, or the largest where all sizes differ.
+
+    Where there are more than `MOST`, as many from each node.
+    """
+    sizes = [picture.size for pictures in saved for picture in pictures]
     size = max(sizes, key=lambda size: (sizes.count(size), size[0] * size[1]))
-    chosen = [picture for picture in shown if picture.size == size]
-    if len(chosen) > MOST:
-        chosen = chosen[:: math.ceil(len(chosen) / MOST)]
+    alike = [[picture for picture in pictures if picture.size == size] for pictures in saved]
+    alike = [pictures for pictures in alike if pictures]
+    if sizes.count(size) > MOST:
+        share = max(1, MOST // len(alike))
+        alike = [pictures[:: math.ceil(len(pictures) / share)] for pictures in alike]
+    chosen = [picture for pictures in alike for picture in pictures]
     columns = math.ceil(math.sqrt(len(chosen)))
     rows = math.ceil(len(chosen) / columns)
     width = (SIDE - GAP) // columns - GAP

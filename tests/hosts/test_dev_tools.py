@@ -94,6 +94,12 @@ def test_client_reads_messages_and_frames() -> None:
     assert (result.status, result.error) == ("error", "ARDecode: ValueError: no")
 
 
+def test_images_come_in_the_order_of_their_nodes() -> None:
+    outputs = {node: {"images": [{"filename": node}]} for node in ("10", "9", "21", "3")}
+    result = Result(outputs=outputs | {"1": {"text": ["no picture"]}})
+    assert [image["filename"] for image in result.images] == ["3", "9", "10", "21"]
+
+
 def test_refusal_without_node_errors_has_the_general_message() -> None:
     reply = {"error": {"message": "Prompt has no outputs", "details": ""}, "node_errors": {}}
     assert refusal_text(reply) == "Prompt has no outputs"

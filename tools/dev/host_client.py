@@ -57,8 +57,9 @@ class Result:
 
     @property
     def images(self) -> list[Json]:
-        """References to all images that nodes put out, in node order."""
-        return [image for output in self.outputs.values() for image in output.get("images", [])]
+        """References to all images that nodes put out, in the order of their numbers: the host runs them in any."""
+        nodes = sorted(self.outputs, key=lambda node: (len(node), node))
+        return [image for node in nodes for image in self.outputs[node].get("images", [])]
 
 
 OnEvent = Callable[[str, Json], None]
