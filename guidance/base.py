@@ -29,6 +29,7 @@ class Run:
         causal: whether a cache carries a branch's past, so that it must be computed at every step up to its last use.
         published: the family's own schedule, for guidances that leave the choice to the model.
         temperature: the sampler's, for guidances that look at how likely a drawn token was.
+        temperatures: one per step where they differ; () = `temperature` at every step.
         mixable: number of blocks at whose output the network lets branches be mixed; 0 = none.
     """
 
@@ -37,12 +38,17 @@ class Run:
     causal: bool = True
     published: Schedule = Schedule()
     temperature: float = 1.0
+    temperatures: tuple[float, ...] = ()
     mixable: int = 0
 
     @property
     def count(self) -> int:
         """Number of steps."""
         return len(self.grids)
+
+    def temperature_at(self, index: int) -> float:
+        """The sampler's temperature at a step."""
+        return self.temperatures[index] if self.temperatures else self.temperature
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -101,7 +107,10 @@ class Signal:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a step has decided, for links that look back: raw logits (B, T, V) and tokens (B, T) or bits (B, T, D)."""
+    """What a step has decided, for links that look back: raw logits (B, T, V) and tokens (B, T) or bits (B, T, D).
+
+    Tokens that an edit keeps stand in place of those that were drawn.
+    """
 
     index: int
     cond: Tensor

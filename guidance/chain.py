@@ -7,6 +7,7 @@ otherwise:                 guided = u + sum_i gamma_i,k D_i, refined where a ref
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from torch import Tensor
@@ -34,6 +35,16 @@ class Chain:
                 f"{' and '.join(weighing)} both change how the unconditional branch sees earlier tokens:"
                 " keep one of them"
             )
+        mixing = Counter(
+            block
+            for link in self.links
+            for block in {block for k in range(run.count) for block in link.mixes(k, run)}
+        )
+        if any(count > 1 for count in mixing.values()):
+            raise ValueError(
+                "two guidances mix the branches behind the same block, and only one can: remove one of them, or give it"
+                " another depth"
+            )
 
     def combining(self, index: int, run: Run) -> tuple[Guidance, ...]:
         """The combining links that change something at this step.
@@ -49,12 +60,21 @@ class Chain:
     def needs_uncond(self, run: Run) -> tuple[bool, ...]:
         """Per step: whether the unconditional branch must be computed (its last use closes a causal cache)."""
         uses = [bool(self.combining(k, run)) or bool(mix) for k, mix in enumerate(self.mixes(run))]
-        if any(link.remembers for link in self.links):
-            uses = [use or (k + 1 < run.count and uses[k + 1]) for k, use in enumerate(uses)]
+        for k in range(run.count):
+            for earlier in range(max(0, k - self._looks_back(k, run)), k):
+                uses[earlier] = True
         if run.causal and any(uses):
             last = max(k for k, use in enumerate(uses) if use)
             uses = [k <= last for k in range(run.count)]
         return tuple(uses)
+
+    def _looks_back(self, index: int, run: Run) -> int:
+        """How many steps back the unconditional branch is looked at: one for each link that remembers it uncombined."""
+        combining = self.combining(index, run)
+        if not combining:
+            return 0
+        before = takewhile(lambda link: link not in combining, self.links)
+        return sum(link.remembers and link.active(index, run) for link in before)
 
     def strength(self, index: int, run: Run) -> float:
         """gamma of all combining links together: for what a network guides by itself. 1 = the conditional prediction."""

@@ -3,6 +3,7 @@
 guided = u + sum_i gamma_i,k D_i,    gamma_k = 1 + (scale - 1) r_k
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -20,6 +21,12 @@ NUMBERS = "Only for 'list': the scale of every step, separated by commas."
 def scale_parameter(tooltip: str, default: float = 4.0) -> float:
     """A combining scale, ComfyUI's convention: 1 = no guidance for CFG. Where IGG acts, it is not: only 0 is."""
     return parameter(default, tooltip, minimum=-20.0, maximum=50.0, step=0.05)
+
+
+def check_finite(name: str, value: float) -> None:
+    """Raise ValueError for a setting that is no number."""
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value}")
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,25 @@ class Combining(Guidance):
 
     def __post_init__(self) -> None:
         self.shape(Schedule())  # refuses bad settings when the link is made, not when it runs
+        check_finite("scale", self.scale)
 
     def shape(self, published: Schedule) -> Schedule:
-        """The schedule in force for a model with this published one."""
+        """The schedule in force for a model with this published one.
+
+        Raises:
+            ValueError: settings out of range, or an interval that ends before it starts.
+        """
         if self.schedule == FAMILY_DEFAULT:
+            Schedule(start=self.start, end=self.end)
             # The narrower of the two: some models' authors switch guidance off before the end.
             start, end = max(self.start, published.start), min(self.end, published.end)
-            return replace(published, start=start, end=max(start, end))
+            if start > end:
+                raise ValueError(
+                    f"the model's authors guide from {published.start:g} to {published.end:g} of the run, and this guidance"
+                    f" acts from {self.start:g} to {self.end:g}: choose another schedule than '{FAMILY_DEFAULT}', for"
+                    " example 'constant', or another interval"
+                )
+            return replace(published, start=start, end=end)
         return Schedule(self.schedule, self.start, self.end, self.power, self.values, self.curve)
 
     def gamma(self, index: int, run: Run) -> float | None:

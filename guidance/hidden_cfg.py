@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import Guidance, Run, Signal, Step, parameter
+from .combining import check_finite
 from .schedule import LIST, SHAPES, Schedule
 
 
@@ -61,6 +62,9 @@ class HiddenCFG(Guidance):
 
     def __post_init__(self) -> None:
         self._schedule()  # refuses bad settings when the link is made, not when it runs
+        check_finite("scale", self.scale)
+        if self.depth < 1:
+            raise ValueError(f"depth must be 1 or more, not {self.depth}")
 
     def _schedule(self) -> Schedule:
         return Schedule(self.schedule, values=self.values)

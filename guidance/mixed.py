@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .base import Run, Signal, Step, parameter
 from .cfg import CFG
-from .combining import scale_parameter
+from .combining import check_finite, scale_parameter
 from .igg import IGG
 
 
@@ -61,6 +61,7 @@ class Mixed(IGG):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_finite("igg_scale", self.igg_scale)
         if self.schedule == "list":
             raise ValueError(
                 "the mix has two scales, so one list cannot give them: chain CFG and IGG instead"

@@ -55,7 +55,7 @@ class Trace:
 
     Attributes:
         grids: (h, w) of every step; of a token-by-token run (1, w) for every row of tokens.
-        maps: name -> per step a (B, h, w) map, half precision on the CPU, or None where a link did not act.
+        maps: name -> per step a (B, h, w) map on the CPU, half precision where that holds it, or None where a link did not act.
         numbers: name -> per step a number (gamma and the like), or None.
         batch: pictures.
         picture: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole picture.
@@ -125,11 +125,14 @@ class TraceRecorder(Recorder):
 
 
 def _off_device(maps: Mapping[str, Maps], grids: Sequence[Grid]) -> dict[str, Maps]:
-    """All maps in one copy. Norms over a large vocabulary can pass the largest half, 65504."""
+    """All maps in one copy: halves, or as they are where one passes the largest half, 65504."""
     there = [row for rows in maps.values() for row in rows if row is not None]
     if not there:
         return {name: [None] * len(grids) for name in maps}
-    together = torch.cat(there, dim=1).clamp_max_(65504).half().to("cpu")
+    together = torch.cat(there, dim=1)
+    if together.amax() <= torch.finfo(torch.half).max:
+        together = together.half()
+    together = together.to("cpu")
     parts = iter(together.split([row.shape[1] for row in there], dim=1))
     return {
         name: [

@@ -60,6 +60,11 @@ class Schedule:
 
     def check(self, count: int) -> None:
         """Raise ValueError when the schedule does not fit a run of `count` steps."""
+        if not any(self.covers(index, count) for index in range(count)):
+            raise ValueError(
+                f"between start {self.start:g} and end {self.end:g} of the run lies none of this model's {count} steps, so"
+                " this guidance would never act: widen the interval, or remove the node"
+            )
         if self.kind == "list" and len(self.values) != count:
             raise ValueError(
                 f"the schedule lists {len(self.values)} numbers, but this model takes {count} steps:"
@@ -80,10 +85,13 @@ class Schedule:
             return self.curve.at(index / (count - 1) if count > 1 else 1.0)
         return 1.0
 
+    def covers(self, index: int, count: int) -> bool:
+        """Whether step `index` of `count` lies between start and end."""
+        return self.start <= (index / (count - 1) if count > 1 else 0.0) <= self.end
+
     def strength(self, index: int, count: int, full: float, rest: float) -> float | None:
         """Strength at step `index` of `count`, or None where the guidance is off."""
-        position = index / (count - 1) if count > 1 else 0.0
-        if not self.start <= position <= self.end:
+        if not self.covers(index, count):
             return None
         if self.kind == "list":
             return self.values[index]

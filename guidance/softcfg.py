@@ -20,6 +20,7 @@ conventions differ in p, eps and floor only. A model that keeps no cache between
 Letters: B images, n weighted tokens, V vocabulary. The strength of the paper's form is ours (1 = paper).
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -134,7 +135,7 @@ class SoftCFG(CFG):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.strength >= 0:
+        if not 0 <= self.strength < math.inf:
             raise ValueError(f"strength must be 0 or more, not {self.strength}")
         if not (self.floor == PUBLISHED or 0 <= self.floor <= 1):
             raise ValueError(f"floor must lie between 0 and 1, or be -1, not {self.floor}")
@@ -187,7 +188,7 @@ class SoftCFG(CFG):
         logits = branches[self.confidence]
         assert logits is not None
         if self.convention == RELEASED:
-            sure = drawn.head.confidence(logits, drawn.tokens, run.temperature)
+            sure = drawn.head.confidence(logits, drawn.tokens, run.temperature_at(drawn.index))
         else:
             sure = drawn.head.confidence(logits)
         if drawn.index == 0:

@@ -198,7 +198,7 @@ class SSG(Guidance):
         ):
             if value not in known:
                 raise ValueError(f"'{value}' is not one of {', '.join(known)}")
-        if not self.beta >= 0:
+        if not 0 <= self.beta < math.inf:
             raise ValueError(f"beta must be 0 or more, not {self.beta}")
 
     def shape(self) -> Schedule:
@@ -207,6 +207,10 @@ class SSG(Guidance):
     def refuse(self, run: Run) -> str | None:
         if run.kind == "token":
             return "SSG compares a scale with the previous one, and this model draws single tokens: use CFG or SoftCFG"
+        try:
+            self.shape().check(run.count)
+        except ValueError as error:
+            return str(error)
         return None
 
     def active(self, index: int, run: Run) -> bool:

@@ -4,7 +4,7 @@ Every setting left open is what the family's authors published; what the family 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -167,6 +167,8 @@ def plan(
     chain.check(run)
     filters = drawing.filters(model.defaults, run.count)
     same = len(set(filters)) == 1
+    temperatures = tuple(one.temperature for one in filters)
+    run = replace(run, temperature=temperatures[0], temperatures=() if same else temperatures)
     draw = StreamDrawer(filters[0] if same else filters, noise)
     smooth = _smoother(model, drawing, filters, noise)
     if run.kind == "scale":

@@ -126,8 +126,9 @@ def generate(
         guided = chain.apply(k, cond, uncond, head)
         finite &= guided.isfinite().all()
         tokens = job.draw(head.unflatten(guided), k)
+        result.tokens.append(keeping.tokens(tokens, k))
         if uncond is not None:
-            chain.observe(Drawn(k, cond, uncond, guided, tokens, head))
+            chain.observe(Drawn(k, cond, uncond, guided, result.tokens[k], head))
         codes = keeping.codes(_codes(codec, job, k, tokens, guided), k)
         features = features + codec.refine(codes, k, grids)
         if k + 1 == len(grids) and hasattr(network, "residual"):
@@ -135,7 +136,6 @@ def generate(
             features = features + _residual(network, job, state, codes)
         features = keeping.features(features, k)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
-        result.tokens.append(keeping.tokens(tokens, k))
         on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features, weights))
     if not finite:
         raise ValueError(

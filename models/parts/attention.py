@@ -57,13 +57,14 @@ def _attend(
     # A decoding step: two matrix products that read keys and values once, which is all the time there is to lose.
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)  # (rows, H, T, L)
     if weights is not None:
+        scores = scores.float()
         weights.scale(scores, weights.keys)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)
-    maps = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
+    maps = scores.softmax(-1, dtype=torch.float32)
     if weights is not None:
         weights.scale(maps, weights.values)
-    return maps @ v
+    return maps.to(v.dtype) @ v
 
 
 def attend_many(
@@ -78,12 +79,28 @@ def attend_many(
 
     Args:
         seen: True where a position may be seen.
-        weights: on positions of some rows.
+        weights: on positions of some rows, which are then computed in single precision: what is in half precision already
+            does not change by a thousandth.
         scale: of q k^T; by default 1 / sqrt(d).
     """
-    if weights is not None:
-        k, v = weights.scaled(k, weights.keys), weights.scaled(v, weights.values)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
+    if weights is None or q.shape[0] <= weights.first_row:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
+    plain, faded = slice(weights.first_row), slice(weights.first_row, None)
+    masks = [
+        seen if seen is None or seen.dim() < 4 or seen.shape[0] == 1 else seen[rows]
+        for rows in (plain, faded)
+    ]
+    keys, values = weights.scaled(k[faded], weights.keys), weights.scaled(v[faded], weights.values)
+    return torch.cat(
+        (
+            F.scaled_dot_product_attention(
+                q[plain], k[plain], v[plain], attn_mask=masks[0], scale=scale
+            ),
+            F.scaled_dot_product_attention(
+                q[faded].float(), keys, values, attn_mask=masks[1], scale=scale
+            ).to(q.dtype),
+        )
+    )
 
 
 @dataclass(frozen=True)

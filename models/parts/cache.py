@@ -22,25 +22,26 @@ class PositionWeights:
     keys: Tensor | None = None
 
     def scale(self, maps: Tensor, weights: Tensor | None) -> None:
-        """Multiply columns of attention maps (rows, H, T, L) in place by `weights`.
+        """Multiply columns of attention maps (rows, H, T, L), single precision, in place by `weights`.
 
-        softmax(q k) diag(w) V weights the values, and (q k) diag(w) before the softmax weights the keys.
+        softmax(q k) diag(w) V weights the values, and (q k) diag(w) before the softmax weights the keys. A weight
+        itself is never rounded to half precision: 1 - 1/1000 would be 1 there, and the sum of a thousand such nothing.
         """
         if weights is None or maps.shape[0] <= self.first_row:
             return
         columns = maps[self.first_row :, :, :, self.start : self.start + weights.shape[1]]
-        columns.mul_(weights[:, None, None].to(maps.dtype))
+        columns.mul_(weights[:, None, None])
 
     def scaled(self, states: Tensor, weights: Tensor | None) -> Tensor:
-        """Keys or values (rows, H, L, d) with their positions multiplied by `weights`, as a copy.
+        """Keys or values (B, H, L, d) of the weighted rows with their positions multiplied by `weights`, as a copy in single
+        precision.
 
         For many queries at once: a copy is smaller than their attention maps, and fused attention can read it.
         """
-        if weights is None or states.shape[0] <= self.first_row:
-            return states
-        copy = states.clone()
-        positions = copy[self.first_row :, :, self.start : self.start + weights.shape[1]]
-        positions.mul_(weights[:, None, :, None].to(copy.dtype))
+        if weights is None:
+            return states.float()
+        copy = states.to(torch.float32, copy=True)
+        copy[:, :, self.start : self.start + weights.shape[1]].mul_(weights[:, None, :, None])
         return copy
 
 

@@ -1,11 +1,15 @@
 """The algebra of a chain, and which branches it asks for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.ssg import SSG
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +76,52 @@ def test_a_causal_cache_is_filled_until_the_last_use() -> None:
     assert middle.needs_uncond(RUN) == (True, True, True, False)
     free = Run("scale", GRIDS, causal=False)
     assert middle.needs_uncond(free) == (False, True, True, False)
+
+
+def test_the_unconditional_branch_is_computed_early_only_for_who_remembers_it() -> None:
+    """SSG before a CFG that starts late compares the branch with the step before; anywhere else it never sees it."""
+    run = Run("scale", ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5)), causal=False)
+    late, ssg = CFG(4.0, "constant", start=0.7), SSG(0.5)
+    for links, first in (
+        ((late,), 3),
+        ((ssg, late), 2),
+        ((ssg, ssg, late), 1),
+        ((late, ssg), 3),
+        ((SSG(0.0), late), 3),
+        ((ssg, CFG(2.0, "constant", start=0.2), late), 0),
+        ((ssg,), 5),
+    ):
+        assert Chain(links).needs_uncond(run) == tuple(k >= first for k in range(5)), links
+
+
+@pytest.mark.parametrize("schedule", ["family default", "constant"])
+def test_an_interval_that_holds_no_step_is_refused(schedule) -> None:
+    for bad in ({"start": 0.5, "end": 0.3}, {"start": -3.0}, {"end": -1.0}):
+        with pytest.raises(ValueError, match="start <= end"):
+            CFG(3.0, schedule, **bad)
+    for link in (CFG(3.0, schedule, start=0.4, end=0.5), SSG(0.5, start=0.4, end=0.5)):
+        with pytest.raises(ValueError, match="guidance 2 of 2 .* none of this model's 4 steps"):
+            Chain((CFG(3.0), link)).begin(RUN)
+
+
+def test_an_interval_outside_the_published_one_is_refused() -> None:
+    run = replace(RUN, published=Schedule("linear ramp", end=0.8))
+    with pytest.raises(
+        ValueError, match="from 0 to 0.8 of the run, and this guidance acts from 0.9 to 1"
+    ):
+        Chain((CFG(3.0, start=0.9),)).begin(run)
+    assert Chain((CFG(3.0, start=0.5),)).needs_uncond(replace(run, causal=False))[-2:] == (
+        True,
+        False,
+    )
+    assert Chain((CFG(3.0, "constant", start=0.9),)).begin(run)
+
+
+def test_one_block_cannot_be_mixed_twice() -> None:
+    run = replace(RUN, mixable=8)
+    with pytest.raises(ValueError, match="behind the same block"):
+        Chain((HiddenCFG(3.0, 2), HiddenCFG(7.0, 2))).begin(run)
+    Chain((HiddenCFG(3.0, 2), HiddenCFG(7.0, 3), HiddenCFG(1.0, 3))).begin(run)
 
 
 def test_a_link_that_does_not_fit_is_named() -> None:

@@ -1,5 +1,6 @@
 """Laws that every registered guidance must keep, on logits. Through the loops: `test_run_laws.py`."""
 
+import math
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
@@ -249,6 +250,12 @@ def test_settings_are_frozen_described_and_ranged(name) -> None:
         lambda: IGG(attention="none"),
         lambda: Mixed(schedule="list", values=(1.0,)),
         lambda: CFG(schedule="sideways"),
+        lambda: CFG(math.nan),
+        lambda: Mixed(igg_scale=math.inf),
+        lambda: SSG(math.inf),
+        lambda: SoftCFG(strength=math.inf),
+        lambda: HiddenCFG(depth=0),
+        lambda: HiddenCFG(math.nan),
     ],
 )
 def test_bad_settings(make) -> None:

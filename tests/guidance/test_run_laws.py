@@ -3,7 +3,7 @@
 A chain that cannot act on a family must say so, in the words of the family's documentation; all others keep the laws.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ PAIRS = [(family, chain) for family in sorted(EVERY) for chain in CHAINS]
 ACTING = [(family, chain) for family, chain in PAIRS if refusal(family, CHAINS[chain]) is None]
 acting = pytest.mark.parametrize(("family", "chain"), ACTING)
 LABELS = [1, 2, 3]
+SEEDS = (1, 2)
 
 
 @cache
@@ -60,17 +61,12 @@ class Made:
         )
 
     def agrees(self, other: "Made") -> bool:
-        """Up to what the size of a batch does to rounding.
-
-        That may carry one number drawn over the boundary between two tokens; from there on the pictures differ.
-        """
-        steps = zip(self.guided, other.guided, self.tokens, other.tokens, strict=True)
-        for logits, others, tokens, drawn in steps:
-            if not torch.allclose(logits, others, atol=1e-4):
-                return False
-            if not torch.equal(tokens, drawn):
-                return int((tokens != drawn).sum()) == 1
-        return torch.allclose(self.features, other.features, atol=1e-4)
+        """The same tokens, everything else up to what the size of a batch does to rounding."""
+        tokens = zip(self.tokens, other.tokens, strict=True)
+        numbers = zip([*self.guided, self.features], [*other.guided, other.features], strict=True)
+        return all(torch.equal(a, b) for a, b in tokens) and all(
+            torch.allclose(a, b, atol=1e-4) for a, b in numbers
+        )
 
 
 def made(family: str, links: Links, labels: list[int] = LABELS, **options: Any) -> Made:
@@ -84,9 +80,17 @@ def made(family: str, links: Links, labels: list[int] = LABELS, **options: Any) 
 
 
 @cache
-def plain(family: str, chain: str) -> Made:
+def plain(family: str, chain: str, seed: int = SEEDS[0]) -> Made:
     """The run that the others are compared with."""
-    return made(family, CHAINS[chain])
+    return made(family, CHAINS[chain], seed=seed)
+
+
+def holds(law: Callable[[int], bool]) -> bool:
+    """Whether a law that says `agrees` holds with one of the seeds.
+
+    Rounding carries about one in four hundred runs over the boundary between two tokens, and all that follows differs.
+    """
+    return any(law(seed) for seed in SEEDS)
 
 
 def test_every_method_is_run_and_acts_somewhere() -> None:
@@ -111,6 +115,14 @@ def test_it_changes_the_picture(family, chain) -> None:
     assert not plain(family, chain).agrees(unguided(family))
 
 
+def test_a_wrong_stream_of_numbers_is_noticed() -> None:
+    """What the two laws below would miss, they could not protect: another image's random numbers."""
+    for family in EVERY:
+        for seed in SEEDS:
+            other = made(family, CHAINS["cfg"], [LABELS[1]], first=0, seed=seed)
+            assert not plain(family, "cfg", seed).pick([1]).agrees(other), family
+
+
 @cache
 def unguided(family: str) -> Made:
     return made(family, ())
@@ -119,15 +131,24 @@ def unguided(family: str) -> Made:
 @acting
 def test_image_i_of_a_batch_is_image_i_alone(family, chain) -> None:
     for i, label in enumerate(LABELS):
-        alone = made(family, CHAINS[chain], [label], first=i)
-        assert plain(family, chain).pick([i]).agrees(alone)
+
+        def law(seed: int, i: int = i, label: int = label) -> bool:
+            alone = made(family, CHAINS[chain], [label], first=i, seed=seed)
+            return plain(family, chain, seed).pick([i]).agrees(alone)
+
+        assert holds(law)
 
 
 @acting
 def test_images_in_another_order_are_the_same_images(family, chain) -> None:
     order = [2, 0, 1]
-    moved = made(family, CHAINS[chain], [LABELS[i] for i in order], images=order)
-    assert plain(family, chain).pick(order).agrees(moved)
+
+    def law(seed: int) -> bool:
+        labels = [LABELS[i] for i in order]
+        moved = made(family, CHAINS[chain], labels, images=order, seed=seed)
+        return plain(family, chain, seed).pick(order).agrees(moved)
+
+    assert holds(law)
 
 
 @acting
@@ -154,12 +175,17 @@ def early(links: Links, count: int) -> Links:
 @acting
 def test_dropping_the_unconditional_branch_changes_nothing(family, chain, monkeypatch) -> None:
     links = early(CHAINS[chain], model_of(family).run.count)
-    dropped = made(family, links)
     wanted = any(link.combines or isinstance(link, HiddenCFG) for link in links)
-    assert dropped.branches[0] == wanted and not dropped.branches[-1]
+    dropped = {seed: made(family, links, seed=seed) for seed in SEEDS}
+    for run in dropped.values():
+        assert run.branches[0] == wanted and not run.branches[-1]
     monkeypatch.setattr(Chain, "needs_uncond", lambda self, run: (True,) * run.count)
-    computed = made(family, links)
-    assert all(computed.branches) and dropped.agrees(computed)
+
+    def law(seed: int) -> bool:
+        computed = made(family, links, seed=seed)
+        return all(computed.branches) and dropped[seed].agrees(computed)
+
+    assert holds(law)
 
 
 # --- a link that fails ------------------------------------------------------------------------------------------------

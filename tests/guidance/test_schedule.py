@@ -33,6 +33,16 @@ def test_interval_is_inclusive_and_off_outside() -> None:
     assert active == [None, 3.0, 3.0, 3.0, None]
 
 
+def test_an_interval_between_two_steps_is_refused_before_the_run() -> None:
+    between = Schedule("constant", start=0.95, end=0.97)
+    with pytest.raises(
+        ValueError, match="start 0.95 and end 0.97 .* none of this model's 10 steps"
+    ):
+        between.check(10)
+    between.check(101)
+    Schedule("constant", start=1.0).check(10)  # the last step
+
+
 def test_list_gives_its_own_numbers() -> None:
     schedule = Schedule("list", values=(1.0, 2.5, 4.0))
     assert [schedule.strength(k, 3, 9.0, 1.0) for k in range(3)] == [1.0, 2.5, 4.0]

@@ -152,6 +152,30 @@ def test_weights_beside_the_cache_equal_scaled_copies() -> None:
     assert torch.equal(k, before[0]) and torch.equal(v, before[1])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("perturb", ["values", "keys"])
+@pytest.mark.parametrize("queries", [1, 40])
+def test_half_precision_keeps_weights_next_to_one(dtype, perturb, queries) -> None:
+    """In a long picture each token fades by a thousandth, which is nothing to a half; all together move the result."""
+    count, generator = 2048, torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 8, n, 64, generator=generator) for n in (queries, count, count))
+    half = (
+        torch.arange(count) < count // 2
+    )  # these pull one way, the others the other, and only these fade
+    q, k, v = q + 0.5, k + 1, v * 0.3 + torch.where(half, 1.0, -1.0)[:, None]
+    weights = PositionWeights(1, 0, **{perturb: (1 - half / 1500.0)[None]})
+
+    def moved(kind: torch.dtype) -> float:
+        given = [x.to(kind) for x in (q, k, v)]
+        plain, other = attend(*given), attend(*given, weights=weights)
+        assert torch.equal(plain[0], other[0])
+        return (other.float() - plain.float())[1].mean().item()
+
+    exact = moved(torch.float32)
+    assert exact < -2e-4
+    assert moved(dtype) == pytest.approx(exact, rel=0.3)
+
+
 def test_refusals() -> None:
     uncached = Run("scale", ((1, 1), (2, 2)), causal=False)
     with pytest.raises(ValueError, match=r"guidance 1 of 1 \(softcfg\): .*keeps none between"):

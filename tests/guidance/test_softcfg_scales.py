@@ -11,6 +11,8 @@ from ar_guidance.guidance.head import CATEGORICAL, Head
 from ar_guidance.guidance.softcfg import BOTH, KEYS, RELEASED, VALUES, SoftCFG
 from ar_guidance.models.parts.attention import attend_many
 from ar_guidance.models.parts.cache import KVCache, PositionWeights
+from ar_guidance.sampling.edit import KeptTokens
+from ar_guidance.sampling.plan import Drawing
 from ar_guidance.sampling.scalewise import Progress
 from ar_guidance.tests.tiny import FAMILIES, TinyModel, tiny_switti
 
@@ -177,6 +179,40 @@ def test_many_queries_read_copies_and_leave_the_cache_alone() -> None:
     assert torch.equal(k, before[0]) and torch.equal(v, before[1])
     alone = attend_many(q[:2], k[:2], v[:2], weights=weights)  # the other branch was dropped
     assert torch.equal(alone, attend_many(q[:2], k[:2], v[:2]))
+
+
+def faded(steps: list[Progress]) -> list[torch.Tensor]:
+    """The weights of every scale that has any."""
+    return [step.weights.values for step in steps if step.weights is not None]
+
+
+def alike(some: list[Progress], others: list[Progress]) -> bool:
+    pairs = list(zip(faded(some), faded(others), strict=True))
+    assert pairs
+    return all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
+
+
+def test_released_code_looks_at_the_temperature_of_every_scale(model) -> None:
+    soft, count = SoftCFG(4.0, "constant", convention=RELEASED, normalise=False), model.run.count
+
+    def drawn(**settings) -> list[Progress]:
+        return seen(model, soft, drawing=Drawing(smooth=False, **settings))
+
+    assert alike(drawn(temperature=0.3), drawn(temperatures=(0.3,) * count))
+    same = drawn(
+        temperatures=(0.3,) * (count - 1) + (0.31,)
+    )  # the last scale's is looked at by none
+    assert alike(drawn(temperature=0.3), same)
+    assert not alike(drawn(temperature=0.3), drawn(temperature=0.6))
+
+
+def test_released_code_looks_at_the_tokens_that_are_kept(model) -> None:
+    soft = SoftCFG(4.0, "constant", convention=RELEASED, normalise=False)
+    steps: list[Progress] = []
+    made = model.sample([1, 2], (soft,), on_step=steps.append)
+    masks = [torch.ones(1, *grid, dtype=torch.bool) for grid in model.run.grids]
+    again = seen(model, soft, seed=2, kept=KeptTokens(made.tokens, masks))
+    assert alike(steps, again) and not alike(steps, seen(model, soft, seed=2))
 
 
 def test_a_cache_takes_weights_back() -> None:
