@@ -2,8 +2,9 @@
 
 "scaled" measures the directions D_i, what a link pushes towards before its scale gamma_k multiplies it; the metrics of
 several links are averaged. "raw" measures the whole term that was added to the base branch. Evenness and divergence
-look at shares of the push, so for one combining link alone both are the same number; they differ as soon as links are
-chained or the signal is refined.
+look at shares of the push, so for one link with one term both are the same number as long as gamma is the same for all tokens of a
+step; they differ when terms are added up (a mix, a chain), when the signal is refined, and for the rows of a token-by-token run
+whose gamma changes along them.
 """
 
 from collections.abc import Callable, Sequence

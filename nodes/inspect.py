@@ -120,7 +120,8 @@ class ARGuidanceMetrics(io.ComfyNode):
                     options=[SCALED, RAW],
                     default=SCALED,
                     tooltip="'scaled' measures what each guidance pushes towards, 'raw' what was added in the end. They"
-                    " differ only when guidance nodes are chained.",
+                    " differ when more than one push is added (the mix, several nodes), and on token-by-token models"
+                    " when the scale changes over the picture.",
                 ),
                 widget(
                     io.Int,

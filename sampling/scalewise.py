@@ -59,7 +59,7 @@ class Progress:
     cond: Tensor  # raw logits (B, T, V); bitwise heads flattened, V = 2 D
     uncond: Tensor | None
     guided: Tensor
-    tokens: Tensor  # as drawn, (B, T), or bits (B, T, D)
+    tokens: Tensor  # as drawn, kept ones in place, (B, T), or bits (B, T, D)
     features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
     weights: TokenWeights | None = None  # what the unconditional branch was computed with
 
@@ -126,9 +126,9 @@ def generate(
         guided = chain.apply(k, cond, uncond, head)
         finite &= guided.isfinite().all()
         tokens = job.draw(head.unflatten(guided), k)
-        result.tokens.append(keeping.tokens(tokens, k))
+        held = keeping.tokens(tokens, k)
         if uncond is not None:
-            chain.observe(Drawn(k, cond, uncond, guided, result.tokens[k], head))
+            chain.observe(Drawn(k, cond, uncond, guided, held, head))
         codes = keeping.codes(_codes(codec, job, k, tokens, guided), k)
         features = features + codec.refine(codes, k, grids)
         if k + 1 == len(grids) and hasattr(network, "residual"):
@@ -136,7 +136,8 @@ def generate(
             features = features + _residual(network, job, state, codes)
         features = keeping.features(features, k)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
-        on_step(Progress(k, len(grids), grid, cond, uncond, guided, tokens, features, weights))
+        result.tokens.append(held)
+        on_step(Progress(k, len(grids), grid, cond, uncond, guided, held, features, weights))
     if not finite:
         raise ValueError(
             "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"

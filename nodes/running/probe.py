@@ -127,7 +127,7 @@ def place_of_scale(sampling: Sampling) -> int:
     places = [k for k, link in enumerate(sampling.links) if isinstance(link, Combining)]
     if not places:
         raise ValueError(
-            "there is no guidance scale to find: connect a CFG, IGG or mix node between AR Sampler and AR Find Scale"
+            "there is no guidance scale to find: connect a CFG, IGG, mix or SoftCFG node between AR Sampler and AR Find Scale"
         )
     link = sampling.links[places[-1]]
     if getattr(link, "schedule", "") == "list":
