@@ -7,8 +7,8 @@
 One run of the network under CFG gives its time T and the logits of every step. Every chain is then timed on those
 logits, interleaved, and its cost is (t_chain - t_CFG) / T: the network's own jitter cannot hide in the difference.
 Memory is the rise of the peak while a chain handles the largest step, in a process of its own. Costs are printed and
-no more, since machines differ; memory has a bar: on a grid of 64 x 64 tokens with 4096 in the vocabulary no chain may
-take more than 300 MB, or the script exits with 1. SoftCFG acts on next-token models: benchmarks/tokenwise.py.
+no more, since machines differ; memory has a bar: on a grid of 64 x 64 tokens with 4096 in the vocabulary no method may
+take more than 300 MB (three links together can), or the script exits with 1. SoftCFG acts on next-token models: benchmarks/tokenwise.py.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from memory import EXACT, held_bytes, peak_bytes  # noqa: E402
 
 CPU = torch.device("cpu")
 LARGE = (64, 64, 4096)  # grid and vocabulary
-MOST = 300  # MB that no chain may take beside the logits of such a grid
+MOST = 300  # MB that none of these may take beside the logits of such a grid
 # Constant schedules: the most expensive case, every link acts at every step.
 CHAINS = {
     "CFG": (CFG(3.0, "constant"),),

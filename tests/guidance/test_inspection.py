@@ -83,6 +83,16 @@ def test_the_mix_records_what_the_chain_records() -> None:
             assert torch.allclose(one.float(), other.float(), atol=2e-2, rtol=2e-2)
 
 
+@pytest.mark.parametrize("largest", [1.0, 1e6])
+def test_numbers_no_half_can_hold_measure_as_they_are(largest) -> None:
+    """Norms over a large vocabulary pass 65504; cut off there they would all look alike."""
+    recorder, values = TraceRecorder(((2, 2),)), torch.tensor([[0.1, 0.2, 0.3, 1.0]]) * largest
+    recorder.add("added", 0, lambda: values)
+    measured = measure(recorder.finish())
+    assert measured.evenness[0][0] == pytest.approx(evenness(values)[0].item(), abs=1e-3)
+    assert measured.strength[0][0] == pytest.approx(0.4 * largest, rel=1e-3)
+
+
 def test_steps_without_guidance_measure_as_nothing() -> None:
     none = measure(traced(), subject=subject())
     assert none.mean("evenness") is None and none.mean("divergence") is None
