@@ -59,7 +59,8 @@ class Progress:
     cond: Tensor  # raw logits (B, T, V); bitwise heads flattened, V = 2 D
     uncond: Tensor | None
     guided: Tensor
-    tokens: Tensor  # as drawn, kept ones in place, (B, T), or bits (B, T, D)
+    drawn: Tensor  # tokens (B, T), or bits (B, T, D)
+    tokens: Tensor  # the same, kept ones in place
     features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
     weights: TokenWeights | None = None  # what the unconditional branch was computed with
 
@@ -137,7 +138,9 @@ def generate(
         features = keeping.features(features, k)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(held)
-        on_step(Progress(k, len(grids), grid, cond, uncond, guided, held, features, weights))
+        on_step(
+            Progress(k, len(grids), grid, cond, uncond, guided, tokens, held, features, weights)
+        )
     if not finite:
         raise ValueError(
             "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"

@@ -213,6 +213,9 @@ def test_released_code_looks_at_the_tokens_that_are_kept(model) -> None:
     masks = [torch.ones(1, *grid, dtype=torch.bool) for grid in model.run.grids]
     again = seen(model, soft, seed=2, kept=KeptTokens(made.tokens, masks))
     assert alike(steps, again) and not alike(steps, seen(model, soft, seed=2))
+    pairs = list(zip(steps, again, strict=True))
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in pairs)
+    assert any(not torch.equal(a.drawn, b.drawn) for a, b in pairs)
 
 
 def test_a_cache_takes_weights_back() -> None:
