@@ -7,6 +7,7 @@ otherwise:                 guided = u + sum_i gamma_i,k D_i, refined where a ref
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .base import Drawn, Guidance, Run, Signal, Step, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Numbered, Recorder, numbered
+from .record import NULL_RECORDER, Numbered, Recorder, norms, numbered
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,9 @@ class ChainRun:
     ) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""
         add, base = self.recorder.add, cond if uncond is None else uncond
+        beside = cache(lambda: base.norm(dim=-1))
         if uncond is not None:
-            add("nudge", index, lambda: (cond - uncond).norm(dim=-1))
-        add("added", index, lambda: (guided - base).norm(dim=-1))
+            add("nudge", index, lambda: norms(cond - uncond, beside()))
+        add("added", index, lambda: norms(guided - base, beside()))
         add("confidence", index, lambda: head.confidence(cond))
         add("entropy", index, lambda: head.entropy(guided))

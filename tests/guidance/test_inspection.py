@@ -4,13 +4,15 @@ import math
 
 import pytest
 import torch
+from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.crossing import Probe, bracket, gaps, on_own_range, search
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.measure import background_of, check_subject, measure
 from ar_guidance.guidance.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.mixed import Mixed
-from ar_guidance.guidance.record import Trace, TraceRecorder
+from ar_guidance.guidance.record import Trace, TraceRecorder, norms
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.tests.tiny import tiny_var
 from hypothesis import given, settings
@@ -81,6 +83,20 @@ def test_the_mix_records_what_the_chain_records() -> None:
     for name, rows in chain.maps.items():
         for one, other in zip(rows, mixed.maps[name], strict=True):
             assert torch.allclose(one.float(), other.float(), atol=2e-2, rtol=2e-2)
+
+
+def test_rounding_apart_is_no_change() -> None:
+    """Of branches with the same condition: some processors round the rows of a batch apart."""
+    logits = torch.randn(2, 5, 40, generator=torch.Generator().manual_seed(0)) * 7
+    beside = logits.norm(dim=-1)
+    assert not norms(logits * 1e-6, beside).any()
+    assert torch.equal(norms(logits * 1e-3, beside), (logits * 1e-3).norm(dim=-1))
+    recorder = TraceRecorder(((1, 1), (1, 5)))
+    going = Chain((CFG(4.0, "constant"),)).begin(Run("scale", recorder.grids), recorder)
+    for k, tokens in enumerate((1, 5)):
+        cond = logits[:, :tokens]
+        going.apply(k, cond, cond * (1 + 2e-7))
+    assert not any(row.any() for name in ("nudge", "added") for row in recorder.finish().maps[name])
 
 
 @pytest.mark.parametrize("largest", [1.0, 1e6])
