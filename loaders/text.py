@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2
-from .read import CheckpointError
+from .read import MERGES, TOKENIZER, VOCABULARY, CheckpointError
 
 CLIP_LENGTH = 77
 CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
 KEY = "ar_text"  # under which a prompt's ids travel from the host's tokenizer call to its encoder call
-WHOLE, PARTS = "tokenizer.json", ("vocab.json", "merges.txt")
+PARTS = (VOCABULARY, MERGES)
 
 Weighted = list[tuple[str, float]]  # pieces of a prompt and how much each counts
 
@@ -47,7 +47,7 @@ class TextTokenizer:
         if found is None:
             raise CheckpointError(
                 f"{self.path.name}: the text tokenizer there has no {name}, so it belongs to another text encoder."
-                f" Put the {WHOLE} of the encoder's own release beside it"
+                f" Put the {TOKENIZER} of the encoder's own release beside it"
             )
         return found
 
@@ -63,12 +63,12 @@ def read_tokenizer(folder: Path, spare: Path, kind: str) -> TextTokenizer:
         CheckpointError: the file is none.
     """
     for place in (folder, spare):
-        if (place / WHOLE).is_file():
+        if (place / TOKENIZER).is_file():
             return _from_json(place)
         if all((place / part).is_file() for part in PARTS):
             return _from_parts(place, kind)
     raise CheckpointError(
-        f"{folder.name}: there is no text tokenizer beside the encoder. Put its release's {WHOLE} into {folder}"
+        f"{folder.name}: there is no text tokenizer beside the encoder. Put its release's {TOKENIZER} into {folder}"
     )
 
 
@@ -76,10 +76,10 @@ def _from_json(folder: Path) -> TextTokenizer:
     from tokenizers import Tokenizer
 
     try:
-        read = Tokenizer.from_file(str(folder / WHOLE))
+        read = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # the library raises nothing more special
         raise CheckpointError(
-            f"{folder / WHOLE}: this is not a text tokenizer ({str(error)[:200]}). Download it again"
+            f"{folder / TOKENIZER}: this is not a text tokenizer ({str(error)[:200]}). Download it again"
         ) from error
     return TextTokenizer(
         folder,

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from ..models.text.clip import ClipText, at_end
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, MARK, QWEN2
 from .captions import clean_caption
-from .read import CheckpointError
+from .read import INSTRUCTION, TOKENIZER, CheckpointError
 from .text import KEY, READINGS, PromptTokenizer, TextTokenizer, Weighted, read_tokenizer
 from .text_files import EncoderFile, find_encoder
 
-PREFIX_FILE = "prompt_prefix.txt"
 PRECISIONS = {
     "automatic": None,
     "float32": torch.float32,
@@ -247,7 +246,7 @@ def load_text_encoder(
     if found.encoder == QWEN2 and not prefix:
         return clip, (
             f"{name}: HART was trained with an instruction before every prompt, and none is there. Save the release's as"
-            f" {PREFIX_FILE} in {found.folder}, or type it into prompt_prefix"
+            f" {INSTRUCTION} in {found.folder}, or type it into prompt_prefix"
         )
     return clip, ""
 
@@ -259,14 +258,14 @@ def _words(found: EncoderFile) -> TextTokenizer:
     if words.size > found.vocab:
         raise CheckpointError(
             f"{found.path.name}: the text tokenizer in {words.path} has {words.size} tokens, but the encoder knows only"
-            f" {found.vocab}. Put the tokenizer.json of the encoder's own release into {found.folder}"
+            f" {found.vocab}. Put the {TOKENIZER} of the encoder's own release into {found.folder}"
         )
     return words
 
 
 def _prefix(found: EncoderFile) -> str:
     """HART's instruction, where it lies beside the encoder."""
-    beside = found.folder / PREFIX_FILE
+    beside = found.folder / INSTRUCTION
     if found.encoder != QWEN2 or not beside.is_file():
         return ""
     return beside.read_text(encoding="utf-8")
