@@ -22,6 +22,8 @@ from .parts.text import TextCondition, stack_branches
 from .text.encoders import FLAN_T5
 from .var import Head
 
+MARKS = ("pn", "variant", "add_lvl_embeding_only_first_block")  # entries of its settings alone
+
 
 @dataclass(frozen=True)
 class InfinityConfig(Scales):
@@ -227,17 +229,18 @@ def plain_layout(key: str, tensor: Tensor) -> tuple[str, Tensor]:
 
 
 def config_from_file(facts: FileFacts) -> InfinityConfig:
-    """Sizes from shapes; the pixel budget from the size (125M: 256 pixels) or a config.json beside the file."""
+    """Sizes from shapes; the pixel budget from the size (125M: 256 pixels) or its own config.json beside the file."""
     shapes = facts.shapes
     width, bits = shapes["word_embed.weight"]
     if shapes["head.weight"][0] != 2 * bits:
         raise ValueError(
             f"its head has {shapes['head.weight'][0]} outputs for {bits} bits: only bitwise heads are supported"
         )
-    budget = str(facts.settings.get("pn", "0.06M" if width <= 768 else "1M"))
+    places = {tuple(key.split(".")[1:3]) for key in shapes if key.startswith("block_chunks.")}
+    settings = facts.own_settings({"depth": len(places), "embed_dim": width}, MARKS, "infinity")
+    budget = str(settings.get("pn", "0.06M" if width <= 768 else "1M"))
     if budget not in BUDGETS:
         raise ValueError(f"pixel budget {budget} is none of {', '.join(BUDGETS)}")
-    places = {tuple(key.split(".")[1:3]) for key in shapes if key.startswith("block_chunks.")}
     chunks = sorted({int(chunk) for chunk, _ in places})
     first = "block_chunks.0.0."
     return InfinityConfig(
@@ -251,8 +254,8 @@ def config_from_file(facts: FileFacts) -> InfinityConfig:
         pool_heads=shapes["text_proj_for_sos.ca.mat_q"][1],
         levels=shapes["lvl_embed.weight"][0],
         scales=BUDGETS[budget],
-        variant=facts.metadata.get("variant") or str(facts.settings.get("variant", "")),
-        level_every_chunk=not facts.settings.get("add_lvl_embeding_only_first_block", 1),
+        variant=facts.metadata.get("variant") or str(settings.get("variant", "")),
+        level_every_chunk=not settings.get("add_lvl_embeding_only_first_block", 1),
     )
 
 
