@@ -315,6 +315,7 @@ FAMILY = Family(
     frames=lambda config: (config.grid, *frames()),
     at=at,
     mixable=lambda config: config.depth,
+    dtypes=(torch.bfloat16, torch.float16, torch.float32),  # released scripts run in bfloat16
     # The shell script of the 2B; both 8B demos have temperature 1 and scale 3.
     defaults=lambda config: Defaults(
         scale=4.0 if config.bits != 56 else 3.0,

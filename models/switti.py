@@ -214,5 +214,6 @@ FAMILY = Family(
     sizes=((512, 512), (1024, 1024)),
     smoothable=True,
     causal=lambda config: config.causal,
+    dtypes=(torch.bfloat16, torch.float16, torch.float32),  # released pipelines run in bfloat16
     defaults=published,
 )
