@@ -1,6 +1,7 @@
 """How a model family is described: one `Family` value per network file, walked by the loaders."""
 
 import copy
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -232,11 +233,17 @@ class Family:
         frames = {(h * factor, w * factor): (h, w) for h, w in self.frames(config)}
         if (height, width) in frames:
             return self.at(config, frames[height, width])
-        nearest = sorted(frames, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+        nearest = sorted(frames, key=lambda size: _unlike(size, (height, width)))
         names = ", ".join(f"{w}x{h}" for h, w in nearest[:3])
         raise ValueError(
             f"this {self.title} model makes no pictures of {width}x{height} pixels; nearest: {names}"
         )
+
+
+def _unlike(size: Grid, wanted: Grid) -> tuple[float, float]:
+    """How far a (height, width) is from another: in shape, and, among equal shapes, in area."""
+    shapes, areas = zip(*((h / w, h * w) for h, w in (size, wanted)), strict=True)
+    return round(abs(math.log(shapes[0] / shapes[1])), 6), abs(math.log(areas[0] / areas[1]))
 
 
 def view(network: Any, config: Any) -> Any:
