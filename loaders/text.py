@@ -1,5 +1,6 @@
 """Prompts -> token ids, with tokenizer files that are read as data: from beside the text encoder, else the host's own. No host."""
 
+import hashlib
 import html
 import re
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from .read import MERGES, TOKENIZER, VOCABULARY, CheckpointError
 
 CLIP_LENGTH = 77
 CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
+# SHA-256 of the instruction that HART's release puts before every prompt; the text itself is not ours to give away.
+HART_INSTRUCTION = "424f7aa7b1119f8ed1e329140e5941dfe308183bea0af59041dad5527a9b8f20"
 KEY = "ar_text"  # under which a prompt's ids travel from the host's tokenizer call to its encoder call
 PARTS = (VOCABULARY, MERGES)
 
@@ -100,6 +103,30 @@ def _from_parts(folder: Path, kind: str) -> TextTokenizer:
         words.get,
         max(words.values()) + 1,
     )
+
+
+def read_instruction(path: Path) -> str:
+    """The text of a file, without the byte order mark some editors put before it.
+
+    Raises:
+        CheckpointError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(
+            f"{path.name}: this text file in {path.parent} is not in UTF-8. Save it again with that encoding"
+        ) from error
+
+
+def as_released(instruction: str) -> tuple[str, bool]:
+    """HART's instruction as its release has it, and whether it is: editors add a last line end, copying may lose it."""
+    plain = instruction.replace("\r\n", "\n")
+    bare = plain.removesuffix("\n")
+    for text in (plain, bare, f"{bare}\n"):
+        if hashlib.sha256(text.encode()).hexdigest() == HART_INSTRUCTION:
+            return text, True
+    return instruction, False
 
 
 @dataclass(frozen=True)
