@@ -3,13 +3,10 @@
 import hashlib
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2
 from .read import MERGES, TOKENIZER, VOCABULARY, CheckpointError
@@ -240,18 +237,3 @@ class PromptTokenizer:
     def state_dict(self) -> dict[str, Any]:
         """Nothing to save beside the weights."""
         return {}
-
-
-def clip_tokenizer(folder: str | Path) -> TextTokenizer:
-    """CLIP's byte-pair tokenizer from a folder with its vocabulary (a host's `comfy/sd1_tokenizer`)."""
-    return read_tokenizer(Path(folder), Path(folder), _CLIP.kind)
-
-
-def clip_ids(prompts: Sequence[str], tokenizer: TextTokenizer) -> Tensor:
-    """Ids (B, 77) as VAR-CLIP was trained on: start, text, end, zeros; a longer prompt is cut and closed with the end."""
-    start, end = tokenizer.special(CLIP_START), tokenizer.special(CLIP_END)
-    ids = torch.zeros(len(prompts), CLIP_LENGTH, dtype=torch.long)
-    for row, prompt in zip(ids, prompts, strict=True):
-        line = [start, *tokenizer.ids(clean_prompt(prompt))[: CLIP_LENGTH - 2], end]
-        row[: len(line)] = torch.tensor(line)
-    return ids
