@@ -18,6 +18,7 @@ from .parts.cache import KVCache, Weighable
 from .parts.levels import Scales
 from .parts.network import Cached
 from .parts.norms import RMSNorm, plain_norm
+from .parts.rope import turns
 from .parts.text import TextCondition, stack_branches
 from .text.encoders import FLAN_T5
 from .var import Head
@@ -86,7 +87,7 @@ class InfinityState(Weighable):
     live: Tensor  # (rows, 1, 1, n)
     shared: Tensor  # (rows, 1, 6, C)
     head: Tensor  # (rows, 1, 2, C)
-    angles: list[Tensor]  # K x (T, d/2)
+    turns: list[Tensor]  # K x (2, T, d/2)
     cache: KVCache
     mixes: Sequence[Mapping[int, float]] = field(default_factory=list)
 
@@ -155,7 +156,7 @@ class Infinity(Cached, nn.Module):
             live=live,
             shared=self.shared_ada_lin(condition).float().unflatten(-1, (1, 6, -1)),
             head=self.head_nm(condition),
-            angles=self._angles(device),
+            turns=self._turns(device),
             cache=self.new_cache(len(condition), device),
         )
 
@@ -200,7 +201,7 @@ class Infinity(Cached, nn.Module):
             x,
             state.shared[:rows],
             (keys[:rows], values[:rows], state.live[:rows]),
-            state.angles[scale],
+            state.turns[scale],
             (state.cache, layer),
             self.compute_dtype,
         )
@@ -210,11 +211,11 @@ class Infinity(Cached, nn.Module):
         cond, uncond = x.chunk(2)
         return (uncond + gamma * (cond - uncond)).repeat(2, 1, 1)
 
-    def _angles(self, device: torch.device) -> list[Tensor]:
+    def _turns(self, device: torch.device) -> list[Tensor]:
         c = self.config
         # Positions refer to the largest grid of the ratio, also where a picture takes only the beginning of its list.
         width, whole = c.width // c.heads, template_for(c.ratio).grids[-1]
-        return [grid_angles(width, *grid_positions(grid, whole, device)) for grid in c.grids]
+        return [turns(grid_angles(width, *grid_positions(grid, whole, device))) for grid in c.grids]
 
 
 def plain_layout(key: str, tensor: Tensor) -> tuple[str, Tensor]:

@@ -19,6 +19,7 @@ from .parts.heads import head_count
 from .parts.levels import sides_from_file
 from .parts.network import Cached
 from .parts.norms import plain_norm
+from .parts.rope import turns
 from .parts.text import TextCondition, stack_branches
 from .switti_blocks import (
     Block,
@@ -108,8 +109,8 @@ class Switti(Cached, nn.Module):
             words = self.word_embed(maps.flatten(2).transpose(1, 2).to(self.compute_dtype))
             x = words.float() + self._level(scale, device)  # (B, T, C)
             x = x.repeat(rows // x.shape[0], 1, 1)
-        angles = scale_angles(self.config, self.config.sides[scale], device)
-        step = SwittiStep(state, angles, self.compute_dtype)
+        table = turns(scale_angles(self.config, self.config.sides[scale], device))
+        step = SwittiStep(state, table, self.compute_dtype)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, step)
         if state.cache is not None:
