@@ -21,14 +21,15 @@ from ar_guidance.tests.tiny import FAMILIES, tiny_hart, tiny_infinity, tiny_swit
 from safetensors.torch import save_file
 
 
-@pytest.mark.parametrize("name", ["var", "var_clip", "switti", "switti_ar", "infinity", "hart"])
-def test_bf16_agrees_on_most_greedy_tokens(name) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_agrees_on_greedy_tokens(name, dtype) -> None:
     model, greedy = FAMILIES[name](), Filters(temperature=0)
     wide = model.sample([1, 2], (CFG(2.0),), filters=greedy)
-    model.network.to(torch.bfloat16).compute_dtype = torch.bfloat16
+    model.network.to(dtype).compute_dtype = dtype
     half = model.sample([1, 2], (CFG(2.0),), filters=greedy)
-    first = [(a == b).float().mean().item() for a, b in zip(wide.tokens, half.tokens, strict=True)]
-    assert first[0] == 1 and sum(first) / len(first) > 0.8  # later scales see earlier differences
+    same = [(a == b).flatten() for a, b in zip(wide.tokens, half.tokens, strict=True)]
+    assert torch.cat(same).float().mean() >= 0.95
 
 
 @pytest.mark.parametrize(
