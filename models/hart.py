@@ -222,9 +222,7 @@ def _live_mean(text: Tensor, live: Tensor) -> Tensor:
 
 
 def plain_names(key: str, tensor: Tensor) -> tuple[str, Tensor]:
-    """The joint projection under the name VAR's attention has for it; levels as integers, whatever they were cast to."""
-    if key == "lvl_1L" and tensor.is_floating_point() and (tensor == tensor.round()).all():
-        tensor = tensor.long()
+    """The joint projection under the name VAR's attention has for it."""
     return key.replace(".attn.qkv_proj.", ".attn.mat_qkv."), tensor
 
 

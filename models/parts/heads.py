@@ -17,6 +17,6 @@ def head_count(settings: Mapping[str, Any], width: int) -> int:
     if width % RELEASED:
         raise ValueError(
             f"how many heads share its {width} channels cannot be told from the weights: put the release's config.json"
-            " beside the file"
+            " beside the file; it must say num_heads"
         )
     return width // RELEASED

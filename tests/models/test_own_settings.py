@@ -110,7 +110,9 @@ def test_heads_that_nothing_tells_are_not_guessed(tmp_path, width) -> None:
         assert found(tmp_path, state, {"depth": 2, "num_heads": heads}) == config
 
 
-def test_hart_s_levels_may_be_cast_or_lost(tmp_path) -> None:
+def test_levels_may_be_cast_or_lost(tmp_path) -> None:
+    state = switti_state(switti())
+    assert found(tmp_path, state | {"lvl_1L": state["lvl_1L"].half()}) == switti()
     state = hart_state(hart())
     assert found(tmp_path, state | {"lvl_1L": state["lvl_1L"].half()}) == hart()
     state.pop("lvl_1L")
