@@ -144,8 +144,8 @@ def picture(loops: Any, model: Model, batch: int) -> tuple[float, float]:
     job = plan(model, conditions(model, batch), batch, links, Drawing(), Streams(0, batch))
     started, worked = time.perf_counter(), time.process_time()
     loop = loops.LOOPS[model.family.kind]
-    features = loop.features(model, job, torch.device("cpu"), lambda progress: None, NULL_RECORDER)
-    model.tokenizer.decode(features)
+    made = loop.run(model, job, torch.device("cpu"), lambda progress: None, NULL_RECORDER)
+    model.tokenizer.decode(made.features)
     return time.perf_counter() - started, time.process_time() - worked
 
 

@@ -94,10 +94,6 @@ def infinity(chunks: tuple[int, ...], width: int, heads: int, bits: int, scales:
 HART = HARTConfig(24, 1536, 24, 4096, 32, S1024, 4096, 1536, 300, head_width=1024, head_depth=6)
 SIMPLEAR = SimpleARConfig(24, 896, 14, 2, 64, 4864, 215672, 151672, (151665, 151667), (64, 64))
 COSMOS = CosmosConfig((8, 8, 8, 5, 5, 5), 16, (256, 512, 512), (256, 512, 512), 128, 2, 3)
-LUMINA = LuminaConfig(
-    *(32, 4096, 32, 32, 128, 11008, 171385, 155000, 16384),
-    *(151665, 153000, 151670, tuple(range(151671, 151671 + 64)), (96, 96)),
-)
 LLAMAGEN_SIZES = (
     ("B", 768, 12, 12, 16),
     ("L", 1024, 24, 16, 16),

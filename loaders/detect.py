@@ -14,6 +14,8 @@ from .read import CheckpointError, Weights
 
 SMALL = 1 << 20  # integer buffers up to this many elements are handed to the config function
 
+LEVELS = "lvl_1L"  # of the scale-wise families
+
 
 @dataclass(frozen=True)
 class Part:
@@ -55,7 +57,7 @@ def find_part(weights: Weights, part: str) -> Part:
     family, tensors = found
     facts = FileFacts(
         {key: tuple(value.shape) for key, value in tensors.items()},
-        {k: v for k, v in tensors.items() if not v.is_floating_point() and v.numel() <= SMALL},
+        _integers(tensors),
         weights.metadata,
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
@@ -74,6 +76,19 @@ def find_part(weights: Weights, part: str) -> Part:
             " The file may be incomplete or changed by a conversion"
         ) from error
     return Part(family, config, _checked(weights, family, expected, tensors), weights)
+
+
+def _integers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The small integer tensors; also the level of every token where a conversion cast it with the weights."""
+    found = {}
+    for key, value in tensors.items():
+        if value.numel() > SMALL:
+            continue
+        if not value.is_floating_point():
+            found[key] = value
+        elif key == LEVELS and (value == value.round()).all():
+            found[key] = value.long()
+    return found
 
 
 def fitted(transformer: Part, tokenizer: Part) -> Part:

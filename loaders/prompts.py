@@ -10,10 +10,17 @@ from tokenizers.models import BPE
 
 from ..models.family import PromptSpec
 from ..models.parts.prompt import Prompt
-from .read import CheckpointError, added_tokens, read_json
+from .read import (
+    MERGES,
+    TOKENIZER,
+    TOKENIZER_SETTINGS,
+    VOCABULARY,
+    CheckpointError,
+    added_tokens,
+    read_json,
+)
 
-WHOLE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
-PARTS = ("vocab.json", "merges.txt")
+PARTS = (VOCABULARY, MERGES)
 
 # How Qwen2's tokenizer cuts a text before it merges bytes: contractions, words, digits, signs, line ends, blanks.
 _QWEN2 = (
@@ -58,7 +65,7 @@ class TextTokenizer:
                 )
         if spec.leads and self.lead is None:
             raise CheckpointError(
-                f"{self.folder.name}: {SETTINGS} is missing there, or names no first token (bos_token or eos_token)."
+                f"{self.folder.name}: {TOKENIZER_SETTINGS} is missing there, or names no first token (bos_token or eos_token)."
                 f" {_remedy(self.folder)}"
             )
 
@@ -69,15 +76,15 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
     Raises:
         CheckpointError: files are missing or are not a tokenizer.
     """
-    settings = read_json(folder / SETTINGS)
-    if (folder / WHOLE).is_file():
-        name, make = WHOLE, lambda: Tokenizer.from_file(str(folder / WHOLE))
+    settings = read_json(folder / TOKENIZER_SETTINGS)
+    if (folder / TOKENIZER).is_file():
+        name, make = TOKENIZER, lambda: Tokenizer.from_file(str(folder / TOKENIZER))
     elif all((folder / part).is_file() for part in PARTS):
         name, make = " and ".join(PARTS), lambda: _from_parts(folder)
     else:
         raise CheckpointError(
             f"{folder.name}: this model reads text itself, and its text tokenizer is not in its folder: there is neither"
-            f" {WHOLE} nor {' with '.join(PARTS)}. {_remedy(folder)}"
+            f" {TOKENIZER} nor {' with '.join(PARTS)}. {_remedy(folder)}"
         )
     try:
         tokenizer = make()
@@ -90,7 +97,7 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
 
 
 def _remedy(folder: Path) -> str:
-    return f"Download {WHOLE} (or {' and '.join(PARTS)}) and {SETTINGS} of this very release into {folder}"
+    return f"Download {TOKENIZER} (or {' and '.join(PARTS)}) and {TOKENIZER_SETTINGS} of this very release into {folder}"
 
 
 def _lead(tokenizer: Tokenizer, settings: dict[str, Any]) -> int | None:

@@ -17,11 +17,23 @@ from .jit import archive_tensors
 
 SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit"}
 
-INDEX = "model.safetensors.index.json"
+INDEX, INDEX_SUFFIX = "model.safetensors.index.json", ".safetensors.index.json"
 _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})(\.\w+)")  # model-00001-of-00002.safetensors
 
 # Two halves of one image tokenizer, released as two TorchScript archives in one folder.
 HALVES = ("encoder.jit", "decoder.jit")
+
+# What is read from the folder of a weight file, besides `<name of the file>.json`. Whether a loaded model is still the one its
+# files say depends on all of them (`files_of`).
+SETTINGS, GENERATION = "config.json", "generation_config.json"
+TOKENIZER, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
+TOKENIZER_SETTINGS, ADDED_TOKENS = "tokenizer_config.json", "added_tokens.json"
+SPECIAL_TOKENS = "special_tokens_map.json"  # read by `transformers`
+INSTRUCTION = "prompt_prefix.txt"
+BESIDE = (
+    *(SETTINGS, GENERATION, TOKENIZER, VOCABULARY, MERGES),
+    *(TOKENIZER_SETTINGS, ADDED_TOKENS, SPECIAL_TOKENS, INSTRUCTION),
+)
 
 # What torch raises on bytes that are not what they claim to be.
 _UNREADABLE = (
@@ -56,19 +68,17 @@ class Weights:
     @property
     def folder(self) -> Path:
         """Where the file lies, with whatever belongs to it."""
-        return self.path if self.path.is_dir() else self.path.parent
+        return folder_of(self.path)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        for beside in (self.path.with_suffix(".json"), self.folder / "config.json"):
-            if beside.is_file():
-                return read_json(beside)
-        return {}
+        found = next((file for file in _settings_files(self.path) if file.is_file()), None)
+        return {} if found is None else read_json(found)
 
     @property
     def generation(self) -> dict[str, Any]:
         """Entries of `generation_config.json` in the same folder."""
-        return read_json(self.folder / "generation_config.json")
+        return read_json(self.folder / GENERATION)
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
@@ -76,9 +86,9 @@ class Weights:
         listed = self.settings.get("vocabulary_map")
         if isinstance(listed, dict):
             return {str(name): id for name, id in listed.items() if isinstance(id, int)}
-        content = read_json(self.folder / "tokenizer.json")
+        content = read_json(self.folder / TOKENIZER)
         if not content:
-            words = read_json(self.folder / "vocab.json")
+            words = read_json(self.folder / VOCABULARY)
             words = {name: id for name, id in words.items() if isinstance(id, int)}
             return words | {name: id for id, name in added_tokens(self.folder).items()}
         model, added = content.get("model"), content.get("added_tokens")
@@ -91,12 +101,46 @@ class Weights:
 
 def added_tokens(folder: Path) -> dict[int, str]:
     """Tokens of a text tokenizer besides its vocabulary: id -> name, from its settings or `added_tokens.json`."""
-    listed = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder")
+    listed = read_json(folder / TOKENIZER_SETTINGS).get("added_tokens_decoder")
     if isinstance(listed, dict):
         tokens = {id: token for id, token in listed.items() if isinstance(token, dict)}
         return {int(id): str(token.get("content")) for id, token in tokens.items() if id.isdigit()}
-    named = read_json(folder / "added_tokens.json")
+    named = read_json(folder / ADDED_TOKENS)
     return {id: name for name, id in named.items() if isinstance(id, int)}
+
+
+def folder_of(path: Path) -> Path:
+    """Where a weight file lies, or the folder itself where one of several files stands for it."""
+    return path if path.is_dir() else path.parent
+
+
+def _settings_files(path: Path) -> tuple[Path, Path]:
+    """Where settings may lie, the file's own first."""
+    return path.with_suffix(".json"), folder_of(path) / SETTINGS
+
+
+def files_of(path: Path) -> list[Path]:
+    """Every file that reading this one may open, whether it is there or not: all of its pieces, and what lies beside."""
+    pieces = [path]
+    if path.name.endswith(INDEX_SUFFIX):
+        places = read_json(path).get("weight_map")
+        names = places.values() if isinstance(places, dict) else ()
+        pieces += [path.parent / name for name in sorted({Path(str(name)).name for name in names})]
+    elif names := _shard_names(path):
+        pieces = [path.parent / name for name in names]
+    elif path.name in HALVES:
+        pieces = [path.with_name(name) for name in HALVES]
+    stands = path.parent if len(pieces) > 1 and path.name not in HALVES else path
+    beside = [folder_of(path) / name for name in BESIDE]
+    return list(dict.fromkeys((*pieces, *_settings_files(stands), *beside)))
+
+
+def _shard_names(path: Path) -> list[str]:
+    """Names of all the files that one called `...-00001-of-00002...` belongs to; [] for others."""
+    if not (match := _SHARD.fullmatch(path.name)):
+        return []
+    stem, count, suffix = match.groups()
+    return [f"{stem}-{n:05d}-of-{count}{suffix}" for n in range(1, int(count) + 1)]
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -112,13 +156,11 @@ def read_weights(path: str | Path) -> Weights:
     path = Path(path)
     if path.is_dir():
         path = path / INDEX
-    if path.name.endswith(".safetensors.index.json") and path.is_file():
+    if path.name.endswith(INDEX_SUFFIX) and path.is_file():
         return _read_shards(path)
     if not path.is_file():
         raise CheckpointError(f"{path.name}: there is no such file in {path.parent}")
-    if match := _SHARD.fullmatch(path.name):
-        stem, count, suffix = match.groups()
-        names = [f"{stem}-{n:05d}-of-{count}{suffix}" for n in range(1, int(count) + 1)]
+    if names := _shard_names(path):
         return _read_all(path.parent, names)
     return _read_one(path)
 

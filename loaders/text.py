@@ -1,22 +1,22 @@
 """Prompts -> token ids, with tokenizer files that are read as data: from beside the text encoder, else the host's own. No host."""
 
+import hashlib
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2
-from .read import CheckpointError
+from .read import MERGES, TOKENIZER, VOCABULARY, CheckpointError
 
 CLIP_LENGTH = 77
 CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
+# SHA-256 of the instruction that HART's release puts before every prompt; the text itself is not ours to give away.
+HART_INSTRUCTION = "424f7aa7b1119f8ed1e329140e5941dfe308183bea0af59041dad5527a9b8f20"
 KEY = "ar_text"  # under which a prompt's ids travel from the host's tokenizer call to its encoder call
-WHOLE, PARTS = "tokenizer.json", ("vocab.json", "merges.txt")
+PARTS = (VOCABULARY, MERGES)
 
 Weighted = list[tuple[str, float]]  # pieces of a prompt and how much each counts
 
@@ -47,7 +47,7 @@ class TextTokenizer:
         if found is None:
             raise CheckpointError(
                 f"{self.path.name}: the text tokenizer there has no {name}, so it belongs to another text encoder."
-                f" Put the {WHOLE} of the encoder's own release beside it"
+                f" Put the {TOKENIZER} of the encoder's own release beside it"
             )
         return found
 
@@ -63,12 +63,12 @@ def read_tokenizer(folder: Path, spare: Path, kind: str) -> TextTokenizer:
         CheckpointError: the file is none.
     """
     for place in (folder, spare):
-        if (place / WHOLE).is_file():
+        if (place / TOKENIZER).is_file():
             return _from_json(place)
         if all((place / part).is_file() for part in PARTS):
             return _from_parts(place, kind)
     raise CheckpointError(
-        f"{folder.name}: there is no text tokenizer beside the encoder. Put its release's {WHOLE} into {folder}"
+        f"{folder.name}: there is no text tokenizer beside the encoder. Put its release's {TOKENIZER} into {folder}"
     )
 
 
@@ -76,10 +76,10 @@ def _from_json(folder: Path) -> TextTokenizer:
     from tokenizers import Tokenizer
 
     try:
-        read = Tokenizer.from_file(str(folder / WHOLE))
+        read = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # the library raises nothing more special
         raise CheckpointError(
-            f"{folder / WHOLE}: this is not a text tokenizer ({str(error)[:200]}). Download it again"
+            f"{folder / TOKENIZER}: this is not a text tokenizer ({str(error)[:200]}). Download it again"
         ) from error
     return TextTokenizer(
         folder,
@@ -100,6 +100,30 @@ def _from_parts(folder: Path, kind: str) -> TextTokenizer:
         words.get,
         max(words.values()) + 1,
     )
+
+
+def read_instruction(path: Path) -> str:
+    """The text of a file, without the byte order mark some editors put before it.
+
+    Raises:
+        CheckpointError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(
+            f"{path.name}: this text file in {path.parent} is not in UTF-8. Save it again with that encoding"
+        ) from error
+
+
+def as_released(instruction: str) -> tuple[str, bool]:
+    """HART's instruction as its release has it, and whether it is: editors add a last line end, copying may lose it."""
+    plain = instruction.replace("\r\n", "\n")
+    bare = plain.removesuffix("\n")
+    for text in (plain, bare, f"{bare}\n"):
+        if hashlib.sha256(text.encode()).hexdigest() == HART_INSTRUCTION:
+            return text, True
+    return instruction, False
 
 
 @dataclass(frozen=True)
@@ -213,18 +237,3 @@ class PromptTokenizer:
     def state_dict(self) -> dict[str, Any]:
         """Nothing to save beside the weights."""
         return {}
-
-
-def clip_tokenizer(folder: str | Path) -> TextTokenizer:
-    """CLIP's byte-pair tokenizer from a folder with its vocabulary (a host's `comfy/sd1_tokenizer`)."""
-    return read_tokenizer(Path(folder), Path(folder), _CLIP.kind)
-
-
-def clip_ids(prompts: Sequence[str], tokenizer: TextTokenizer) -> Tensor:
-    """Ids (B, 77) as VAR-CLIP was trained on: start, text, end, zeros; a longer prompt is cut and closed with the end."""
-    start, end = tokenizer.special(CLIP_START), tokenizer.special(CLIP_END)
-    ids = torch.zeros(len(prompts), CLIP_LENGTH, dtype=torch.long)
-    for row, prompt in zip(ids, prompts, strict=True):
-        line = [start, *tokenizer.ids(clean_prompt(prompt))[: CLIP_LENGTH - 2], end]
-        row[: len(line)] = torch.tensor(line)
-    return ids

@@ -20,11 +20,19 @@ from torch import Tensor, nn
 from ..models.text.clip import ClipText, at_end
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, MARK, QWEN2
 from .captions import clean_caption
-from .read import CheckpointError
-from .text import KEY, READINGS, PromptTokenizer, TextTokenizer, Weighted, read_tokenizer
+from .read import INSTRUCTION, TOKENIZER, CheckpointError
+from .text import (
+    KEY,
+    READINGS,
+    PromptTokenizer,
+    TextTokenizer,
+    Weighted,
+    as_released,
+    read_instruction,
+    read_tokenizer,
+)
 from .text_files import EncoderFile, find_encoder
 
-PREFIX_FILE = "prompt_prefix.txt"
 PRECISIONS = {
     "automatic": None,
     "float32": torch.float32,
@@ -240,16 +248,11 @@ def load_text_encoder(
             " clean_captions to off"
         )
     words = _words(found)
-    prefix = prefix or _prefix(found)
+    prefix, note = _instruction(found, prefix)
     reading = replace(reading, clean=clean_caption) if clean_captions else reading
     tokenizer = PromptTokenizer(words, reading, _pieces, found.encoder.title)
     clip = _clip(found, tokenizer, words.ids(prefix) if prefix else [], _dtype(found, precision))
-    if found.encoder == QWEN2 and not prefix:
-        return clip, (
-            f"{name}: HART was trained with an instruction before every prompt, and none is there. Save the release's as"
-            f" {PREFIX_FILE} in {found.folder}, or type it into prompt_prefix"
-        )
-    return clip, ""
+    return clip, note
 
 
 def _words(found: EncoderFile) -> TextTokenizer:
@@ -259,17 +262,29 @@ def _words(found: EncoderFile) -> TextTokenizer:
     if words.size > found.vocab:
         raise CheckpointError(
             f"{found.path.name}: the text tokenizer in {words.path} has {words.size} tokens, but the encoder knows only"
-            f" {found.vocab}. Put the tokenizer.json of the encoder's own release into {found.folder}"
+            f" {found.vocab}. Put the {TOKENIZER} of the encoder's own release into {found.folder}"
         )
     return words
 
 
-def _prefix(found: EncoderFile) -> str:
-    """HART's instruction, where it lies beside the encoder."""
-    beside = found.folder / PREFIX_FILE
-    if found.encoder != QWEN2 or not beside.is_file():
-        return ""
-    return beside.read_text(encoding="utf-8")
+def _instruction(found: EncoderFile, typed: str) -> tuple[str, str]:
+    """HART's instruction, typed or from beside the encoder, and what the user should know about it, or ""."""
+    beside = found.folder / INSTRUCTION
+    if found.encoder != QWEN2:
+        return "", ""
+    text = typed or (read_instruction(beside) if beside.is_file() else "")
+    if not text:
+        return "", (
+            f"{found.path.name}: HART was trained with an instruction before every prompt, and none is there. Save the"
+            f" release's as {INSTRUCTION} in {found.folder}, or type it into prompt_prefix"
+        )
+    text, known = as_released(text)
+    if known or typed:  # what is typed is meant
+        return text, ""
+    return text, (
+        f"{found.path.name}: the text of {INSTRUCTION} beside it is not, letter by letter, the instruction HART was trained"
+        " with, so pictures may follow prompts less well. If that is not what you want, copy the release's again"
+    )
 
 
 def _pieces(prompt: str) -> Weighted:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..models.family import FileFacts
 from ..models.text.clip import ClipTextConfig
 from ..models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2, TextEncoder
 from .jit import archive_tensors
@@ -186,12 +187,16 @@ def _qwen(weights: Weights, own: Tensors) -> EncoderFile:
     kept = {
         f"model.{k}": v for k, v in own.items() if re.match(r"layers\.|embed_tokens\.|norm\.", k)
     }
-    embedding, settings = own["embed_tokens.weight"], weights.settings
+    embedding, layers = own["embed_tokens.weight"], _count(own, "layers.")
+    sizes = {"hidden_size": embedding.shape[1], "num_hidden_layers": layers}
+    settings = FileFacts({}, settings=weights.settings).own_settings(
+        sizes, ("num_attention_heads",)
+    )
     config = {
         "vocab_size": embedding.shape[0],
         "hidden_size": embedding.shape[1],
         "intermediate_size": own["layers.0.mlp.gate_proj.weight"].shape[0],
-        "num_hidden_layers": _count(own, "layers."),
+        "num_hidden_layers": layers,
         "num_attention_heads": own[f"{first}q_proj.weight"].shape[0] // QWEN_HEAD,
         "num_key_value_heads": own[f"{first}k_proj.weight"].shape[0] // QWEN_HEAD,
         "rms_norm_eps": float(settings.get("rms_norm_eps", 1e-6)),

@@ -1,7 +1,8 @@
 """How a model family is described: one `Family` value per network file, walked by the loaders."""
 
 import copy
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,8 @@ class FileFacts:
         shapes: key -> shape.
         buffers: the small integer tensors of the file (level index and the like).
         metadata: text entries of a safetensors header.
-        settings: entries of the config.json beside the file, for what leaves no trace in the weights.
+        settings: entries of the config.json beside the file, for what leaves no trace in the weights; it may be any
+            model's, see `own_settings`.
         samples: single elements of large buffers, by key (see `Family.samples`).
         vocabulary: text token -> id, for families that read text themselves (see `Family.prompt`).
         generation: entries of the generation_config.json beside the file.
@@ -35,6 +37,23 @@ class FileFacts:
     samples: Mapping[str, float] = field(default_factory=dict)
     vocabulary: Mapping[str, int] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def own_settings(
+        self, sizes: Mapping[str, Any], marks: Collection[str] = (), kind: str = ""
+    ) -> Mapping[str, Any]:
+        """The settings if they are recognisably this network's, else {}: many models may lie in one folder.
+
+        They are if they hold one of `sizes` or `marks`, and nothing contradicts.
+
+        Args:
+            sizes: entry -> its value for this network; another value contradicts.
+            marks: entries that other models' settings do not have.
+            kind: what `model_type` must contain where there is one; "" = anything.
+        """
+        known = [name for name in (*sizes, *marks) if name in self.settings]
+        other = any(self.settings[n] != value for n, value in sizes.items() if n in self.settings)
+        foreign = kind not in str(self.settings.get("model_type", kind))
+        return {} if other or foreign or not known else self.settings
 
 
 @dataclass(frozen=True)
@@ -214,11 +233,17 @@ class Family:
         frames = {(h * factor, w * factor): (h, w) for h, w in self.frames(config)}
         if (height, width) in frames:
             return self.at(config, frames[height, width])
-        nearest = sorted(frames, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+        nearest = sorted(frames, key=lambda size: _unlike(size, (height, width)))
         names = ", ".join(f"{w}x{h}" for h, w in nearest[:3])
         raise ValueError(
             f"this {self.title} model makes no pictures of {width}x{height} pixels; nearest: {names}"
         )
+
+
+def _unlike(size: Grid, wanted: Grid) -> tuple[float, float]:
+    """How far a (height, width) is from another: in shape, and, among equal shapes, in area."""
+    shapes, areas = zip(*((h / w, h * w) for h, w in (size, wanted)), strict=True)
+    return round(abs(math.log(shapes[0] / shapes[1])), 6), abs(math.log(areas[0] / areas[1]))
 
 
 def view(network: Any, config: Any) -> Any:

@@ -17,11 +17,16 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts, TextSpec, same_codes
 from .hart_blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
 from .parts.cache import KVCache, Weighable
+from .parts.diffusion import step_count
+from .parts.heads import head_count
 from .parts.levels import SquareScales, sides_of_levels
 from .parts.network import Cached
 from .parts.norms import RMSNorm
 from .parts.text import TextCondition, stack_branches
 from .text.encoders import QWEN2
+
+# Entries of the release's config.json alone.
+MARKS = ("num_sampling_steps", "context_token", "diff_width", "diffusion_batch_mul")
 
 
 @dataclass(frozen=True)
@@ -224,32 +229,46 @@ def plain_names(key: str, tensor: Tensor) -> tuple[str, Tensor]:
 def config_from_file(facts: FileFacts) -> HARTConfig:
     """Sizes from shapes and the level buffer; heads and diffusion steps from the release's config.json."""
     shapes = facts.shapes
-    if "lvl_1L" not in facts.buffers:
-        raise ValueError("the scale list is not in the file (no lvl_1L)")
-    levels = facts.buffers["lvl_1L"].flatten()
-    scales = int(levels.max()) + 1
-    image = torch.cat([levels.new_zeros(1), levels[levels > 0]])  # scale 0 has no slot of its own
     width, dim = shapes["word_embed.weight"]
+    depth = _count(shapes, "blocks.")
+    settings = facts.own_settings({"depth": depth, "embed_dim": width}, MARKS, "hart")
+    sides, text_tokens = _sequence(facts, settings)
     scale_mul = shapes.get("blocks.0.attn.scale_mul_1H11")
     return HARTConfig(
-        depth=_count(shapes, "blocks."),
+        depth=depth,
         width=width,
-        heads=scale_mul[1] if scale_mul else int(facts.settings.get("num_heads", width // 64)),
+        heads=scale_mul[1] if scale_mul else head_count(settings, width),
         vocab=shapes["head.weight"][0],
         dim=dim,
-        sides=sides_of_levels(image, scales),
+        sides=sides,
         ffn=shapes["blocks.0.ffn.up_proj.weight"][0],
         text_dim=shapes["context_embed.weight"][1],
-        text_tokens=int((levels == 0).sum()),
+        text_tokens=text_tokens,
         head_width=shapes["diffloss.net.input_proj.weight"][0],
         head_depth=_count(shapes, "diffloss.net.res_blocks."),
-        head_steps=int(facts.settings.get("num_sampling_steps", 8)),
+        head_steps=step_count(settings.get("num_sampling_steps", 8)),
         shared_adaln="blocks.0.scale_shift_table" in shapes,
         qk_norm=scale_mul is not None,
         level_table="lvl_embed.weight" in shapes,
         context_norm="context_norm.weight" in shapes,
-        eps=float(facts.settings.get("norm_eps", 1e-6)),
+        eps=float(settings.get("norm_eps", 1e-6)),
     )
+
+
+def _sequence(facts: FileFacts, settings: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
+    """Sides of the scales, and the number of text tokens: from the level buffer, else from the settings."""
+    if "lvl_1L" in facts.buffers:
+        levels = facts.buffers["lvl_1L"].flatten()
+        image = torch.cat(
+            [levels.new_zeros(1), levels[levels > 0]]
+        )  # scale 0 has no slot of its own
+        return sides_of_levels(image, int(levels.max()) + 1), int((levels == 0).sum())
+    sides, tokens = settings.get("patch_nums"), settings.get("context_token")
+    if not sides or not tokens:
+        raise ValueError(
+            "the scale list is not in the file (no lvl_1L): put the release's config.json, which has it, beside the file"
+        )
+    return tuple(map(int, sides)), int(tokens)
 
 
 def _count(shapes: Mapping[str, tuple[int, ...]], start: str) -> int:

@@ -14,6 +14,7 @@ from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.diffusion import respaced
 from .parts.norms import RMSNorm, plain_norm
+from .parts.rope import line_angles
 from .parts.swiglu import SwiGLU
 from .var import Attention
 
@@ -45,7 +46,7 @@ class NumberEmbed(nn.Module):
 
 def text_angles(positions: Tensor, head_dim: int) -> Tensor:
     """Angles (rows, 1, n, d) of text positions (rows, n): the same frequencies for both halves of a head."""
-    angles = positions[..., None].float() * _frequencies(head_dim // 2, positions.device)
+    angles = line_angles(positions, head_dim // 2)
     return torch.cat([angles, angles], dim=-1)[:, None]
 
 
@@ -56,16 +57,11 @@ def image_angles(side: int, last: int, offset: Tensor, head_dim: int) -> Tensor:
     """
     places = torch.arange(side, device=offset.device, dtype=torch.float32) / side * last
     places = places[None] + offset[:, None]  # (rows, side)
-    angles = places[..., None] * _frequencies(head_dim // 4, offset.device)  # (rows, side, d/4)
+    angles = line_angles(places, head_dim // 4)  # (rows, side, d/4)
     doubled = torch.cat([angles, angles], dim=-1)
     rows = doubled[:, :, None].expand(-1, -1, side, -1)
     columns = doubled[:, None].expand(-1, side, -1, -1)
     return torch.cat([rows, columns], dim=-1).flatten(1, 2)[:, None]
-
-
-def _frequencies(count: int, device: torch.device) -> Tensor:
-    exponents = torch.arange(count, device=device, dtype=torch.float32) / count
-    return 1.0 / 10000.0**exponents
 
 
 def rotate_halves(x: Tensor, angles: Tensor) -> Tensor:

@@ -18,9 +18,12 @@ from .parts.cache import KVCache, Weighable
 from .parts.levels import Scales
 from .parts.network import Cached
 from .parts.norms import RMSNorm, plain_norm
+from .parts.rope import turns
 from .parts.text import TextCondition, stack_branches
 from .text.encoders import FLAN_T5
 from .var import Head
+
+MARKS = ("pn", "variant", "add_lvl_embeding_only_first_block")  # entries of its settings alone
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class InfinityState(Weighable):
     live: Tensor  # (rows, 1, 1, n)
     shared: Tensor  # (rows, 1, 6, C)
     head: Tensor  # (rows, 1, 2, C)
-    angles: list[Tensor]  # K x (T, d/2)
+    turns: list[Tensor]  # K x (2, T, d/2)
     cache: KVCache
     mixes: Sequence[Mapping[int, float]] = field(default_factory=list)
 
@@ -153,7 +156,7 @@ class Infinity(Cached, nn.Module):
             live=live,
             shared=self.shared_ada_lin(condition).float().unflatten(-1, (1, 6, -1)),
             head=self.head_nm(condition),
-            angles=self._angles(device),
+            turns=self._turns(device),
             cache=self.new_cache(len(condition), device),
         )
 
@@ -198,7 +201,7 @@ class Infinity(Cached, nn.Module):
             x,
             state.shared[:rows],
             (keys[:rows], values[:rows], state.live[:rows]),
-            state.angles[scale],
+            state.turns[scale],
             (state.cache, layer),
             self.compute_dtype,
         )
@@ -208,11 +211,11 @@ class Infinity(Cached, nn.Module):
         cond, uncond = x.chunk(2)
         return (uncond + gamma * (cond - uncond)).repeat(2, 1, 1)
 
-    def _angles(self, device: torch.device) -> list[Tensor]:
+    def _turns(self, device: torch.device) -> list[Tensor]:
         c = self.config
         # Positions refer to the largest grid of the ratio, also where a picture takes only the beginning of its list.
         width, whole = c.width // c.heads, template_for(c.ratio).grids[-1]
-        return [grid_angles(width, *grid_positions(grid, whole, device)) for grid in c.grids]
+        return [turns(grid_angles(width, *grid_positions(grid, whole, device))) for grid in c.grids]
 
 
 def plain_layout(key: str, tensor: Tensor) -> tuple[str, Tensor]:
@@ -227,17 +230,18 @@ def plain_layout(key: str, tensor: Tensor) -> tuple[str, Tensor]:
 
 
 def config_from_file(facts: FileFacts) -> InfinityConfig:
-    """Sizes from shapes; the pixel budget from the size (125M: 256 pixels) or a config.json beside the file."""
+    """Sizes from shapes; the pixel budget from the size (125M: 256 pixels) or its own config.json beside the file."""
     shapes = facts.shapes
     width, bits = shapes["word_embed.weight"]
     if shapes["head.weight"][0] != 2 * bits:
         raise ValueError(
             f"its head has {shapes['head.weight'][0]} outputs for {bits} bits: only bitwise heads are supported"
         )
-    budget = str(facts.settings.get("pn", "0.06M" if width <= 768 else "1M"))
+    places = {tuple(key.split(".")[1:3]) for key in shapes if key.startswith("block_chunks.")}
+    settings = facts.own_settings({"depth": len(places), "embed_dim": width}, MARKS, "infinity")
+    budget = str(settings.get("pn", "0.06M" if width <= 768 else "1M"))
     if budget not in BUDGETS:
         raise ValueError(f"pixel budget {budget} is none of {', '.join(BUDGETS)}")
-    places = {tuple(key.split(".")[1:3]) for key in shapes if key.startswith("block_chunks.")}
     chunks = sorted({int(chunk) for chunk, _ in places})
     first = "block_chunks.0.0."
     return InfinityConfig(
@@ -251,8 +255,8 @@ def config_from_file(facts: FileFacts) -> InfinityConfig:
         pool_heads=shapes["text_proj_for_sos.ca.mat_q"][1],
         levels=shapes["lvl_embed.weight"][0],
         scales=BUDGETS[budget],
-        variant=facts.metadata.get("variant") or str(facts.settings.get("variant", "")),
-        level_every_chunk=not facts.settings.get("add_lvl_embeding_only_first_block", 1),
+        variant=facts.metadata.get("variant") or str(settings.get("variant", "")),
+        level_every_chunk=not settings.get("add_lvl_embeding_only_first_block", 1),
     )
 
 
@@ -312,6 +316,7 @@ FAMILY = Family(
     frames=lambda config: (config.grid, *frames()),
     at=at,
     mixable=lambda config: config.depth,
+    dtypes=(torch.bfloat16, torch.float16, torch.float32),  # released scripts run in bfloat16
     # The shell script of the 2B; both 8B demos have temperature 1 and scale 3.
     defaults=lambda config: Defaults(
         scale=4.0 if config.bits != 56 else 3.0,

@@ -13,7 +13,7 @@ from .parts.cache import KVCache
 from .parts.cast import cast_like
 from .parts.feedforward import FeedForward
 from .parts.norms import plain_norm
-from .parts.rotary import rotate_pairs
+from .parts.rope import line_angles, rotate
 from .var import Attention
 
 
@@ -22,10 +22,7 @@ def grid_angles(head_dim: int, rows: Tensor, columns: Tensor) -> Tensor:
 
     Frequencies 10000^(-2j / (d/2)), j = 0..d/4-1.
     """
-    quarter = head_dim // 4
-    exponents = torch.arange(quarter, device=rows.device, dtype=torch.float32) / quarter
-    frequencies = 10000.0**-exponents
-    return torch.cat([place[:, None] * frequencies for place in (rows, columns)], dim=-1)
+    return torch.cat([line_angles(place, head_dim // 4) for place in (rows, columns)], dim=-1)
 
 
 def grid_positions(
@@ -107,7 +104,7 @@ class Block(nn.Module):
         x: Tensor,
         shared: Tensor,
         text: tuple[Tensor, Tensor, Tensor],
-        angles: Tensor,
+        table: Tensor,
         cache: tuple[KVCache, int],
         dtype: torch.dtype,
     ) -> Tensor:
@@ -116,7 +113,7 @@ class Block(nn.Module):
         Args:
             shared: (rows, 1, 6, C) modulation all blocks share: gamma1, gamma2, scale1, scale2, shift1, shift2.
             text: keys and values (rows, H, n, d), and which are real, (rows, 1, 1, n).
-            angles: (T, d/2) of the step's tokens.
+            table: (2, T, d/2) rotary turns of the step's tokens.
             cache: the run's cache and the place of this block in it.
             dtype: of the matrix products.
         """
@@ -124,8 +121,8 @@ class Block(nn.Module):
             cast_like(self.ada_gss, shared) + shared
         ).unbind(2)
         q, k, v = self.sa.project((plain_norm(x) * (1 + scale1) + shift1).to(dtype))
-        keys, values = cache[0].append(cache[1], rotate_pairs(k, angles), v)
-        q = rotate_pairs(q, angles)
+        keys, values = cache[0].append(cache[1], rotate(k, table), v)
+        q = rotate(q, table)
         x = x + gamma1 * self.sa.attend(q, keys, values, weights=cache[0].weights).float()
         x = x + self.ca(self.ca_norm(x.to(dtype)), *text).float()
         return x + gamma2 * self.ffn((plain_norm(x) * (1 + scale2) + shift2).to(dtype)).float()

@@ -86,8 +86,9 @@ def sizes(budget: str) -> list[tuple[int, int]]:
 
 
 def frames() -> tuple[Grid, ...]:
-    """The last grid of every ratio at every budget a network was released for."""
-    return tuple(template.at(budget)[-1] for budget in RELEASED for template in TEMPLATES)
+    """The last grid of every ratio at every budget, those a network was released for first."""
+    budgets = dict.fromkeys((*RELEASED, *BUDGETS))
+    return tuple(template.at(budget)[-1] for budget in budgets for template in TEMPLATES)
 
 
 def place_of(frame: Grid) -> tuple[float, int]:

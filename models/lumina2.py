@@ -241,10 +241,14 @@ def image_tokens(vocabulary: Mapping[str, int], words: int) -> tuple[int, int]:
 
 def config_from_file(facts: FileFacts) -> LuminaConfig:
     """Sizes from shapes, constants from config.json, ids from the vocabulary beside the weights."""
-    shapes, settings, vocabulary = facts.shapes, facts.settings, facts.vocabulary
+    shapes, vocabulary = facts.shapes, facts.vocabulary
+    words, width = shapes["model.embed_tokens.weight"]
+    depth = len({key.split(".")[2] for key in shapes if key.startswith("model.layers.")})
+    settings = facts.own_settings(
+        {"hidden_size": width, "num_hidden_layers": depth}, ("swin_norm", "latent_grid")
+    )
     if settings.get("swin_norm") or settings.get("rope_scaling"):
         raise ValueError("it has swin_norm or rope_scaling, which no release has")
-    words, width = shapes["model.embed_tokens.weight"]
     first, count = image_tokens(vocabulary, words)
     for name in (START, SEPARATOR, LINE_END, _size_token(1)):
         if name not in vocabulary:
@@ -260,7 +264,7 @@ def config_from_file(facts: FileFacts) -> LuminaConfig:
     context = int(settings.get("max_position_embeddings", 10240))
     grid = settings.get("latent_grid")  # our own files'
     return LuminaConfig(
-        depth=len({key.split(".")[2] for key in shapes if key.startswith("model.layers.")}),
+        depth=depth,
         width=width,
         heads=shapes[f"{attention}q_proj.weight"][0] // head_width,
         kv_heads=shapes[f"{attention}k_proj.weight"][0] // head_width,

@@ -138,8 +138,13 @@ def config_from_file(facts: FileFacts) -> SimpleARConfig:
     Raises:
         ValueError: a language model without image codes.
     """
-    shapes, settings = facts.shapes, facts.settings
+    shapes = facts.shapes
     vocab, width = shapes["model.embed_tokens.weight"]
+    depth = len({key.split(".")[2] for key in shapes if key.startswith("model.layers.")})
+    settings = facts.own_settings(
+        {"hidden_size": width, "num_hidden_layers": depth}, ("num_attention_heads",)
+    )
+    generation = facts.generation if settings or not facts.settings else {}
     layer = "model.layers.0"
     rows = shapes[f"{layer}.self_attn.q_proj.weight"][0]
     heads = int(settings.get("num_attention_heads", head_count(width, rows)))
@@ -148,7 +153,7 @@ def config_from_file(facts: FileFacts) -> SimpleARConfig:
     text = text_tokens(vocab, facts)
     side = int(facts.metadata.get("side", min(RELEASED_SIDE, math.isqrt(context // 2))))
     return SimpleARConfig(
-        depth=len({key.split(".")[2] for key in shapes if key.startswith("model.layers.")}),
+        depth=depth,
         width=width,
         heads=heads,
         kv_heads=shapes[f"{layer}.self_attn.k_proj.weight"][0] // head_width,
@@ -162,7 +167,7 @@ def config_from_file(facts: FileFacts) -> SimpleARConfig:
         eps=float(settings.get("rms_norm_eps", 1e-6)),
         context=context,
         tied="lm_head.weight" not in shapes,
-        repetition=float(facts.generation.get("repetition_penalty") or 1.0),
+        repetition=float(generation.get("repetition_penalty") or 1.0),
     )
 
 

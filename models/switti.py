@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts, TextSpec
+from .parts.heads import head_count
 from .parts.levels import sides_from_file
 from .parts.network import Cached
 from .parts.norms import plain_norm
+from .parts.rope import turns
 from .parts.text import TextCondition, stack_branches
 from .switti_blocks import (
     Block,
@@ -31,6 +33,7 @@ from .text.encoders import CLIP_PAIR
 from .var import Head
 
 MASK = "attn_bias_for_masking"  # training's mask, the only tensor that tells the two kinds apart
+MARKS = ("use_ar", "use_crop_cond", "rope_size")  # entries of the release's config.json alone
 GUIDED = 11  # scales of the 1024 models that are guided
 TEXT_TOKENS = 77  # of CLIP
 
@@ -106,8 +109,8 @@ class Switti(Cached, nn.Module):
             words = self.word_embed(maps.flatten(2).transpose(1, 2).to(self.compute_dtype))
             x = words.float() + self._level(scale, device)  # (B, T, C)
             x = x.repeat(rows // x.shape[0], 1, 1)
-        angles = scale_angles(self.config, self.config.sides[scale], device)
-        step = SwittiStep(state, angles, self.compute_dtype)
+        table = turns(scale_angles(self.config, self.config.sides[scale], device))
+        step = SwittiStep(state, table, self.compute_dtype)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, step)
         if state.cache is not None:
@@ -130,22 +133,24 @@ class Switti(Cached, nn.Module):
 
 
 def config_from_file(facts: FileFacts) -> SwittiConfig:
-    """Sizes from shapes; the kind from training's mask, or from a config.json beside the file."""
+    """Sizes from shapes; the kind from training's mask, or from the release's config.json beside the file."""
     shapes = facts.shapes
     width, dim = shapes["word_embed.weight"]
+    depth = len({key.split(".")[1] for key in shapes if key.startswith("blocks.")})
+    settings = facts.own_settings({"depth": depth, "embed_dim": width}, MARKS, "switti")
     if MASK in facts.samples:
         causal = facts.samples[MASK] == 0
-    elif "use_ar" in facts.settings:
-        causal = bool(facts.settings["use_ar"])
+    elif "use_ar" in settings:
+        causal = bool(settings["use_ar"])
     else:
         raise ValueError(
             "whether this is Switti or Switti-AR cannot be told from the weights: put the release's config.json"
             " beside the file"
         )
     return SwittiConfig(
-        depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+        depth=depth,
         width=width,
-        heads=int(facts.settings.get("num_heads", max(width // 64, 1))),
+        heads=head_count(settings, width),
         vocab=shapes["head.weight"][0],
         dim=dim,
         sides=sides_from_file(facts),
@@ -153,8 +158,8 @@ def config_from_file(facts: FileFacts) -> SwittiConfig:
         text_dim=shapes["blocks.0.cross_attn.to_kv.weight"][1],
         pooled_dim=shapes["text_pooler.weight"][1],
         causal=causal,
-        rope_theta=float(facts.settings.get("rope_theta", 10000)),
-        rope_size=float(facts.settings.get("rope_size", 128)),
+        rope_theta=float(settings.get("rope_theta", 10000)),
+        rope_size=float(settings.get("rope_size", 128)),
     )
 
 
@@ -210,5 +215,6 @@ FAMILY = Family(
     sizes=((512, 512), (1024, 1024)),
     smoothable=True,
     causal=lambda config: config.causal,
+    dtypes=(torch.bfloat16, torch.float16, torch.float32),  # released pipelines run in bfloat16
     defaults=published,
 )

@@ -17,7 +17,7 @@ from .parts.cache import KVCache, Weighable
 from .parts.cast import cast_like
 from .parts.levels import SquareScales
 from .parts.norms import RMSNorm, plain_norm
-from .parts.rotary import rotate_pairs
+from .parts.rope import frequencies, rotate
 from .parts.swiglu import SwiGLU
 
 EPS = 1e-6  # of the root-mean-square norms
@@ -58,9 +58,9 @@ def scale_angles(config: SwittiConfig, side: int, device: torch.device) -> Tenso
     Every scale spans 0..size, so scales are told apart by their level embedding alone.
     """
     quarter = config.width // config.heads // 4
-    exponents = torch.arange(quarter, device=device, dtype=torch.float32) / quarter
-    frequencies = config.rope_theta**-exponents * (config.rope_size / max(side - 1, 1))
-    angles = torch.arange(side, device=device)[:, None] * frequencies  # (side, d/4)
+    stretched = frequencies(quarter, device, config.rope_theta)
+    stretched = stretched * (config.rope_size / max(side - 1, 1))
+    angles = torch.arange(side, device=device)[:, None] * stretched  # (side, d/4)
     columns = angles[None].expand(side, -1, -1)
     rows = angles[:, None].expand(-1, side, -1)
     return torch.cat([columns, rows], dim=-1).flatten(0, 1)
@@ -75,11 +75,11 @@ class SelfAttention(nn.Module):
         self.to_qkv = ops.Linear(config.width, 3 * config.width, **place)
         self.proj = ops.Linear(config.width, config.width, **place)
 
-    def forward(self, x: Tensor, angles: Tensor, cache: KVCache | None, layer: int) -> Tensor:
+    def forward(self, x: Tensor, table: Tensor, cache: KVCache | None, layer: int) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
         q, k, v = self.to_qkv(x).chunk(3, dim=-1)
-        q = rotate_pairs(split_heads(plain_norm(q), self.heads), angles).to(x.dtype)
-        k = rotate_pairs(split_heads(plain_norm(k), self.heads), angles).to(x.dtype)
+        q = rotate(split_heads(plain_norm(q), self.heads), table).to(x.dtype)
+        k = rotate(split_heads(plain_norm(k), self.heads), table).to(x.dtype)
         v = split_heads(v, self.heads)
         weights = None
         if cache is not None:
@@ -151,7 +151,7 @@ class Block(nn.Module):
             :rows
         ].unbind(2)
         y = self.self_attention_norm1(x) * (1 + scale1) + shift1
-        y = self.attn(y.to(dtype), step.angles, step.state.cache, layer)
+        y = self.attn(y.to(dtype), step.turns, step.state.cache, layer)
         x = x + gamma1 * self.self_attention_norm2(y)
         y = self.cross_attention_norm1(x).to(dtype)
         y = self.cross_attn(y, text[0][:rows], text[1][:rows], step.state.live[:rows])
@@ -191,5 +191,5 @@ class SwittiStep:
     """What every block of a step is given."""
 
     state: SwittiState
-    angles: Tensor  # (T, d/2)
+    turns: Tensor  # (2, T, d/2)
     dtype: torch.dtype

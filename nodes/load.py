@@ -72,9 +72,7 @@ class ARLoadCheckpoint(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> Any:
         paths = [path for path in folders.resolve(checkpoint, tokenizer) if path is not None]
-        files = [file for path in paths for file in folders.files_of(path)]
-        stats = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
-        return [*stats, picture_size]
+        return [*folders.state_of(paths), picture_size]
 
     @classmethod
     def execute(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> io.NodeOutput:

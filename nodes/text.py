@@ -79,8 +79,7 @@ class ARLoadTextEncoder(io.ComfyNode):
         cls, text_encoder: str, second_file: str = folders.NO_FILE, **settings: Any
     ) -> Any:
         paths = folders.resolve_text_encoder(text_encoder, second_file)
-        files = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
-        return [*files, *settings.values()]
+        return [*folders.state_of(paths), *settings.values()]
 
     @classmethod
     def execute(

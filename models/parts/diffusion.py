@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,26 +49,56 @@ def _number(values: Tensor, step: int) -> float:
 
 
 def respaced(count: int) -> Respaced:
-    """The schedule for `count` sampling steps: kept timesteps round(j 999 / (count - 1))."""
-    if not 2 <= count <= TRAINED:
-        raise ValueError(f"a diffusion of {count} steps is not possible: 2 to {TRAINED}")
-    kept = tuple(round(j * (TRAINED - 1) / (count - 1)) for j in range(count))
+    """The schedule for `count` sampling steps."""
+    kept = kept_steps(count)
     whole = torch.cumprod(1 - cosine_betas(), 0)[list(kept)]
     before = torch.cat([whole.new_ones(1), whole[:-1]])
     betas = 1 - whole / before
     cumprod = torch.cumprod(1 - betas, 0)
     before = torch.cat([cumprod.new_ones(1), cumprod[:-1]])
     variance = betas * (1 - before) / (1 - cumprod)
+    second = variance[1:2] if count > 1 else betas  # a single step adds no noise
     return Respaced(
         timesteps=kept,
         betas=betas,
         alphas_cumprod=cumprod,
         posterior_mean_coef1=betas * before.sqrt() / (1 - cumprod),
         posterior_mean_coef2=(1 - before) * (1 - betas).sqrt() / (1 - cumprod),
-        posterior_log_variance_clipped=torch.cat([variance[1:2], variance[1:]]).log(),
+        posterior_log_variance_clipped=torch.cat([second, variance[1:]]).log(),
         sqrt_recip_alphas_cumprod=(1 / cumprod).sqrt(),
         sqrt_recipm1_alphas_cumprod=(1 / cumprod - 1).sqrt(),
     )
+
+
+def kept_steps(count: int) -> tuple[int, ...]:
+    """The timesteps that `count` sampling steps stop at: a stride of 999 / (count - 1), added up and rounded.
+
+    The sum is what the reference rounds; the product j 999 / (count - 1) rounds differently at halves (500 of 21 steps).
+
+    Raises:
+        ValueError: more steps than there are, or none.
+    """
+    if not 1 <= count <= TRAINED:
+        raise ValueError(f"a diffusion of {count} steps is not possible: 1 to {TRAINED}")
+    stride, place, kept = (TRAINED - 1) / max(count - 1, 1), 0.0, []
+    for _ in range(count):
+        kept.append(round(place))
+        place += stride
+    return tuple(kept)
+
+
+def step_count(written: Any) -> int:
+    """Sampling steps as a release's settings write them, "8".
+
+    Raises:
+        ValueError: one of the forms that keep other timesteps ("ddim8", "4,4"), which no release uses.
+    """
+    try:
+        return int(written)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"its settings ask for {written!r} diffusion steps (num_sampling_steps), and only a plain number is supported"
+        ) from None
 
 
 def cosine_betas() -> Tensor:

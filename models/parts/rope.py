@@ -10,10 +10,14 @@ from torch import Tensor
 BASE = 10000.0
 
 
+def frequencies(pairs: int, device: torch.device, base: float = BASE) -> Tensor:
+    """base^(-i/pairs), i = 0 .. pairs - 1, fp32."""
+    return base ** -(torch.arange(pairs, dtype=torch.float32, device=device) / pairs)
+
+
 def line_angles(positions: Tensor, pairs: int, base: float = BASE) -> Tensor:
     """Angles (..., T, pairs) of positions (..., T) on a line: p * base^(-i/pairs)."""
-    steps = torch.arange(pairs, dtype=torch.float32, device=positions.device) / pairs
-    return positions.float()[..., None] * base**-steps
+    return positions.float()[..., None] * frequencies(pairs, positions.device, base)
 
 
 def grid_angles(grid: tuple[int, int], pairs: int, start: int = 0) -> Tensor:

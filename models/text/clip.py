@@ -142,10 +142,6 @@ class ClipText(nn.Module):
         assert self.text_projection is not None, "this tower was built without a projection"
         return end @ cast_like(self.text_projection, end)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """What VAR-CLIP is conditioned on: `forward`, divided by its L2 norm, (B, E) fp32."""
-        return F.normalize(self(ids).float(), dim=-1)
-
 
 def at_end(states: Tensor, ids: Tensor) -> Tensor:
     """The state (B, C) at the end token, the first one with the largest id."""

@@ -206,7 +206,8 @@ def config_from_file(facts: FileFacts) -> BitwiseConfig:
         res_blocks=blocks,
         decoder_mult=tuple(width // channels for width in up_widths),
         decoder_blocks=up_blocks,
-        variant=facts.metadata.get("variant") or str(facts.settings.get("variant", "")),
+        variant=facts.metadata.get("variant")
+        or str(facts.own_settings({}, ("variant",), "infinity").get("variant", "")),
     )
 
 

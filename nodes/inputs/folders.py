@@ -1,11 +1,12 @@
 """Where model files are found: registered folders, and the pack's own bundled checkpoints."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import folder_paths
 
-from ...loaders.read import SUFFIXES
+from ...loaders.read import INDEX_SUFFIX, SUFFIXES, files_of
 
 CHECKPOINTS, TOKENIZERS = "ar_checkpoints", "ar_tokenizers"
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "bundled"
@@ -25,7 +26,7 @@ BUNDLED_MODELS = {
 SAME_FILE = "automatic"
 TEXT_ENCODERS = "text_encoders"  # the host's own folder
 NO_FILE = "none"
-INDEX, SHARD = ".safetensors.index.json", re.compile(r"-\d+-of-\d+\.safetensors$")
+SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 
 
 def register() -> None:
@@ -51,7 +52,7 @@ def tokenizer_choices() -> list[str]:
 def _weight_files(key: str) -> list[str]:
     """Files a model can be read from: a checkpoint of several files is chosen by its index, not by one of them."""
     names = folder_paths.get_filename_list(key)
-    indices = {name for name in names if name.endswith(INDEX)}
+    indices = {name for name in names if name.endswith(INDEX_SUFFIX)}
     indexed = {Path(name).parent for name in indices}
     return [
         name
@@ -61,11 +62,20 @@ def _weight_files(key: str) -> list[str]:
     ]
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files whose change makes a model another one: all of the folder where an index names several."""
-    if not path.name.endswith(INDEX):
-        return [path]
-    return sorted(file for file in path.parent.iterdir() if file.is_file())
+def state_of(paths: Iterable[Path]) -> list[tuple[str, tuple[int, int] | None]]:
+    """What the host compares to know whether models have changed: time and size of every file that is read with them.
+
+    None where there is no such file, so that one put there later counts as a change.
+    """
+    return [(str(file), _state(file)) for path in paths for file in files_of(path)]
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def resolve(checkpoint: str, tokenizer: str) -> tuple[Path, Path | None]:

@@ -30,9 +30,13 @@ class Recorded(Streams):
             self.normals = normals
 
 
-def find(case: Any, part: str, role: str = "", **changes: Any) -> Part:
-    """A part as the loaders find it; `changes`: fields of its config to override."""
-    found = find_part(read_weights(case.file(role or part)), part)
+def find(
+    case: Any, part: str, role: str = "", settings: dict[str, Any] | None = None, **changes: Any
+) -> Part:
+    """A part as the loaders find it; `settings`: more entries of its config.json; `changes`: fields of its config to override."""
+    weights = read_weights(case.file(role or part))
+    vars(weights)["settings"] = {**weights.settings, **(settings or {})}
+    found = find_part(weights, part)
     return replace(found, config=replace(found.config, **changes))
 
 

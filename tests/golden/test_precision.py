@@ -6,6 +6,7 @@ random networks decide by margins that trained ones do not have, and the fact sh
 """
 
 import importlib.util
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,18 @@ def _load(name: str, path: Path) -> Any:
 
 collect = _load("golden_test", HERE / "test_golden.py")
 FAMILIES = ("var", "var_clip", "switti", "hart", "infinity")
+# Least share of equal tokens; half a token cannot flip, so what may differ is rounded up.
+LEAST = 0.95
+# Whole runs of ours in which one near tie flips early: what was measured, less some, as processors break ties differently.
+# `docs/families.md` says which token it is. (family, case, type) -> least share.
+EARLY_FLIPS = {
+    ("hart", "t2i", "bf16"): 0.85,  # 92.3 %
+    ("hart", "t2i", "fp16"): 0.85,  # 92.3 %
+    ("var", "d2_256like", "bf16"): 0.75,  # 84.4 %
+    ("infinity", "patchify_wide_sharded", "bf16"): 0.85,  # 91.6 %
+}
+UNSEEN = 0.6  # whole runs of cases from outside, of which nobody has looked for an early flip
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 FOLDERS = [
     folder
     for folder in collect._cases()
@@ -65,15 +78,19 @@ def differing(a: list[Tensor], b: list[Tensor]) -> int:
     return sum(int((x != y).sum()) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def allowed(count: int, least: float) -> int:
+    """How many of `count` tokens may differ."""
+    return math.ceil(round((1 - least) * count, 6))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(
     "folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}"
 )
-def test_half_precision_takes_the_same_tokens(folder: Path, dtype: torch.dtype) -> None:
-    wide = tokens(folder, None, None)
+def test_half_precision_takes_the_same_tokens(folder: Path, dtype: str) -> None:
+    wide, half = tokens(folder, None, None), TYPES[dtype]
     count = sum(x.numel() for x in wide)
-    # Of the smallest runs a single token is 5 %, and which tie it decides depends on the processor.
-    assert differing(tokens(folder, dtype, wide), wide) <= max(3, 0.05 * count)
-    assert (
-        differing(tokens(folder, dtype, None), wide) <= 0.4 * count
-    )  # one early flip changes what follows
+    assert differing(tokens(folder, half, wide), wide) <= allowed(count, LEAST)
+    ours = folder.is_relative_to(HERE)
+    least = EARLY_FLIPS.get((folder.parent.name, folder.name, dtype), LEAST if ours else UNSEEN)
+    assert differing(tokens(folder, half, None), wide) <= allowed(count, least)

@@ -92,6 +92,20 @@ def test_published_settings_mix_codes_and_switching_them_off_shows(
     assert not np.array_equal(published, pictures(host, off))
 
 
+def test_settings_put_beside_a_file_later_are_read(host: RunningHost, hart: Files) -> None:
+    prompt = hart.prompt(temperature=0.0, seed=5)
+    before = pictures(host, prompt)
+    assert "load" in host.run(prompt).cached
+    settings = json.loads((HART / "llm" / "config.json").read_text()) | {"num_sampling_steps": "3"}
+    added = host.models / "ar_checkpoints" / "hart" / "ema_model.json"
+    added.write_text(json.dumps(settings))
+    try:
+        assert not np.array_equal(before, pictures(host, prompt))
+    finally:
+        added.unlink()
+    assert np.array_equal(before, pictures(host, prompt))
+
+
 def test_hidden_guidance_acts_on_infinity_only(
     host: RunningHost, infinity: Files, switti: Files
 ) -> None:

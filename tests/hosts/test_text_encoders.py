@@ -138,7 +138,7 @@ def test_qwen_reads_its_instruction_and_pads_to_300(encoded: Encoded, models: An
             encoded.close(f"{number}.{index}.cond", reference(prefix, prompt))
             live = encoded.tensors[f"{number}.{index}.attention_mask"]
             assert live.shape == (1, 300) and live.sum() == len(ids_of(prompt))
-    assert encoded.said[1:3] == ["", ""]
+    assert "is not, letter by letter, the instruction" in encoded.said[1] and not encoded.said[2]
 
 
 @torch.no_grad()

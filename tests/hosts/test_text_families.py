@@ -235,6 +235,18 @@ def test_text_is_encoded_once_and_the_encoder_read_once(host: RunningHost, llama
     assert {"clip", "text0", "condition"} <= set(again.cached)
 
 
+def test_a_file_put_beside_the_encoder_later_is_read(host: RunningHost, llamagen) -> None:
+    graph = from_text(llamagen, ("bird of glass",), scale=2.0)
+    host.run(graph)
+    assert {"load", "clip"} <= set(host.run(graph).cached)
+    folder = (host.models / "text_encoders" / llamagen[2]).parent
+    added = folder / "prompt_prefix.txt"
+    added.write_text("draw")
+    again = host.run(graph)
+    added.unlink()
+    assert again.status == "success" and "load" in again.cached and "clip" not in again.cached
+
+
 def test_weights_and_negatives_act(host: RunningHost, llamagen) -> None:
     plain = pictures(host, from_text(llamagen, ("a red bird",)))
     weighted = pictures(host, from_text(llamagen, ("a (red:1.8) bird",)))

@@ -1,10 +1,12 @@
 """Text encoders in files: recognised by contents, whatever wraps them; refused with what they are."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from ar_guidance.loaders import text
 from ar_guidance.loaders.read import CheckpointError
 from ar_guidance.loaders.text import READINGS, PromptTokenizer, read_tokenizer
 from ar_guidance.loaders.text_files import find_encoder
@@ -169,11 +171,11 @@ def test_no_encoder_an_incomplete_one_and_a_clip_without_its_projection(tmp_path
 def prompts(folder: Path, encoder: str, special: dict[str, int]) -> PromptTokenizer:
     write_tokenizer(folder, special)
     words = read_tokenizer(folder, folder, "none")
-    return PromptTokenizer(words, READINGS[encoder], lambda text: [(text, 1.0)], "tiny")
+    return PromptTokenizer(words, READINGS[encoder], lambda prompt: [(prompt, 1.0)], "tiny")
 
 
-def line(tokenizer: PromptTokenizer, text: str, **options: Any) -> list[tuple[Any, ...]]:
-    (found,) = tokenizer.tokenize_with_weights(text, **options).values()
+def line(tokenizer: PromptTokenizer, prompt: str, **options: Any) -> list[tuple[Any, ...]]:
+    (found,) = tokenizer.tokenize_with_weights(prompt, **options).values()
     return found[0]
 
 
@@ -186,6 +188,19 @@ def test_every_encoder_frames_a_prompt_its_own_way(tmp_path: Path) -> None:
     assert line(clip, "bird", return_word_ids=True)[1] == (bird, 1.0, 1)
     qwen = prompts(tmp_path / "qwen", QWEN2.name, {"<|endoftext|>": 39})
     assert line(qwen, "bird") == [(bird, 1.0)] + [(39, 1.0)] * 299
+
+
+@pytest.mark.parametrize("released", ["Draw.\nWell.", "Draw.\nWell.\n"])
+def test_an_instruction_is_taken_as_its_release_has_it(tmp_path, monkeypatch, released) -> None:
+    monkeypatch.setattr(text, "HART_INSTRUCTION", sha256(released.encode()).hexdigest())
+    file = tmp_path / "prompt_prefix.txt"
+    for saved in ("Draw.\nWell.", "Draw.\nWell.\n", "\ufeffDraw.\r\nWell.\r\n"):
+        file.write_bytes(saved.encode())
+        assert text.as_released(text.read_instruction(file)) == (released, True)
+    assert text.as_released("Draw. Well.\n") == ("Draw. Well.\n", False)
+    file.write_bytes("Draw.".encode("utf-16"))
+    with pytest.raises(CheckpointError, match="prompt_prefix.txt: .* is not in UTF-8"):
+        text.read_instruction(file)
 
 
 def test_a_folder_s_own_tokenizer_comes_before_the_host_s(tmp_path: Path) -> None:

@@ -60,9 +60,13 @@ def check_run(case: Any, codec: Any) -> None:
 
 
 def check_plan(case: Any, network: Any, codec: Any, job: ScalewiseRun, expected: Any) -> None:
-    """The branch is left out where no later scale needs it, and that changes nothing."""
-    off = case.facts["guidance"]["turn_off_cfg_start_si"]
-    needed = [k < off and (k > 0 or network.config.causal) for k in range(job.run.count)]
+    """The branch is left out where no scale needs it, and that changes nothing."""
+    settings, count = case.facts["guidance"], job.run.count
+    on, off = settings["turn_on_cfg_start_si"], settings["turn_off_cfg_start_si"]
+    first, end = max(on, 1), min(off, count)  # the first scale's t is 0 whatever the settings say
+    # Scales that see earlier ones need the branch's past as well; without any guided scale nothing is needed.
+    begin = 0 if network.config.causal and first < end else first
+    needed = [begin <= k < end for k in range(count)]
     assert list(job.chain.needs_uncond(job.run)) == needed
     result = generate(network, codec, job, CPU)
     for ours, theirs in zip(result.tokens, expected.tokens, strict=True):
@@ -74,12 +78,11 @@ def model_of(case: Any) -> Any:
     model = find(
         case,
         "transformer",
-        heads=facts["num_heads"],
-        rope_theta=facts["rope_theta"],
-        rope_size=facts["rope_size"],
+        settings={name: facts[name] for name in ("depth", "num_heads", "rope_theta", "rope_size")},
         crop=tuple(case.facts["config"]["derived"]["crop_condition"]),
     )
     assert list(model.config.sides) == facts["patch_nums"]
+    assert model.config.heads == facts["num_heads"]
     assert model.config.causal == facts["use_ar"]
     return model
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 from ar_guidance.loaders.read import read_weights
-from ar_guidance.loaders.text import clip_ids, clip_tokenizer
+from ar_guidance.loaders.text import KEY, READINGS, PromptTokenizer, read_tokenizer
+from ar_guidance.models import var_clip
+from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.text.clip import ClipText, ClipTextConfig
+from ar_guidance.models.text.encoders import CLIP_VECTOR
 from golden_shared import (
     Setup,
     build,
@@ -55,11 +58,18 @@ def check_text(case: Any) -> Tensor:
     ids = case.input("text.tokens")
     tower = tower_of(config, tensors)
     case.close("text.features", tower(ids), tolerance)
-    case.close("text.embedding", tower.embed(ids), tolerance)
+    case.close("text.embedding", embedding(tower, ids), tolerance)
     if case.has("text.embedding_quickgelu"):
         quick = tower_of(replace(config, quick=True), tensors)
-        case.close("text.embedding_quickgelu", quick.embed(ids), tolerance)
-    return tower.embed(ids)
+        case.close("text.embedding_quickgelu", embedding(quick, ids), tolerance)
+    return embedding(tower, ids)
+
+
+def embedding(tower: ClipText, ids: Tensor) -> Tensor:
+    """What the network is conditioned on, made as the condition node makes it of the encoder's one row."""
+    rows = tower(ids)[:, None]
+    text = TextCondition(rows, torch.ones(rows.shape[:2], dtype=torch.bool))
+    return var_clip.text_vector(None, text)  # type: ignore[arg-type]
 
 
 def tower_of(config: ClipTextConfig, tensors: dict[str, Tensor]) -> ClipText:
@@ -76,5 +86,29 @@ def check_prompt_ids(case: Any) -> None:
     if not folders:
         case.input("text.prompt_ids")
         return
-    ids = clip_ids(case.facts["inputs"]["prompts"], clip_tokenizer(folders[-1]))
-    case.equal("text.prompt_ids", ids)
+    reading = READINGS[CLIP_VECTOR.name]
+    words = read_tokenizer(folders[-1], folders[-1], reading.kind)
+    tokenizer = PromptTokenizer(words, reading, lambda prompt: [(prompt, 1.0)], CLIP_VECTOR.title)
+    rows = [prompt_ids(tokenizer, prompt) for prompt in case.facts["inputs"]["prompts"]]
+    case.equal("text.prompt_ids", torch.stack(rows))
+
+
+def prompt_ids(tokenizer: PromptTokenizer, prompt: str) -> Tensor:
+    """Ids (77,) padded with zeros as the reference has them; of a prompt too long for the model, which the reference cuts and
+    the nodes refuse, its beginning and the end token.
+    """
+    most = tokenizer.reading.most
+    try:
+        (line,) = tokenizer.tokenize_with_weights(prompt)[KEY]
+    except ValueError:
+        uncut = PromptTokenizer(
+            tokenizer.tokenizer,
+            replace(tokenizer.reading, most=0),
+            tokenizer.pieces,
+            tokenizer.title,
+        )
+        (line,) = uncut.tokenize_with_weights(prompt)[KEY]
+        assert len(line) > most, f"'{prompt}' was refused and fits"
+        line = [*line[: most - 1], line[-1]]
+    ids = torch.tensor([entry[0] for entry in line])
+    return torch.nn.functional.pad(ids, (0, most - len(ids)))

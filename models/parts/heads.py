@@ -1,0 +1,22 @@
+"""How many heads a network has whose weights do not say it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+RELEASED = 64  # channels per head of every release this is asked for
+
+
+def head_count(settings: Mapping[str, Any], width: int) -> int:
+    """Heads of a network C = `width` channels wide: as its settings say, else one for every 64 channels.
+
+    Raises:
+        ValueError: the settings do not say it, and that rule does not fit.
+    """
+    if "num_heads" in settings:
+        return int(settings["num_heads"])
+    if width % RELEASED:
+        raise ValueError(
+            f"how many heads share its {width} channels cannot be told from the weights: put the release's config.json"
+            " beside the file; it must say num_heads"
+        )
+    return width // RELEASED
