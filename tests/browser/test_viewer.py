@@ -11,6 +11,7 @@ from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.nodes.drawing.map_names import MAPS
 from ar_guidance.nodes.running.viewer import Viewer
 from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.browser.test_panels import SET_WIDGET
 from ar_guidance.tests.browser.test_schedule import ADD
 from playwright.sync_api import Locator
 
@@ -56,16 +57,21 @@ def live(node: int, grid: tuple[int, int]) -> dict[str, Any]:
     return where | {"map": "added", "low": 0.1, "high": 2.0, "values": values}
 
 
-def finished(node: int, width: int, height: int) -> dict[str, Any]:
-    """A run of one scale of 4 x 4 tokens and four pictures, with candidates."""
+def finished(node: int, width: int, height: int, *more: int) -> dict[str, Any]:
+    """A run of one scale of 4 x 4 tokens and four pictures, with candidates; of a sweep `more` runs of so many pictures."""
+    runs = [payload(width, height, pictures) for pictures in (4, *more)]
+    return {"node": str(node), "display_node": str(node), "output": {"ar_viewer": runs}}
+
+
+def payload(width: int, height: int, pictures: int) -> dict[str, Any]:
+    """What one run sends."""
     recorder = TraceRecorder(((4, 4),))
-    recorder.add("softcfg 2 direction", 0, lambda: torch.rand(4, 16) * 100)
+    recorder.add("softcfg 2 direction", 0, lambda: torch.rand(pictures, 16) * 100)
     viewer = Viewer(recorder, None, candidates=True)
-    top = torch.randint(4096, (4, 16, 5)), torch.rand(4, 16, 5)
+    top = torch.randint(4096, (pictures, 16, 5)), torch.rand(pictures, 16, 5)
     viewer.tops.append((top[0][..., 0], *top, *top))
-    image = torch.rand(4, height, width, 3)
-    sent = viewer.payload(image, torch.randn(4, 3, 4, 4), recorder.finish())
-    return {"node": str(node), "display_node": str(node), "output": {"ar_viewer": [sent]}}
+    image = torch.rand(pictures, height, width, 3)
+    return viewer.payload(image, torch.randn(pictures, 3, 4, 4), recorder.finish())
 
 
 def sides(part: Locator) -> tuple[float, float]:
@@ -118,6 +124,42 @@ def test_pictures_keep_their_proportions(comfy_page: ComfyPage) -> None:
             wide, tall = sides(page.locator(".arg-frame"))
             assert wide / tall == pytest.approx(width / height, rel=0.02)
             assert tall <= 301 and (tall >= 299 or wide > node_width - 60)
+
+
+def test_all_runs_of_a_sweep(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    (node,) = empty(comfy_page, "ARDecode")
+    sent = finished(node, 64, 64, 1, 2)
+    page.evaluate(SEND, ["executed", sent])
+    page.get_by_text("scale 1 of 1").wait_for()
+    pictures = page.get_by_label("picture", exact=True)
+    names = [f"run 1, picture {k}" for k in (1, 2, 3, 4)]
+    names += ["run 2", "run 3, picture 1", "run 3, picture 2"]
+    assert pictures.locator("option").all_inner_texts() == names
+    finals = [
+        picture["final"] for run in sent["output"]["ar_viewer"] for picture in run["pictures"]
+    ]
+    for name, final in zip(names, finals, strict=True):
+        pictures.select_option(label=name)
+        assert page.locator(".arg-frame").get_attribute("src") == final
+
+
+def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    empty(comfy_page, "ARClassCondition")
+    height = "() => window.app.graph.nodes[0].size[1]"
+    before = page.evaluate(height)
+    page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "face; heart"])
+    page.locator(".arg-open").click()
+    chosen = page.locator(".arg-chosen")
+    page.wait_for_function("() => document.querySelectorAll('.arg-chosen').length === 2")
+    page.locator('.arg-class[data-name="heart"]').click()
+    assert chosen.all_inner_texts() == ["face"]
+    page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "bird"])
+    page.wait_for_function("() => document.querySelector('.arg-chosen')?.dataset.name === 'bird'")
+    assert chosen.count() == 1 and page.evaluate(height) > before
+    page.locator(".arg-open").click()
+    assert page.evaluate(height) == before
 
 
 def test_nothing_is_cut_off(screen: ComfyPage, request: pytest.FixtureRequest) -> None:

@@ -25,9 +25,9 @@ function nodeOf(id) {
 
 /** Show what a node sent: pictures on its viewer, the run's schedule on the guidance nodes before it. */
 function show(id, output, prompt) {
-  const sent = output?.ar_viewer?.[0];
+  const sent = (output?.ar_viewer ?? []).filter((run) => run?.pictures?.length); // of a sweep one for each run
   const viewer = viewers.get(nodeOf(id));
-  if (sent?.pictures && viewer) viewer.show(sent);
+  if (sent.length && viewer) viewer.show(sent);
   const run = output?.ar_schedule?.[0];
   if (run) for (const other of before(prompt, id, "ARDecode")) editors.get(nodeOf(other))?.learn(run);
 }

@@ -13,11 +13,12 @@ const [EMPTY, FULL, TABLE] = [56, 510, 136];
 export class Viewer {
   constructor(node) {
     this.node = node;
-    this.shown = null; // what the node sent
+    this.choices = []; // every picture of every run: {run, picture}
+    this.shown = null; // what the node sent of the run that is looked at; a sweep has several
     this.running = null; // the newest message of a run under way
     this.settings = ""; // which run that was (see past_runs.mjs)
     this.step = 0;
-    this.picture = 0;
+    this.chosen = 0; // which of the choices
     this.plain = false; // the user wants no map
     this.tall = EMPTY;
     this.build();
@@ -51,15 +52,14 @@ export class Viewer {
     this.body.hidden = true;
   }
 
-  /** A run has ended: show its last step. */
-  show(sent) {
-    this.running = false;
-    this.shown = sent;
-    this.picture = Math.min(this.picture, sent.pictures.length - 1);
-    this.rows = Boolean(sent.rows); // a picture that grew row by row
-    this.slider.max = this.count - 1;
-    this.fillChoices();
-    this.reveal(FULL + (sent.bits || sent.pictures.some((picture) => picture.candidates.length) ? TABLE : 0));
+  /** All runs of the node have ended: show the last step of one of them. */
+  show(runs) {
+    this.running = null;
+    this.choices = runs.flatMap((run) => run.pictures.map((_, picture) => ({ run, picture })));
+    this.take(Math.min(this.chosen, this.choices.length - 1));
+    this.listPictures(runs);
+    const listed = runs.some((run) => run.bits || run.pictures.some((picture) => picture.candidates.length));
+    this.reveal(FULL + (listed ? TABLE : 0));
     this.go(this.count - 1);
   }
 
@@ -111,8 +111,15 @@ export class Viewer {
     this.draw();
   }
 
-  get current() {
-    return this.shown.pictures[this.picture];
+  /** Look at one of the pictures. */
+  take(chosen) {
+    const { run, picture } = this.choices[chosen];
+    this.chosen = chosen;
+    this.shown = run;
+    this.current = run.pictures[picture];
+    this.rows = Boolean(run.rows); // a picture that grew row by row
+    this.slider.max = this.count - 1;
+    this.listMaps();
   }
 
   /** How many positions the slider has: scales, or rows of tokens. */
@@ -120,20 +127,23 @@ export class Viewer {
     return this.rows ? this.shown.grids[0][0] : this.shown.grids.length;
   }
 
-  fillChoices() {
+  listMaps() {
     const before = this.maps.value;
     const names = Object.keys(this.current.maps).filter((name) => this.current.maps[name].some(Boolean));
     this.maps.replaceChildren(option("", say("no map")), ...names.map((name) => option(name, sayMap(name))));
     this.maps.value = this.plain ? "" : names.includes(before) ? before : names.includes("added") ? "added" : "";
-    const list = this.shown.pictures.map((_, at) => option(at, say("picture {0}", at + 1)));
+  }
+
+  listPictures(runs) {
+    const list = this.choices.map(({ run, picture }, at) => option(at, called(runs, run, picture)));
     this.pictures.replaceChildren(...list);
-    this.pictures.value = this.picture;
+    this.pictures.value = this.chosen;
     this.pictures.hidden = list.length < 2;
   }
 
-  choose(picture) {
-    this.picture = picture;
-    this.draw();
+  choose(chosen) {
+    this.take(chosen);
+    this.go(this.step);
   }
 
   go(step) {
@@ -236,6 +246,13 @@ function table(list, at) {
   const head = element("tr", {}, ["before guidance", "after guidance"].map((text) => element("th", { ".textContent": say(text) })));
   const foot = element("caption", { ".textContent": say("drawn: token {0}", drawn) });
   return element("table", { class: "arg-candidates" }, [foot, head, ...rows]);
+}
+
+/** A picture's name in the list: by its run, where there are several. */
+function called(runs, run, picture) {
+  if (runs.length < 2) return say("picture {0}", picture + 1);
+  const number = runs.indexOf(run) + 1;
+  return run.pictures.length < 2 ? say("run {0}", number) : say("run {0}, picture {1}", number, picture + 1);
 }
 
 function option(value, text) {

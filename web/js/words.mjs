@@ -8,6 +8,8 @@ const TABLES = {
     "Run: every scale can be looked at here.": "运行后可在此查看每个尺度。",
     "picture so far": "目前的图像",
     "picture {0}": "第 {0} 张图",
+    "run {0}": "第 {0} 次运行",
+    "run {0}, picture {1}": "第 {0} 次运行，第 {1} 张图",
     "running: step {0} of {1}, {2}": "运行中：第 {0} 步，共 {1} 步，{2}",
     "stopped: step {0} of {1}, {2}": "已停止：第 {0} 步，共 {1} 步，{2}",
     "scale {0} of {1}, {2}×{3} tokens": "第 {0} 个尺度，共 {1} 个，{2}×{3} 个 token",
