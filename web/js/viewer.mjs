@@ -49,7 +49,7 @@ export class Viewer {
       this.stage, this.slider, this.caption, this.controls, this.curves, this.token,
     ]);
     this.panel = keepEvents(element("div", { class: "arg-viewer" }, [this.hint, this.body]));
-    this.body.hidden = true;
+    this.body.hidden = this.maps.hidden = this.pictures.hidden = true; // until there is something to choose from
   }
 
   /** All runs of the node have ended: show the last step of one of them. */
@@ -131,6 +131,7 @@ export class Viewer {
     const before = this.maps.value;
     const names = Object.keys(this.current.maps).filter((name) => this.current.maps[name].some(Boolean));
     this.maps.replaceChildren(option("", say("no map")), ...names.map((name) => option(name, sayMap(name))));
+    this.maps.hidden = false;
     this.maps.value = this.plain ? "" : names.includes(before) ? before : names.includes("added") ? "added" : "";
   }
 
