@@ -24,9 +24,9 @@ SET = """([type, name, value]) => {
   const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
   const widget = node.widgets.find((widget) => widget.name === name);
   widget.value = value; widget.callback?.(value); }"""
-TALLER = """() => {
+WIDER = """() => {
   const node = window.app.graph.nodes.find((node) => node.comfyClass === 'ARDecode');
-  node.setSize([340, node.size[1] + 170]); }"""
+  node.setSize([340, node.size[1]]); }"""
 SHOW = """([ids, margin]) => {
   const nodes = window.app.graph.nodes.filter((node) => !ids.length || ids.includes(Number(node.id)));
   const left = Math.min(...nodes.map((n) => n.pos[0])) - margin, top = Math.min(...nodes.map((n) => n.pos[1])) - 40 - margin;
@@ -68,7 +68,7 @@ def first_picture(page: Any) -> None:
     run(page, "01-first-picture", candidates=True)
     keep(page, "graph")
     keep(page, "tutorial-first-picture")
-    page.page.evaluate(TALLER)
+    page.page.evaluate(WIDER)
     page.page.evaluate(SHOW, [[5], 24])
     page.page.wait_for_timeout(500)
     slider = page.page.locator(".arg-slider")

@@ -11,7 +11,8 @@ from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.conftest import opened
 from ar_guidance.tests.browser.test_browser import without_titles
 from ar_guidance.tests.browser.test_panels import own_errors, signatures
-from ar_guidance.tests.hosts.examples import EXAMPLES, example
+from ar_guidance.tests.browser.test_viewer import CUT
+from ar_guidance.tests.hosts.examples import EXAMPLES, EXAMPLES_WITH_FILES, example
 from ar_guidance.tests.hosts.running import RunningHost, started
 from ar_guidance.tools.dev.hosts import NEWEST
 from PIL import Image
@@ -39,6 +40,15 @@ DROP = """async (file) => {
     canvas.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true, ...where }));
 }"""
 
+# Every node's left, top, right and bottom in the graph, as it is seen: nodes of Nodes 2.0 have heights of their own.
+BOXES = """() => window.app.graph.nodes.map((node) => {
+  const [x, y] = node.pos, [width, height] = node.size, { scale } = window.app.canvas.ds;
+  const seen = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+  const [wide, tall] = seen?.width > 20 ? [seen.width / scale, seen.height / scale - 30] : [width, height];
+  return [`${node.id} ${node.type}`, x, y - 30, x + Math.max(wide, width), y + tall];
+})"""
+VUE = "() => document.querySelectorAll('[data-node-id]').length >= window.app.graph.nodes.length"
+
 
 @pytest.fixture(scope="module")
 def newest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningHost:
@@ -60,6 +70,42 @@ def known(gallery: ComfyPage) -> set[str]:
     return own_errors(gallery)
 
 
+@pytest.fixture(scope="module", params=["litegraph", "nodes 2.0"])
+def opening(
+    request: pytest.FixtureRequest,
+    newest: RunningHost,
+    chromium: Browser,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ComfyPage]:
+    """A page of each renderer, in which workflows are opened and not run."""
+    vue = request.param == "nodes 2.0"
+    yield from opened(newest, chromium, tmp_path_factory.mktemp("opening"), vue)
+    newest.client.request("/settings", {"Comfy.VueNodes.Enabled": False})
+
+
+def overlapping(boxes: list[list]) -> list[tuple[str, str]]:
+    """Pairs of nodes of which one covers a part of the other."""
+    return [
+        (a[0], b[0])
+        for at, a in enumerate(boxes)
+        for b in boxes[at + 1 :]
+        if min(a[3], b[3]) - max(a[1], b[1]) > 1 and min(a[4], b[4]) - max(a[2], b[2]) > 1
+    ]
+
+
+@pytest.mark.parametrize("stem", EXAMPLES + EXAMPLES_WITH_FILES)
+def test_no_node_covers_another(
+    opening: ComfyPage, stem: str, request: pytest.FixtureRequest
+) -> None:
+    opening.load(example(stem)[1])
+    if "nodes 2.0" in request.node.callspec.id:
+        opening.page.wait_for_function(VUE)
+    opening.page.wait_for_timeout(800)  # panels and pictures have found their sizes
+    assert overlapping(opening.page.evaluate(BOXES)) == []
+    shown = opening.page.evaluate(CUT)
+    assert all(whole <= room for _, room, whole in shown), shown
+
+
 # the search for a scale is many runs in one: it is opened by test_browser and run by tests/hosts
 @pytest.mark.parametrize("stem", [stem for stem in EXAMPLES if "find-scale" not in stem])
 def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str) -> None:
@@ -70,6 +116,9 @@ def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str
     for key, node in prompt.items():
         if node["class_type"] == "SaveImage":
             assert gallery.images_of(int(key))
+    assert (
+        overlapping(gallery.page.evaluate(BOXES)) == []
+    )  # with what the run has added to the nodes
     assert signatures(gallery.problems) <= known
 
 

@@ -25,6 +25,9 @@ ADD = """(type) => {
   node.pos = [1800, 100];
   window.app.graph.add(node);
   return node.id; }"""
+UNLINK = """([type, name]) => {
+  const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
+  node.disconnectInput(node.inputs.findIndex((input) => input.name === name)); }"""
 REMOVE = "(id) => window.app.graph.remove(window.app.graph.getNodeById(id))"
 TITLES = "(dots) => dots.map((dot) => dot.textContent)"
 
@@ -126,3 +129,33 @@ def test_the_mix_draws_both_weights(comfy_page: ComfyPage) -> None:
     page.get_by_text("10 steps, γ 1 → 4, γ′ 1 → -0.4").wait_for(state="attached")
     assert panel(comfy_page).locator(".arg-curve").count() == 2
     assert panel(comfy_page).locator(".arg-point").count() == 20
+
+
+def test_what_a_link_decides_is_not_drawn(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load(example("24-sweep-grid")[1])
+    page.get_by_text("scale comes from a link").wait_for()
+    shown = panel(comfy_page)
+    assert shown.locator(".arg-guess").count() == 1 and shown.locator(".arg-point").count() == 0
+    before = inputs(comfy_page, "ARGuidanceCFG")
+    shown.locator(".arg-schedule").click()
+    assert inputs(comfy_page, "ARGuidanceCFG") == before
+    page.evaluate(UNLINK, ["ARGuidanceCFG", "scale"])
+    page.get_by_text("the model decides").wait_for()
+    page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "schedule", "linear ramp"])
+    page.get_by_text("10 steps, 1 → 4").wait_for()
+    drag_up(comfy_page, 3, 15)
+    assert inputs(comfy_page, "ARGuidanceCFG")["schedule"] == "list"
+
+
+def test_a_wrong_list_is_marked(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load(example("01-first-picture")[1])
+    page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "schedule", "list"])
+    for values, said in (
+        ("1, 2, x, 4", "values: 'x' is not a number"),
+        ("1, 2, 3", "3 steps, 1 → 3"),
+    ):
+        page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "values", values])
+        page.get_by_text(said).wait_for()
+        assert page.locator(".arg-wrong").count() == ("x" in values)

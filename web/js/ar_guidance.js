@@ -9,6 +9,7 @@ import { ClassPicker } from "./class_picker.mjs";
 import { before, lastOutput, signature } from "./past_runs.mjs";
 
 const viewers = new WeakMap(); // node -> Viewer
+const running = new Set(); // viewers that show a run under way
 const editors = new WeakMap(); // node -> ScheduleEditor
 
 /** The node an execution id such as "12" or, inside subgraphs, "12:3" means. */
@@ -24,9 +25,9 @@ function nodeOf(id) {
 
 /** Show what a node sent: pictures on its viewer, the run's schedule on the guidance nodes before it. */
 function show(id, output, prompt) {
-  const sent = output?.ar_viewer?.[0];
+  const sent = (output?.ar_viewer ?? []).filter((run) => run?.pictures?.length); // of a sweep one for each run
   const viewer = viewers.get(nodeOf(id));
-  if (sent?.pictures && viewer) viewer.show(sent);
+  if (sent.length && viewer) viewer.show(sent);
   const run = output?.ar_schedule?.[0];
   if (run) for (const other of before(prompt, id, "ARDecode")) editors.get(nodeOf(other))?.learn(run);
 }
@@ -35,9 +36,24 @@ function show(id, output, prompt) {
 async function showNew(id, output) {
   const viewer = viewers.get(nodeOf(id));
   if (!viewer) return;
+  if (output?.ar_viewer) running.delete(viewer);
   const { output: prompt } = await app.graphToPrompt();
   show(id, output, prompt);
   viewer.settings = signature(prompt, id);
+}
+
+/** Show a run's newest map. */
+function showLive(message) {
+  const viewer = viewers.get(nodeOf(message.node));
+  if (!viewer) return;
+  running.add(viewer);
+  viewer.live(message);
+}
+
+/** A run has ended, in whatever way: no viewer waits for more of it. */
+function stopAll() {
+  for (const viewer of running) viewer.stop();
+  running.clear();
 }
 
 /** Nodes that did not run because the host still has their result: show what they sent when they did. */
@@ -62,7 +78,8 @@ app.registerExtension({
     addStyle();
     api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));
     api.addEventListener("execution_cached", ({ detail }) => recall((detail.nodes ?? []).filter((id) => viewers.has(nodeOf(id)))).catch(console.warn));
-    api.addEventListener("ar_guidance.step", ({ detail }) => viewers.get(nodeOf(detail.node))?.live(detail));
+    api.addEventListener("ar_guidance.step", ({ detail }) => showLive(detail));
+    for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, stopAll);
   },
 
   nodeCreated(node) {

@@ -3,7 +3,7 @@
 import { addPanel, element, fitNode, keepEvents, setWidget, widgetOf } from "./dom.mjs";
 import { say } from "./words.mjs";
 
-const [SHUT, OPEN] = [30, 260];
+const [SHUT, OPEN] = [30, 280];
 let catalogue = null; // one promise for all nodes of the page
 
 /** The bundled model's classes: names in the order of the sheet, its columns, and the side of a thumbnail. */
@@ -12,9 +12,9 @@ function classes() {
   return catalogue;
 }
 
-/** The entries of a list typed by hand: separated by commas or new lines. */
+/** The entries of a list typed by hand: separated by commas, semicolons or new lines, as the node splits them. */
 export function entries(text) {
-  return String(text ?? "").split(/[,\n]+/).map((part) => part.trim()).filter(Boolean);
+  return String(text ?? "").split(/[,;\n]+/).map((part) => part.trim()).filter(Boolean);
 }
 
 export class ClassPicker {
@@ -40,9 +40,25 @@ export class ClassPicker {
     this.open = !this.open;
     this.list.hidden = !this.open;
     this.label();
-    if (this.open && !this.grid.children.length) await this.fill();
-    if (this.open) this.mark();
-    fitNode(this.node);
+    this.resize();
+    clearInterval(this.timer);
+    if (!this.open) return;
+    this.timer = setInterval(() => (this.panel.isConnected ? this.mark() : clearInterval(this.timer)), 250); // typing
+    if (!this.grid.children.length) await this.fill();
+    this.mark();
+  }
+
+  /** Grow the node while the list is open; afterwards it is as tall as before, unless the user has changed that. */
+  resize() {
+    const { node } = this;
+    if (this.open) {
+      this.before = node.size[1];
+      fitNode(node);
+      this.grown = node.size[1];
+    } else if (node.size[1] === this.grown) {
+      node.setSize?.([node.size[0], this.before]);
+      fitNode(node);
+    }
   }
 
   async fill() {

@@ -2,12 +2,13 @@
 // A schedule that the model decides is known after a run of that model; until then a dashed line stands for it.
 
 import { addPanel, element, keepEvents, setWidget, svg, widgetOf } from "./dom.mjs";
-import { FAMILY, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
+import { FAMILY, firstWrong, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
 import { say } from "./words.mjs";
 
-const HEIGHT = 116;
+const HEIGHT = 136; // 20 of them stay free around the panel in LiteGraph
 const [WIDTH, TALL, EDGE] = [240, 76, 8];
 const STEPS = [2, 1024]; // fewest and most that can be dragged
+const STRENGTHS = ["scale", "beta", "igg_scale"]; // they set how tall a curve is, not its shape
 const POINTS = 64; // most that are shown; dragging one of fewer points than steps bends the steps between them
 
 export class ScheduleEditor {
@@ -56,28 +57,44 @@ export class ScheduleEditor {
   get settings() {
     const read = (name, otherwise) => widgetOf(this.node, name)?.value ?? otherwise;
     const adds = !widgetOf(this.node, "scale"); // a term that is simply added rests at 0, a scale at 1
+    const kind = read("schedule", "constant");
     return {
-      kind: read("schedule", "constant"),
+      kind,
+      linked: this.linked(kind),
       full: Number(read(adds ? "beta" : "scale", 1)),
       rest: adds ? 0 : 1,
       start: Number(read("start", 0)),
       end: Number(read("end", 1)),
       power: Number(read("power", 1)),
       values: parseList(read("values", "")),
+      wrong: kind === "list" ? firstWrong(read("values", "")) : undefined,
       curve: parseCurve(read("curve")),
     };
   }
 
+  /** The widgets behind what is drawn that a link overrules: their values are not those of a run. */
+  linked(kind) {
+    const needed = ["schedule", "start", "end"];
+    if (kind === "list") needed.push("values");
+    else needed.push(...STRENGTHS);
+    if (kind === "curve") needed.push("curve");
+    if (kind === "cosine power") needed.push("power");
+    return needed.filter((name) => this.node.inputs?.some((input) => input.name === name && (input.link ?? null) !== null));
+  }
+
   /** The strengths to draw, one row for each weight of the node; the mix has a second one. */
   rows(settings) {
-    const shape = inForce(settings, this.run?.published) ?? { ...settings, kind: "constant" };
+    const unknown = settings.linked.some((name) => !STRENGTHS.includes(name));
+    const known = unknown ? null : inForce(settings, this.run?.published);
+    const shape = known ?? { ...settings, kind: "constant", start: 0, end: 1 };
     const second = widgetOf(this.node, "igg_scale")?.value;
     const weights = second === undefined ? [settings.full] : [settings.full, Number(second)];
     return weights.map((full) => strengths({ ...shape, full }, this.steps));
   }
 
   get editable() {
-    if (this.settings.kind === "curve" || this.steps > STEPS[1]) return false;
+    const { kind, linked } = this.settings;
+    if (kind === "curve" || linked.length || this.steps > STEPS[1]) return false;
     return Boolean(widgetOf(this.node, "values")) && listed(widgetOf(this.node, "schedule")).includes("list");
   }
 
@@ -90,9 +107,9 @@ export class ScheduleEditor {
 
   resize(change) {
     if (this.steps > STEPS[1]) return; // a list that long is typed, not drawn
-    const { kind, values } = this.settings;
+    const { kind, values, linked } = this.settings;
     const count = Math.min(Math.max(this.steps + change, STEPS[0]), STEPS[1]);
-    if (kind === "list" && values.length) {
+    if (kind === "list" && values.length && !linked.length) {
       this.write(Array.from({ length: count }, (_, k) => values[k] ?? values.at(-1)));
     }
     this.steps = count;
@@ -120,23 +137,27 @@ export class ScheduleEditor {
     this.plot.replaceChildren(...parts);
     this.plot.classList.toggle("arg-fixed", !this.editable);
     this.text.textContent = this.describe(settings, rows);
+    this.text.classList.toggle("arg-wrong", settings.wrong !== undefined);
     this.text.title = this.text.textContent;
   }
 
-  /** Whether the shape is the model's and not known yet. */
+  /** Whether the numbers are not known: they come from a link, or from the model and it has not run yet. */
   guesses(settings) {
-    return settings.kind === FAMILY && !this.run;
+    return settings.linked.length > 0 || (settings.kind === FAMILY && !this.run);
   }
 
   line(values, row, guessed) {
     const runs = values.map((value, k) => (value === null ? " " : `${this.x(k)},${this.y(value)}`));
     const look = `arg-curve${guessed ? " arg-guess" : ""}${row ? " arg-second" : ""}`;
     const curve = svg("polyline", { points: runs.join(" ").trim(), class: look });
-    const shown = handles(this.steps).filter((k) => values[k] !== null);
+    const shown = this.settings.linked.length ? [] : handles(this.steps).filter((k) => values[k] !== null);
     return [curve, ...shown.map((k) => this.point(k, values[k], row))];
   }
 
   describe(settings, rows) {
+    const { linked } = settings;
+    if (settings.wrong !== undefined) return say("values: '{0}' is not a number", settings.wrong);
+    if (linked.length) return say(linked.length > 1 ? "{0} come from links" : "{0} comes from a link", linked.join(", "));
     if (this.guesses(settings)) return say("the model decides; run to see how");
     const shown = rows.map((values) => values.filter((value) => value !== null)).map(span);
     const weights = rows.length > 1 ? shown.map((text, row) => `${["γ", "γ′"][row]} ${text}`) : shown;

@@ -27,7 +27,16 @@ export function strengths(settings, count) {
 
 /** The numbers a list widget holds. */
 export function parseList(text) {
-  return String(text ?? "").split(/[,\s]+/).filter(Boolean).map(Number).filter(Number.isFinite);
+  return entries(text).map(Number).filter(Number.isFinite);
+}
+
+/** The first entry of a list that is no number, for which the run would be refused. */
+export function firstWrong(text) {
+  return entries(text).find((entry) => !Number.isFinite(Number(entry)));
+}
+
+function entries(text) {
+  return String(text ?? "").split(/[,\s]+/).filter(Boolean);
 }
 
 /** What a curve widget holds, {points, interpolation} or bare points, with the points in order. */

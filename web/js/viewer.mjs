@@ -3,21 +3,26 @@
 
 import { addPanel, element, fitNode, keepEvents, svg } from "./dom.mjs";
 import { drawMap, valueAt } from "./colours.mjs";
-import { say } from "./words.mjs";
+import { say, sayMap } from "./words.mjs";
 
 const CURVES = { evenness: "#4c9be8", entropy: "#58b368" };
-const EMPTY = 34;
-const FULL = 470;
+// Heights of the panel, with the 20 pixels that LiteGraph keeps free around it: before a run, after it (the style sheet
+// limits the picture's height), and the table of candidates below.
+const [EMPTY, FULL, TABLE] = [56, 510, 136];
 
 export class Viewer {
   constructor(node) {
     this.node = node;
-    this.shown = null; // what the node sent
+    this.choices = []; // every picture of every run: {run, picture}
+    this.shown = null; // what the node sent of the run that is looked at; a sweep has several
+    this.running = null; // the newest message of a run under way
     this.settings = ""; // which run that was (see past_runs.mjs)
     this.step = 0;
-    this.picture = 0;
+    this.chosen = 0; // which of the choices
+    this.plain = false; // the user wants no map
+    this.tall = EMPTY;
     this.build();
-    this.widget = addPanel(node, "ar_viewer", this.panel, () => (this.shown || this.running ? FULL : EMPTY));
+    this.widget = addPanel(node, "ar_viewer", this.panel, () => this.tall);
   }
 
   build() {
@@ -30,10 +35,10 @@ export class Viewer {
     this.slider = element("input", { type: "range", min: 0, max: 0, step: 1, class: "arg-slider", "aria-label": say("scale") });
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.caption = element("div", { class: "arg-caption" });
-    this.maps = element("select", { class: "arg-select", "aria-label": say("map") });
-    this.maps.addEventListener("change", () => this.draw());
+    this.maps = element("select", { class: "arg-select arg-maps", "aria-label": say("map") });
+    this.maps.addEventListener("change", () => this.overlay());
     this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": say("opacity") });
-    this.opacity.addEventListener("input", () => this.draw());
+    this.opacity.addEventListener("input", () => (this.map.style.opacity = this.opacity.value / 100));
     this.pictures = element("select", { class: "arg-select", "aria-label": say("picture") });
     this.pictures.addEventListener("change", () => this.choose(Number(this.pictures.value)));
     this.controls = element("div", { class: "arg-row" }, [this.maps, this.opacity, this.pictures]);
@@ -44,43 +49,77 @@ export class Viewer {
       this.stage, this.slider, this.caption, this.controls, this.curves, this.token,
     ]);
     this.panel = keepEvents(element("div", { class: "arg-viewer" }, [this.hint, this.body]));
-    this.body.hidden = true;
+    this.body.hidden = this.maps.hidden = this.pictures.hidden = true; // until there is something to choose from
   }
 
-  /** A run has ended: show its last step. */
-  show(sent) {
-    const first = !this.shown && !this.running;
-    this.running = false;
-    this.shown = sent;
-    this.picture = Math.min(this.picture, sent.pictures.length - 1);
-    this.rows = Boolean(sent.rows); // a picture that grew row by row
-    this.slider.max = this.count - 1;
-    this.fillChoices();
-    this.reveal(first);
+  /** All runs of the node have ended: show the last step of one of them. */
+  show(runs) {
+    this.running = null;
+    this.choices = runs.flatMap((run) => run.pictures.map((_, picture) => ({ run, picture })));
+    this.take(Math.min(this.chosen, this.choices.length - 1));
+    this.listPictures(runs);
+    const listed = runs.some((run) => run.bits || run.pictures.some((picture) => picture.candidates.length));
+    this.reveal(FULL + (listed ? TABLE : 0));
     this.go(this.count - 1);
   }
 
   /** A run is under way: its newest map. */
   live(message) {
-    const first = !this.shown && !this.running;
-    this.running = true;
-    this.reveal(first);
+    this.running = message;
+    this.reveal(FULL);
+    this.token.textContent = "";
     this.slider.max = message.count - 1;
     this.slider.value = message.step;
+    this.shape(message.grid[1], message.grid[0]);
+    this.frame.hidden = !this.shown;
+    this.map.hidden = this.plain;
     drawMap(this.map, message, message.grid);
     this.map.style.opacity = this.opacity.value / 100;
     this.map.style.clipPath = "";
-    this.caption.textContent = say("running: step {0} of {1}, {2}", message.step + 1, message.count, say(message.map));
+    this.caption.textContent = say("running: step {0} of {1}, {2}", message.step + 1, message.count, sayMap(message.map));
   }
 
-  reveal(first) {
+  /** The run has ended without a result of this node: what was shown before it counts again. */
+  stop() {
+    if (!this.running) return;
+    const { step, count, map } = this.running;
+    this.running = null;
+    if (!this.shown) this.caption.textContent = say("stopped: step {0} of {1}, {2}", step + 1, count, sayMap(map));
+    else {
+      this.slider.max = this.count - 1;
+      this.go(this.step);
+    }
+  }
+
+  /** Show the body; where it needs more room than it has, the node grows. */
+  reveal(tall) {
     this.hint.hidden = true;
     this.body.hidden = false;
-    if (first) fitNode(this.node, 280);
+    if (tall <= this.tall) return;
+    this.tall = tall;
+    fitNode(this.node, 280);
   }
 
-  get current() {
-    return this.shown.pictures[this.picture];
+  /** Give the stage the proportions of the picture. */
+  shape(width, height) {
+    this.stage.style.setProperty("--arg-ratio", width / height);
+  }
+
+  /** The user has chosen another map, or none. */
+  overlay() {
+    this.plain = this.maps.value === "";
+    this.draw();
+  }
+
+  /** Look at one of the pictures. */
+  take(chosen) {
+    const { run, picture } = this.choices[chosen];
+    this.chosen = chosen;
+    this.shown = run;
+    this.current = run.pictures[picture];
+    this.rows = Boolean(run.rows); // a picture that grew row by row
+    this.slider.max = this.count - 1;
+    this.listMaps();
   }
 
   /** How many positions the slider has: scales, or rows of tokens. */
@@ -88,34 +127,39 @@ export class Viewer {
     return this.rows ? this.shown.grids[0][0] : this.shown.grids.length;
   }
 
-  fillChoices() {
+  listMaps() {
     const before = this.maps.value;
     const names = Object.keys(this.current.maps).filter((name) => this.current.maps[name].some(Boolean));
-    this.maps.replaceChildren(option("", say("no map")), ...names.map((name) => option(name, say(name))));
-    this.maps.value = names.includes(before) || (before === "" && this.chosen) ? before : names.includes("added") ? "added" : "";
-    this.chosen = true;
-    const list = this.shown.pictures.map((_, at) => option(at, say("picture {0}", at + 1)));
+    this.maps.replaceChildren(option("", say("no map")), ...names.map((name) => option(name, sayMap(name))));
+    this.maps.hidden = false;
+    this.maps.value = this.plain ? "" : names.includes(before) ? before : names.includes("added") ? "added" : "";
+  }
+
+  listPictures(runs) {
+    const list = this.choices.map(({ run, picture }, at) => option(at, called(runs, run, picture)));
     this.pictures.replaceChildren(...list);
-    this.pictures.value = this.picture;
+    this.pictures.value = this.chosen;
     this.pictures.hidden = list.length < 2;
   }
 
-  choose(picture) {
-    this.picture = picture;
-    this.draw();
+  choose(chosen) {
+    this.take(chosen);
+    this.go(this.step);
   }
 
   go(step) {
+    if (!this.shown) return;
     this.step = Math.min(Math.max(step, 0), this.count - 1);
     this.slider.value = this.step;
     this.draw();
   }
 
   draw() {
-    if (!this.shown) return;
+    if (!this.shown || this.running) return;
     const { current, shown, step } = this;
     const [width, height] = shown.size;
-    this.stage.style.aspectRatio = `${width} / ${height}`;
+    this.shape(width, height);
+    this.frame.hidden = false;
     const last = step === this.count - 1;
     this.frame.src = last || this.rows ? current.final : current.frames[step] ?? current.final;
     this.frame.classList.toggle("arg-pixels", width <= 128);
@@ -144,8 +188,8 @@ export class Viewer {
         ? say("row {0} of {1}", this.step + 1, this.count)
         : say("scale {0} of {1}, {2}×{3} tokens", this.step + 1, this.count, rows, columns),
     ];
-    if (map) parts.push(`${say(this.maps.value)} ${short(map.low)} – ${short(map.high)}`);
-    else if (this.maps.value) parts.push(say("{0}: off", say(this.maps.value)));
+    if (map) parts.push(`${sayMap(this.maps.value)} ${short(map.low)} – ${short(map.high)}`);
+    else if (this.maps.value) parts.push(say("{0}: off", sayMap(this.maps.value)));
     for (const name of Object.keys(CURVES)) {
       const value = this.current[name]?.[this.step];
       if (value !== null && value !== undefined) parts.push(`${say(name)} ${value.toFixed(3)}`);
@@ -169,6 +213,7 @@ export class Viewer {
   }
 
   jump(event) {
+    if (!this.shown || this.running) return;
     const box = this.curves.getBoundingClientRect();
     this.go(Math.round(((event.clientX - box.left) / box.width) * (this.count - 1)));
   }
@@ -183,7 +228,7 @@ export class Viewer {
     const at = row * columns + column;
     const lines = [element("b", { ".textContent": say("token row {0}, column {1}", row + 1, column + 1) })];
     const map = this.mapNow();
-    if (map) lines.push(` ${say(this.maps.value)} ${short(valueAt(map, at))}`);
+    if (map) lines.push(` ${sayMap(this.maps.value)} ${short(valueAt(map, at))}`);
     const list = this.rows ? this.current.candidates[at] : this.current.candidates[this.step];
     if (list) lines.push(table(list, this.rows ? 0 : at));
     else if (this.shown.bits) lines.push(element("div", { ".textContent": say("This model's tokens are bits: no candidates to list.") }));
@@ -202,6 +247,13 @@ function table(list, at) {
   const head = element("tr", {}, ["before guidance", "after guidance"].map((text) => element("th", { ".textContent": say(text) })));
   const foot = element("caption", { ".textContent": say("drawn: token {0}", drawn) });
   return element("table", { class: "arg-candidates" }, [foot, head, ...rows]);
+}
+
+/** A picture's name in the list: by its run, where there are several. */
+function called(runs, run, picture) {
+  if (runs.length < 2) return say("picture {0}", picture + 1);
+  const number = runs.indexOf(run) + 1;
+  return run.pictures.length < 2 ? say("run {0}", number) : say("run {0}, picture {1}", number, picture + 1);
 }
 
 function option(value, text) {

@@ -8,7 +8,10 @@ const TABLES = {
     "Run: every scale can be looked at here.": "运行后可在此查看每个尺度。",
     "picture so far": "目前的图像",
     "picture {0}": "第 {0} 张图",
+    "run {0}": "第 {0} 次运行",
+    "run {0}, picture {1}": "第 {0} 次运行，第 {1} 张图",
     "running: step {0} of {1}, {2}": "运行中：第 {0} 步，共 {1} 步，{2}",
+    "stopped: step {0} of {1}, {2}": "已停止：第 {0} 步，共 {1} 步，{2}",
     "scale {0} of {1}, {2}×{3} tokens": "第 {0} 个尺度，共 {1} 个，{2}×{3} 个 token",
     "row {0} of {1}": "第 {0} 行，共 {1} 行",
     "{0}: off": "{0}：关闭",
@@ -29,6 +32,10 @@ const TABLES = {
     added: "引导合计",
     confidence: "置信度",
     attention: "注意力",
+    "{0} direction": "{0} 方向",
+    cfg: "CFG",
+    igg: "IGG",
+    softcfg: "SoftCFG",
     "{0} steps, {1}": "{0} 步，{1}",
     off: "关闭",
     "the model decides; run to see how": "由模型决定；运行后显示",
@@ -36,6 +43,9 @@ const TABLES = {
     ", drawn in 'curve'": "，由 'curve' 绘制",
     ", too many to drag": "，步数过多，无法拖动",
     ", but the last run had {0}": "，但上次运行为 {0} 步",
+    "{0} comes from a link": "{0} 来自连线",
+    "{0} come from links": "{0} 来自连线",
+    "values: '{0}' is not a number": "values：“{0}”不是数字",
     "step {0}: {1}": "第 {0} 步：{1}",
     "draw fewer steps": "减少绘制的步数",
     "draw more steps": "增加绘制的步数",
@@ -57,4 +67,11 @@ export function say(text, ...values) {
   const words = table();
   const said = Object.hasOwn(words, text) ? words[text] : text;
   return said.replace(/\{(\d+)\}/g, (place, at) => values[at] ?? place);
+}
+
+/** The name of a map in the user's language, by its parts: "igg 2 direction" is IGG, its number, and what is shown. */
+export function sayMap(name) {
+  const [, first, number = "", direction] = name.match(/^(.+?)( \d+)?( direction)?$/);
+  const said = say(first) + number;
+  return direction ? say("{0} direction", said) : said;
 }

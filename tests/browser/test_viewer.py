@@ -1,0 +1,197 @@
+"""The viewer while a run is under way and when it stops early, and how it and the other panels fit their nodes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+import torch
+from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.nodes.drawing.map_names import MAPS
+from ar_guidance.nodes.running.viewer import Viewer
+from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.browser.test_panels import SET_WIDGET
+from ar_guidance.tests.browser.test_schedule import ADD
+from playwright.sync_api import Locator
+
+pytestmark = pytest.mark.browser
+GUIDANCES = ("CFG", "IGG", "Mixed", "SSG", "SoftCFG", "HiddenCFG")
+NODES = (*(f"ARGuidance{name}" for name in GUIDANCES), "ARClassCondition", "ARDecode")
+SEND = """([name, detail]) => {
+  window.comfyAPI.api.api.dispatchEvent(new CustomEvent(name, { detail })); }"""
+SPREAD = """() => {
+  window.app.graph.nodes.forEach((node, at) => { node.pos = [470 * (at % 4), 720 * Math.floor(at / 4)]; });
+  const view = window.app.canvas.ds;
+  view.scale = 0.6;
+  view.offset = [150, 150];
+  window.app.graph.setDirtyCanvas(true, true); }"""
+WIDEN = """([id, width]) => {
+  const node = window.app.graph.getNodeById(id);
+  node.setSize([width, node.size[1]]);
+  window.app.graph.setDirtyCanvas(true, true); }"""
+WIDE = "(width) => document.querySelector('.arg-body').offsetWidth > width - 60"
+CUT = """() => [...document.querySelectorAll('.arg-panel, .arg-viewer')].map((panel) => [
+  panel.textContent.slice(0, 30), panel.clientHeight, panel.scrollHeight])"""
+SAID = """async (names) => {
+  const scripts = await (await fetch('/extensions')).json();
+  const { sayMap } = await import(scripts.find((path) => path.endsWith('/ar_guidance.js')).replace('ar_guidance.js', 'words.mjs'));
+  return names.map(sayMap);
+}"""
+
+
+def empty(screen: ComfyPage, *kinds: str) -> list[int]:
+    """Nodes of these classes and nothing else, all of them in view; their ids."""
+    screen.load({"nodes": [], "links": [], "version": 0.4})
+    screen.page.wait_for_timeout(500)  # until it has put an empty graph in view
+    ids = [screen.page.evaluate(ADD, kind) for kind in kinds]
+    screen.page.evaluate(SPREAD)
+    return ids
+
+
+def live(node: int, grid: tuple[int, int]) -> dict[str, Any]:
+    """The third of seven steps under way."""
+    count = grid[0] * grid[1]
+    values = base64.b64encode(bytes(255 * k // (count - 1) for k in range(count))).decode()
+    where = {"node": str(node), "step": 2, "count": 7, "grid": list(grid)}
+    return where | {"map": "added", "low": 0.1, "high": 2.0, "values": values}
+
+
+def finished(node: int, width: int, height: int, *more: int) -> dict[str, Any]:
+    """A run of one scale of 4 x 4 tokens and four pictures, with candidates; of a sweep `more` runs of so many pictures."""
+    runs = [payload(width, height, pictures) for pictures in (4, *more)]
+    return {"node": str(node), "display_node": str(node), "output": {"ar_viewer": runs}}
+
+
+def payload(width: int, height: int, pictures: int) -> dict[str, Any]:
+    """What one run sends."""
+    recorder = TraceRecorder(((4, 4),))
+    recorder.add("softcfg 2 direction", 0, lambda: torch.rand(pictures, 16) * 100)
+    viewer = Viewer(recorder, None, candidates=True)
+    top = torch.randint(4096, (pictures, 16, 5)), torch.rand(pictures, 16, 5)
+    viewer.tops.append((top[0][..., 0], *top, *top))
+    image = torch.rand(pictures, height, width, 3)
+    return viewer.payload(image, torch.randn(pictures, 3, 4, 4), recorder.finish())
+
+
+def sides(part: Locator) -> tuple[float, float]:
+    """Width and height of a part of the page, whatever the canvas's zoom."""
+    return part.evaluate("(part) => [part.offsetWidth, part.offsetHeight]")
+
+
+def test_the_first_run_shows_its_map(screen: ComfyPage) -> None:
+    page = screen.page
+    (node,) = empty(screen, "ARDecode")
+    page.evaluate(SEND, ["ar_guidance.step", live(node, (3, 6))])
+    page.get_by_text("running: step 3 of 7, added").wait_for()
+    width, height = sides(page.locator(".arg-map"))
+    assert height > 50 and width / height == pytest.approx(2, rel=0.02)
+    assert page.locator(".arg-map").is_visible()
+    assert not page.locator(".arg-frame").is_visible()
+    page.locator(".arg-slider").dispatch_event("input")  # there is nothing to scrub through yet
+    page.locator(".arg-curves").dispatch_event("pointerdown")
+    page.evaluate(SEND, ["execution_interrupted", {"node_id": str(node)}])
+    page.get_by_text("stopped: step 3 of 7, added").wait_for()
+    assert not [problem for problem in screen.problems if "viewer.mjs" in problem]
+
+
+@pytest.mark.parametrize("end", ["interrupted", "error", "success"])
+def test_a_run_without_a_result_gives_the_last_one_back(comfy_page: ComfyPage, end: str) -> None:
+    page = comfy_page.page
+    (node,) = empty(comfy_page, "ARDecode")
+    page.evaluate(SEND, ["executed", finished(node, 64, 64)])
+    caption = page.locator(".arg-body > .arg-caption")
+    page.get_by_text("scale 1 of 1").wait_for()
+    before = caption.inner_text()
+    page.evaluate(SEND, ["ar_guidance.step", live(node, (2, 1))])
+    page.get_by_text("running: step 3 of 7").wait_for()
+    page.evaluate(SEND, [f"execution_{end}", {"node_id": str(node)}])
+    assert caption.inner_text() == before
+    assert sides(page.locator(".arg-stage"))[0] == sides(page.locator(".arg-stage"))[1]
+    page.locator(".arg-stage").dispatch_event("pointermove", {"clientX": 1, "clientY": 1})
+    assert "token row 1, column 1" in page.locator(".arg-token").inner_text()
+
+
+def test_pictures_keep_their_proportions(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    (node,) = empty(comfy_page, "ARDecode")
+    for width, height in ((64, 128), (96, 64), (256, 32), (64, 64)):
+        page.evaluate(SEND, ["executed", finished(node, width, height)])
+        page.get_by_text("scale 1 of 1").wait_for()
+        for node_width in (300, 700):
+            page.evaluate(WIDEN, [node, node_width])
+            page.wait_for_function(WIDE, arg=node_width)
+            wide, tall = sides(page.locator(".arg-frame"))
+            assert wide / tall == pytest.approx(width / height, rel=0.02)
+            assert tall <= 301 and (tall >= 299 or wide > node_width - 60)
+
+
+def test_all_runs_of_a_sweep(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    (node,) = empty(comfy_page, "ARDecode")
+    sent = finished(node, 64, 64, 1, 2)
+    page.evaluate(SEND, ["executed", sent])
+    page.get_by_text("scale 1 of 1").wait_for()
+    pictures = page.get_by_label("picture", exact=True)
+    names = [f"run 1, picture {k}" for k in (1, 2, 3, 4)]
+    names += ["run 2", "run 3, picture 1", "run 3, picture 2"]
+    assert pictures.locator("option").all_inner_texts() == names
+    finals = [
+        picture["final"] for run in sent["output"]["ar_viewer"] for picture in run["pictures"]
+    ]
+    for name, final in zip(names, finals, strict=True):
+        pictures.select_option(label=name)
+        assert page.locator(".arg-frame").get_attribute("src") == final
+
+
+def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    empty(comfy_page, "ARClassCondition")
+    height = "() => window.app.graph.nodes[0].size[1]"
+    before = page.evaluate(height)
+    page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "face; heart"])
+    page.locator(".arg-open").click()
+    chosen = page.locator(".arg-chosen")
+    page.wait_for_function("() => document.querySelectorAll('.arg-chosen').length === 2")
+    page.locator('.arg-class[data-name="heart"]').click()
+    assert chosen.all_inner_texts() == ["face"]
+    page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "bird"])
+    page.wait_for_function("() => document.querySelector('.arg-chosen')?.dataset.name === 'bird'")
+    assert chosen.count() == 1 and page.evaluate(height) > before
+    page.locator(".arg-open").click()
+    assert page.evaluate(height) == before
+
+
+def test_nothing_is_cut_off(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
+    page = screen.page
+    *_, node = empty(screen, *NODES)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.arg-schedule')].every((plot) => plot.childNodes.length)"
+    )
+    name = request.node.callspec.id.replace(" ", "-")
+    screen.screenshot(f"fresh-{name}")
+    shown = page.evaluate(CUT)
+    assert len(shown) == len(NODES)
+    assert all(whole <= room for _, room, whole in shown), shown
+    page.evaluate(SEND, ["executed", finished(node, 64, 64)])
+    for node_width in (280, 700):
+        page.evaluate(WIDEN, [node, node_width])
+        page.wait_for_timeout(500)  # Nodes 2.0 of the oldest frontend stays as narrow as it was
+        page.locator(".arg-maps").select_option("softcfg 2 direction")
+        page.locator(".arg-stage").dispatch_event("pointermove", {"clientX": 1, "clientY": 1})
+        page.get_by_text("drawn: token").wait_for(state="attached")
+        screen.screenshot(f"full-{node_width}-{name}")
+        shown = page.evaluate(CUT)
+        assert all(whole <= room for _, room, whole in shown), shown
+
+
+def test_maps_in_chinese(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    assert page.evaluate(SAID, list(MAPS)) == list(MAPS)
+    page.evaluate("() => { window.app.extensionManager.setting.get = () => 'zh'; }")
+    said = dict(zip(MAPS, page.evaluate(SAID, list(MAPS)), strict=True))
+    assert len(set(said.values())) == len(MAPS)
+    for name, words in said.items():
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in words), name
+        assert not any(word in words for word in ("direction", "attention", "nudge")), name
+    assert (said["igg 3 direction"], said["attention 2"]) == ("IGG 3 方向", "注意力 2")
