@@ -315,7 +315,7 @@ def test_no_name_leads_out_of_the_folders(host: RunningHost) -> None:
     assert "leads out of" in refusal(host, prompt)
 
 
-@pytest.mark.parametrize("change", ["no header", "short", "range", "floats", "kind"])
+@pytest.mark.parametrize("change", ["no header", "no grids", "short", "range", "floats", "kind"])
 def test_damaged_and_foreign_files(host: RunningHost, change: str) -> None:
     name = saved_tokens(host, "zz/whole").removesuffix(" [output]")
     with safe_open(host.output / name, framework="pt") as file:
@@ -324,6 +324,8 @@ def test_damaged_and_foreign_files(host: RunningHost, change: str) -> None:
     said = "is damaged"
     if change == "no header":
         facts, said = {"format": "pt"}, "not made by AR Save Tokens"
+    elif change == "no grids":
+        facts["grids"] = "[]"
     elif change == "short":
         tensors["step.3"] = tensors["step.3"][:, :-1].contiguous()
     elif change == "range":
