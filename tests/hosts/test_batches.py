@@ -86,6 +86,11 @@ def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
     prompt["decode"]["inputs"]["if_stopped"] = "hand on finished pictures"
     result = host.run_and_cancel(prompt, "decode", after=STEPS)
     assert result.status == "success" and len(result.images) in (PART, 2 * PART)
+    whole = host.run(prompt)  # the same again: what was handed on is not taken for the result
+    assert len(whole.images) == 3 * PART and "decode" not in whole.cached
+    prompt["save"]["inputs"]["filename_prefix"] = "again"
+    after = host.run(prompt)  # and the whole result is kept as ever
+    assert len(after.images) == 3 * PART and "decode" in after.cached
 
 
 def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Path) -> None:
