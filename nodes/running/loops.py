@@ -135,3 +135,8 @@ LOOPS = {
         encode=lambda model, pictures, grids: ([model.tokenizer.encode(pictures)], None),
     ),
 }
+
+
+def grids_of(model: ARModel) -> tuple[Grid, ...]:
+    """Where the tokens of a model's pictures lie."""
+    return LOOPS[model.family.kind].picture_grids(model.config)

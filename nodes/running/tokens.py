@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .loops import LOOPS, Grid, picture_size
+from .loops import LOOPS, Grid, grids_of, picture_size
 
 if TYPE_CHECKING:  # needs a host, and tokens are to be read without one
     from ...loaders.checkpoint import ARModel
@@ -152,7 +152,7 @@ def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> N
 
 def config_of(model: ARModel, grid: Grid) -> Any:
     """The model's config for pictures whose finest grid this is; None where it makes no such pictures."""
-    if grid == LOOPS[model.family.kind].picture_grids(model.config)[-1]:
+    if grid == grids_of(model)[-1]:
         return model.config
     return (
         model.family.at(model.config, grid) if grid in model.family.frames(model.config) else None

@@ -50,6 +50,18 @@ def test_bad_seeds_and_picture_numbers(host: RunningHost) -> None:
     message = refusal(host, seeded(generate(batch_size=4), reroll="5"))
     assert "'5' is not a picture of this batch" in message and "1 to 4" in message
     assert "reroll names no picture" in refusal(host, seeded(generate(), only_rerolled=True))
+    twice = seeded(generate(batch_size=4), reroll="3", only_rerolled=True)
+    twice["more"] = node(
+        "ARSeeds",
+        ar_sampling=["seeds", 0],
+        seeds="",
+        reroll="1, 3",
+        reroll_seed=9,
+        only_rerolled=False,
+    )
+    twice["cfg"]["inputs"]["ar_sampling"] = ["more", 0]
+    message = refusal(host, twice)
+    assert "picture 1 is not made" in message and "makes only 3" in message
 
 
 # --- large batches ----------------------------------------------------------------------------------------------------
