@@ -150,7 +150,7 @@ class ARSweep(io.ComfyNode):
             one,
             [as_number(value) for value in two],
             [as_integer(value) for value in two],
-            two,
+            two if second else [ExecutionBlocker(NO_SECOND)] * len(pairs),
             labels,
         )
 
