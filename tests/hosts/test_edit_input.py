@@ -135,4 +135,4 @@ def test_an_empty_list_of_second_values_is_said(host: RunningHost) -> None:
         "ARSweep", first_values="3", second_values="", first_name="a", second_name="b"
     )
     prompt["cfg"]["inputs"]["scale"] = ["sweep", 3]
-    assert "second_values is empty" in refusal(host, prompt)
+    assert "second_values is empty" in host.run(prompt).error
