@@ -5,7 +5,7 @@
 
 Gradient energy across the mask's edge in edited pictures, as a multiple of that of the same pictures before: 1 = no seam,
 below 1 = smoother than the pictures are. The bar is 1.2. Out-painting begins with a part cut out of the pictures, whose true
-surroundings are known for that reason; `kept as filled` is what it starts from, before anything is drawn. Each number is the mean over the seeds and, after it, half the width of
+surroundings are known for that reason; `as filled` is what it starts from, before anything is drawn. Each number is the mean over the seeds and, after it, half the width of
 its 95 % interval.
 """
 
