@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""How visible the seams of in-painting are on the bundled model.
+"""How visible the seams of in- and out-painting are on the bundled model.
 
     python benchmarks/seams.py [--pictures 128] [--seeds 5] [--sheet seams.png]
 
 Gradient energy across the mask's edge in edited pictures, as a multiple of that of the same pictures before: 1 = no seam,
-below 1 = smoother than the pictures are. The bar is 1.2. Each number is the mean over the seeds and, after it, half the width of
+below 1 = smoother than the pictures are. The bar is 1.2. Out-painting begins with a part cut out of the pictures, whose true
+surroundings are known for that reason; `as filled` is what it starts from, before anything is drawn. Each number is the mean over the seeds and, after it, half the width of
 its 95 % interval.
 """
 
@@ -13,6 +14,7 @@ import os
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
@@ -23,7 +25,15 @@ load_pack()
 
 import torch  # noqa: E402
 from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
-from ar_guidance.tools.bundled.seams import How, Sources, masks, painted, seam  # noqa: E402
+from ar_guidance.tools.bundled.seams import (  # noqa: E402
+    How,
+    Sources,
+    extended,
+    frames,
+    masks,
+    painted,
+    seam,
+)
 from PIL import Image  # noqa: E402
 
 BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
@@ -55,6 +65,27 @@ def sheet(rows: list[torch.Tensor], path: str) -> None:
     picture.resize((picture.width * 3, picture.height * 3), Image.Resampling.NEAREST).save(path)
 
 
+def outpainting(pair: Any, sources: list[Sources], path: str) -> None:
+    """The table of out-painting at the default settings; `path`: also draw eight pictures of every frame."""
+    shapes, rows = frames(), [sources[0].pixels[:8]]
+    print("\n| out-painting | " + " | ".join(shapes) + " |\n|---|" + "---|" * len(shapes))
+    for name in ("same class", "another class", "as filled"):
+        cells = []
+        for mask in shapes.values():
+            values = []
+            for seed, source in enumerate(sources):
+                same = name == "same class"
+                new, start = extended(pair, source, mask, How(), same, 1000 + seed)
+                shown = start if name == "as filled" else new
+                values.append(seam(shown, source.pixels, mask))
+                if seed == 0:
+                    rows.append(shown[:8])
+            cells.append(spread(values))
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    if path:
+        sheet(rows, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -62,11 +93,16 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sheet", default="", help="also draw eight pictures of every way")
+    parser.add_argument("--out-sheet", default="", help="the same of every frame of out-painting")
+    parser.add_argument("--only-out", action="store_true", help="leave in-painting out")
     options = parser.parse_args()
     pair, shapes = load_pair(BUNDLED), masks()
     sources = [Sources.draw(pair, options.pictures, seed) for seed in range(options.seeds)]
+    outpainting(pair, sources, options.out_sheet)
+    if options.only_out:
+        return
     rows = [sources[0].pixels[:8]]
-    print("| way | class | " + " | ".join(shapes) + " |\n|---|---|" + "---|" * len(shapes))
+    print("\n| way | class | " + " | ".join(shapes) + " |\n|---|---|" + "---|" * len(shapes))
     for name, how in WAYS.items():
         for same in (True, False):
             cells = []

@@ -1,5 +1,6 @@
 """AR Keep Scales and AR Inpaint: a run that keeps part of a picture there already is."""
 
+import math
 from dataclasses import replace
 
 from comfy_api.v0_0_2 import io
@@ -7,20 +8,14 @@ from torch import Tensor
 
 from ..sampling.edit import filled
 from .compat import schema, widget
+from .inputs.controls import BY_VARIATION, SOFTEST, share_kept, within
 from .inputs.pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
-from .running.editing import Edit
-from .running.loops import LOOPS, Grid, picture_size
+from .running.editing import BLENDED, TOKENS_ONLY, Edit, row_of
+from .running.loops import grids_of, picture_size
 from .running.tokens import PictureTokens
 from .types import Sampling, SamplingLink, TokensLink
 
-BY_VARIATION = -1
 AS_IT_IS, FROM_AROUND = "as it is", "filled from around"
-BLENDED, TOKENS_ONLY = "blend features", "tokens only"
-
-
-def grids_of(sampling: Sampling) -> tuple[Grid, ...]:
-    """Where the tokens of the pictures of a run lie."""
-    return LOOPS[sampling.model.family.kind].picture_grids(sampling.model.config)
 
 
 def edited(sampling: Sampling, edit: Edit) -> Sampling:
@@ -34,28 +29,8 @@ def edited(sampling: Sampling, edit: Edit) -> Sampling:
             "this run already keeps tokens of a picture: use one AR Keep Scales, AR Inpaint or AR Outpaint per AR Decode."
             " To vary an in-painting at fixed layout, lower AR Inpaint's variation"
         )
-    edit.source.check(sampling.model, grids_of(sampling))
+    edit.source.check(sampling.model, grids_of(sampling.model))
     return replace(sampling, edit=edit)
-
-
-def share_kept(tokens: PictureTokens, variation: float, keep_scales: int) -> float:
-    """Share of the steps to keep, 0-1, from the two controls of AR Keep Scales.
-
-    Raises:
-        ValueError: more scales than there are, or scales of a model that has none.
-    """
-    if keep_scales == BY_VARIATION:
-        return 1 - variation
-    if tokens.kind != "scale":
-        raise ValueError(
-            f"{tokens.family} draws token by token and has no scales: set keep_scales to {BY_VARIATION} and use variation"
-        )
-    if keep_scales > len(tokens.grids):
-        raise ValueError(
-            f"keep_scales is {keep_scales}, but these pictures of {tokens.family} have {len(tokens.grids)} scales:"
-            f" {len(tokens.grids)} keeps the picture as it is, {len(tokens.grids) - 1} draws only the finest scale anew"
-        )
-    return keep_scales / len(tokens.grids)
 
 
 def variation_widget(default: float, what: str) -> object:
@@ -67,7 +42,7 @@ def variation_widget(default: float, what: str) -> object:
         max=1.0,
         step=0.01,
         tooltip=f"How much of {what} is drawn anew. 0 = nothing changes; low: only fine detail; high: all but the coarsest"
-        " layout; 1 = everything. Models without scales keep that much less of the picture's beginning.",
+        " layout; 1 = everything. Models without scales keep that much less of its beginning.",
     )
 
 
@@ -122,9 +97,9 @@ class ARKeepScales(io.ComfyNode):
 SOFTNESS = {
     "default": 8,
     "min": 0,
-    "max": 256,
-    "tooltip": "Pixels over which the new part fades in, inwards from the mask's edge. 0: a hard edge, seams show. Large: a"
-    " small mask changes little. About the pixels of one token (16 for most models) is a good value.",
+    "max": SOFTEST,
+    "tooltip": "Pixels over which the new part fades in, inwards from the mask's edge. 0: a hard edge, seams show. Large: only"
+    " the middle of the mask is all new. About the pixels of one token (16 for most models) is a good value.",
 }
 
 
@@ -221,7 +196,7 @@ class ARInpaint(io.ComfyNode):
         image: Tensor | None = None,
         ar_tokens: PictureTokens | None = None,
     ) -> io.NodeOutput:
-        model, grids = ar_sampling.model, grids_of(ar_sampling)
+        model, grids = ar_sampling.model, grids_of(ar_sampling.model)
         size = picture_size(model, grids)
         drawn_on = size if image is None else (image.shape[1], image.shape[2])
         marked = fit_mask(mask, drawn_on, size, fit)
@@ -230,15 +205,17 @@ class ARInpaint(io.ComfyNode):
         if ar_tokens is None:
             if pixels is None:
                 raise ValueError("connect the picture to change: an image, its tokens, or both")
-            shown = hide(pixels, marked) if under_mask == FROM_AROUND else pixels
+            shown = pixels
+            if under_mask == FROM_AROUND:
+                shown = hide(pixels, marked, ar_sampling.whole)
             ar_tokens = encode_images(model, shown, grids)
         if keep_outside and pixels is None:
             pixels = decode_tokens(model, ar_tokens)
         edit = Edit(
             source=ar_tokens,
-            kept=1 - variation,
+            kept=1 - within("variation", variation, 0, 1),
             mask=marked,
-            softness=soft_edge,
+            softness=int(within("soft_edge", soft_edge, 0, SOFTEST)),
             blend=seam == BLENDED,
             pixels=pixels if keep_outside else None,
         )
@@ -256,10 +233,24 @@ def check_mask(mask: Tensor) -> None:
         )
 
 
-def hide(pixels: Tensor, mask: Tensor) -> Tensor:
-    """IMAGE (B, H, W, 3) with what a mask (M, H, W) marks smoothed over from around it."""
-    if len(mask) not in (1, len(pixels)):
+def hide(pixels: Tensor, mask: Tensor, whole: int) -> Tensor:
+    """IMAGE (P, H, W, 3) with what a mask (M, H, W) marks filled from around it: as many pictures as both together need.
+
+    `whole`: pictures of the batch; each takes the image and the mask it has without filling, see `row_of`.
+
+    Raises:
+        ValueError: the batch is no multiple of both, or a mask leaves nothing to fill from.
+    """
+    row_of(len(pixels), whole, (), "pictures to start from")
+    row_of(len(mask), whole, (), "masks")
+    full = [str(i + 1) for i, one in enumerate(mask) if (one > 0).all()]
+    if full:
+        which = "the mask covers" if len(mask) == 1 else f"mask {', '.join(full)} covers"
         raise ValueError(
-            f"there are {len(mask)} masks for {len(pixels)} images: give one, or one for each"
+            f"{which} the whole picture, so there is nothing around it to fill it from: set under_mask to '{AS_IT_IS}', leave"
+            " part of the picture unmasked, or take AR Inpaint out to draw all of it anew"
         )
-    return filled(pixels.movedim(-1, 1), (mask > 0).float()).movedim(1, -1)
+    count = math.lcm(len(pixels), len(mask))
+    shown = pixels[row_of(len(pixels), count, range(count), "pictures")].movedim(-1, 1)
+    hidden = (mask[row_of(len(mask), count, range(count), "masks")] > 0).float()
+    return filled(shown, hidden).movedim(1, -1)

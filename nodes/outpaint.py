@@ -4,11 +4,13 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..sampling.edit import filled
 from .compat import schema, widget
-from .edit import BLENDED, SOFTNESS, edited, grids_of, hide, seam_widget
+from .edit import SOFTNESS, edited, seam_widget
+from .inputs.controls import SOFTEST, WIDEST, margins, within
 from .inputs.pictures import encode_images, fit_image
-from .running.editing import Edit
-from .running.loops import Grid, picture_size
+from .running.editing import BLENDED, Edit
+from .running.loops import Grid, grids_of, picture_size
 from .types import Sampling, SamplingLink
 
 SIDES = ("left", "top", "right", "bottom")
@@ -33,7 +35,7 @@ class AROutpaint(io.ComfyNode):
                         side,
                         default=0.25,
                         min=0.0,
-                        max=0.9,
+                        max=WIDEST,
                         step=0.01,
                         tooltip=f"Share of the new picture that is drawn at its {side}. 0 = the old picture reaches to this"
                         " side. Rounded to whole tokens. Large: little of the old picture is left to go by.",
@@ -72,9 +74,9 @@ class AROutpaint(io.ComfyNode):
         keep_outside: bool,
         seam: str = BLENDED,
     ) -> io.NodeOutput:
-        model, grids = ar_sampling.model, grids_of(ar_sampling)
-        columns = margins(grids[-1][1], left, right, "left and right")
-        rows = margins(grids[-1][0], top, bottom, "top and bottom")
+        model, grids = ar_sampling.model, grids_of(ar_sampling.model)
+        columns = margins(grids[-1][1], left=left, right=right)
+        rows = margins(grids[-1][0], top=top, bottom=bottom)
         if not any(columns + rows):
             raise ValueError(
                 "there is nothing to draw: give at least one side a share of the picture"
@@ -84,25 +86,11 @@ class AROutpaint(io.ComfyNode):
         edit = Edit(
             source=encode_images(model, frame, grids),
             mask=mask,
-            softness=soft_edge,
+            softness=int(within("soft_edge", soft_edge, 0, SOFTEST)),
             blend=seam == BLENDED,
             pixels=frame if keep_outside else None,
         )
         return io.NodeOutput(edited(ar_sampling, edit))
-
-
-def margins(tokens: int, before: float, after: float, which: str) -> tuple[int, int]:
-    """Whole tokens before and after the picture, of a side `tokens` long.
-
-    Raises:
-        ValueError: no token is left for the picture.
-    """
-    margin = round(before * tokens), round(after * tokens)
-    if sum(margin) >= tokens:
-        raise ValueError(
-            f"{which} together take {before + after:.2f} of the picture and leave no place for the old one: lower them"
-        )
-    return margin
 
 
 def framed(
@@ -112,7 +100,7 @@ def framed(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """The picture in its place, what is around made up from its border, (B, *size, 3); and a mask (1, *size) of that."""
+    """The picture in its place, what is around continued from its border, (B, *size, 3); and a mask (1, *size) of that."""
     cell = size[0] // grid[0], size[1] // grid[1]
     top, bottom = rows[0] * cell[0], size[0] - rows[1] * cell[0]
     left, right = columns[0] * cell[1], size[1] - columns[1] * cell[1]
@@ -120,4 +108,4 @@ def framed(
     frame, mask = torch.zeros(len(image), *size, 3), torch.ones(1, *size)
     frame[:, top:bottom, left:right] = small
     mask[:, top:bottom, left:right] = 0
-    return hide(frame, mask), mask
+    return filled(frame.movedim(-1, 1), mask).movedim(1, -1), mask

@@ -1,5 +1,7 @@
 """AR Sampler (describes a run) and AR Decode (runs it)."""
 
+from typing import Any
+
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import ARModel
@@ -7,7 +9,7 @@ from ..sampling.plan import Drawing, facts
 from .compat import numbers, schema, widget
 from .inputs import sizes
 from .running.live import live_sender
-from .running.rescue import node_text
+from .running.rescue import node_text, note_handed_on, times_handed_on
 from .running.run import View, run_sampling
 from .running.viewer import CHOICES, FAST, published_schedule
 from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
@@ -216,6 +218,16 @@ class ARDecode(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> Any:
+        """The host keeps what a node gave; what it handed on half-way is not what the same run gives next time."""
+        return times_handed_on(cls.own_id())
+
+    @classmethod
+    def own_id(cls) -> Any:
+        """The node's id in the graph, where the host says it."""
+        return getattr(cls.hidden, "unique_id", None)
+
+    @classmethod
     def execute(
         cls,
         ar_sampling: Sampling,
@@ -223,8 +235,10 @@ class ARDecode(io.ComfyNode):
         candidates: bool = False,
         if_stopped: str = TO_TEMP,
     ) -> io.NodeOutput:
-        view = View(viewer, candidates, live_sender(getattr(cls.hidden, "unique_id", None)))
+        node = cls.own_id()
+        view = View(viewer, candidates, live_sender(node))
         made = run_sampling(ar_sampling, view, if_stopped == HAND_ON, node_text(cls.hidden))
+        note_handed_on(node, len(made.image), ar_sampling.batch)
         output = io.NodeOutput(made.image, made.trace, made.tokens)
         run = facts(ar_sampling.model, ar_sampling.drawing)
         output.ui = {"ar_schedule": [published_schedule(run)]}

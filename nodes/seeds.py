@@ -45,6 +45,17 @@ def parse_pictures(text: str, count: int) -> tuple[int, ...]:
     return tuple(sorted(places))
 
 
+def check_made(again: tuple[int, ...], sampling: Sampling) -> None:
+    """Raise ValueError when a picture to draw again is not made at all, because an AR Seeds before leaves it out."""
+    left_out = [str(place + 1) for place in again if place not in sampling.pictures]
+    if left_out:
+        raise ValueError(
+            f"reroll: picture {', '.join(left_out)} is not made, for the AR Seeds before this one makes"
+            f" only {', '.join(str(place + 1) for place in sampling.pictures)}: switch its only_rerolled off, or write all"
+            " pictures into one AR Seeds"
+        )
+
+
 class ARSeeds(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -110,6 +121,7 @@ class ARSeeds(io.ComfyNode):
         if listed:
             sampling = replace(sampling, seeds=listed, copies=len(listed), rerolled=(), only=None)
         again = parse_pictures(reroll, sampling.whole)
+        check_made(again, sampling)
         if only_rerolled and not again:
             raise ValueError(
                 "only_rerolled is on, but reroll names no picture: write its number, or switch it off"

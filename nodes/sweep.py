@@ -15,6 +15,7 @@ from .drawing.grid import arrange, draw_sheet
 from .drawing.parameters import parameters_of
 from .types import Sampling, SamplingLink
 
+NO_SECOND = "AR Sweep: second_values is empty, so this output has nothing to give: write values into it, or connect a first one"
 MOST = 256  # combinations of one sweep: more is a mistake in the lists
 
 
@@ -29,7 +30,8 @@ def as_number(value: str) -> Any:
     try:
         return float(value)
     except ValueError:
-        return ExecutionBlocker(f"AR Sweep: '{value}' is not a number: use the text output")
+        wrong = f"AR Sweep: '{value}' is not a number: use the text output"
+        return ExecutionBlocker(wrong if value else NO_SECOND)
 
 
 def as_integer(value: str) -> Any:
@@ -37,7 +39,8 @@ def as_integer(value: str) -> Any:
     try:
         return int(value)
     except ValueError:
-        return ExecutionBlocker(f"AR Sweep: '{value}' is not a whole number")
+        wrong = f"AR Sweep: '{value}' is not a whole number"
+        return ExecutionBlocker(wrong if value else NO_SECOND)
 
 
 class ARSweep(io.ComfyNode):
@@ -147,7 +150,7 @@ class ARSweep(io.ComfyNode):
             one,
             [as_number(value) for value in two],
             [as_integer(value) for value in two],
-            two,
+            two if second else [ExecutionBlocker(NO_SECOND)] * len(pairs),
             labels,
         )
 

@@ -2,97 +2,20 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import folder_paths
-import torch
 from comfy.cli_args import args
 from comfy_api.v0_0_2 import io
-from safetensors.torch import save_file
-from torch import Tensor
 
-from ..loaders.read import read_weights
 from .compat import schema, widget
-from .running.tokens import PictureTokens, describe_grids
+from .inputs.token_file import not_written, read_tokens, write_tokens
+from .running.tokens import PictureTokens
 from .types import TokensLink
 
-FORMAT, SUFFIX, OUTPUT = "ar_tokens 1", ".safetensors", " [output]"
+SUFFIX, OUTPUT = ".safetensors", " [output]"
 NOTHING = "no token files yet"
-
-
-def compact(step: Tensor) -> Tensor:
-    """Tokens in the smallest integer type that holds them."""
-    largest = int(step.max()) if step.numel() else 0
-    kinds = ((torch.uint8, 1 << 8), (torch.int16, 1 << 15), (torch.int32, 1 << 31))
-    return step.to(next((kind for kind, end in kinds if largest < end), torch.int64)).contiguous()
-
-
-def write_tokens(tokens: PictureTokens, path: Path, more: dict[str, str] | None = None) -> None:
-    """Save tokens; `more`: further text for the file's header. The file is complete or not there."""
-    tensors = {f"step.{k}": compact(step) for k, step in enumerate(tokens.steps)}
-    if tokens.features is not None:
-        tensors["features"] = tokens.features.float().contiguous()
-    facts = {
-        "format": FORMAT,
-        "kind": tokens.kind,
-        "grids": json.dumps(tokens.grids),
-        "codec": tokens.codec,
-        "family": tokens.family,
-    }
-    unfinished = path.with_name(path.name + ".part")
-    save_file(tensors, unfinished, (more or {}) | facts)
-    os.replace(unfinished, path)
-
-
-def read_tokens(path: Path) -> PictureTokens:
-    """Tokens from a file that AR Save Tokens made.
-
-    Raises:
-        ValueError: it is not one, or it is damaged; the message names the file and what is wrong.
-    """
-    weights = read_weights(path)
-    facts = weights.metadata
-    if facts.get("format") != FORMAT:
-        found = (
-            f"its format is '{facts['format']}'" if "format" in facts else "it has no such header"
-        )
-        raise ValueError(
-            f"{path.name}: this file was not made by AR Save Tokens ({found}). Choose one that was;"
-            " model files belong into AR Load Checkpoint"
-        )
-    try:
-        grids = tuple((int(h), int(w)) for h, w in json.loads(facts["grids"]))
-        count = len(grids) if facts["kind"] == "scale" else 1
-        steps = tuple(_step(weights.tensors[f"step.{k}"]) for k in range(count))
-        features = weights.tensors.get("features")
-        _check_shapes(facts["kind"], grids, steps, features)
-        return PictureTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], features)
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path.name}: this file of tokens is damaged: {what}") from error
-
-
-def _step(tensor: Tensor) -> Tensor:
-    if tensor.is_floating_point() or tensor.dim() not in (2, 3):
-        raise ValueError("it holds numbers that are no tokens")
-    return tensor.long()
-
-
-def _check_shapes(
-    kind: str, grids: Sequence[tuple[int, int]], steps: Sequence[Tensor], features: Tensor | None
-) -> None:
-    if kind not in ("scale", "token"):
-        raise ValueError(f"its kind is '{kind}'")
-    for step, (height, width) in zip(steps, grids, strict=True):
-        fits = step.shape[1] == height * width
-        if step.shape[0] != len(steps[0]) or not (fits or kind == "token"):
-            raise ValueError(
-                f"{tuple(step.shape)} tokens do not fit {describe_grids(grids)} of {len(steps[0])} pictures"
-            )
-    if features is not None and (len(features) != len(steps[0]) or not features.isfinite().all()):
-        raise ValueError("its feature map does not belong to its tokens")
 
 
 class ARSaveTokens(io.ComfyNode):
@@ -124,9 +47,12 @@ class ARSaveTokens(io.ComfyNode):
     def execute(cls, ar_tokens: PictureTokens, filename_prefix: str) -> io.NodeOutput:
         base = folder_paths.get_output_directory()
         inside(Path(base), Path(base) / filename_prefix, "filename_prefix")
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, base
-        )
+        try:
+            folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+                filename_prefix, base
+            )
+        except OSError as error:
+            raise ValueError(not_written(filename_prefix, error)) from error
         file = f"{name}_{counter:05}_{SUFFIX}"
         write_tokens(ar_tokens, Path(folder) / file, cls.header())
         place = {"filename": file, "subfolder": subfolder, "type": "output"}

@@ -11,9 +11,9 @@ from .inputs.pictures import (
     decode_tokens,
     encode_images,
     fit_image,
-    nearest_grids,
-    picture_size,
 )
+from .inputs.sizes import nearest
+from .running.loops import grids_of
 from .running.tokens import PictureTokens
 from .types import Model, TokensLink
 
@@ -25,8 +25,8 @@ class ARImageToTokens(io.ComfyNode):
             node_id="ARImageToTokens",
             display_name="AR Image to Tokens",
             category="AR Guidance/edit",
-            description="Turns pictures into a model's tokens, to vary or change them. The picture is fitted to the model's"
-            " size first.",
+            description="Turns pictures into a model's tokens, to vary or change them. A picture is fitted to the model's"
+            " nearest size first.",
             search_aliases=["encode", "VAE encode", "tokenize"],
             inputs=[
                 io.Image.Input("image", tooltip="Any pictures, of any size."),
@@ -51,9 +51,9 @@ class ARImageToTokens(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, ar_model: ARModel, fit: str = CROP) -> io.NodeOutput:
-        grids = nearest_grids(ar_model, image)
-        fitted = fit_image(image, picture_size(ar_model, grids), fit)
-        return io.NodeOutput(encode_images(ar_model, fitted, grids))
+        size = nearest(ar_model, image.shape[1], image.shape[2])
+        fitted, model = fit_image(image, size, fit), ar_model.at(*size)
+        return io.NodeOutput(encode_images(model, fitted, grids_of(model)))
 
 
 class ARTokensToImage(io.ComfyNode):

@@ -3,6 +3,7 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from ..running.editing import BLENDED, TOKENS_ONLY, Edit
 from ..types import Sampling
 from .canvas import number
 from .differences import Parameters
@@ -22,9 +23,16 @@ def parameters_of(sampling: Sampling) -> Parameters:
         own = {entry.name: getattr(link, entry.name) for entry in fields(link)}  # type: ignore[arg-type]
         for key, value in own.items():
             found |= _flat(f"{name} {key}" if len(sampling.links) > 1 else key, value)
-    if sampling.edit is not None:
-        found["kept"] = number(sampling.edit.kept)
-        found["soft edge"] = str(sampling.edit.softness)
+    return found | _kept(sampling.edit)
+
+
+def _kept(edit: Edit | None) -> Parameters:
+    if edit is None:
+        return {}
+    found = {"kept": number(edit.kept), "soft edge": str(edit.softness)}
+    if edit.mask is not None:
+        found["seam"] = BLENDED if edit.blend else TOKENS_ONLY
+        found["keep outside"] = str(edit.pixels is not None)
     return found
 
 

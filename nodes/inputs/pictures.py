@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import comfy.model_management as mm
 import comfy.utils
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_bytes, decode_chunk, to_gpu
-from ..running.loops import LOOPS, Grid, picture_size
+from ..running.loops import Grid, picture_size
 from ..running.run import decode, to_image
 from ..running.tokens import PictureTokens, features_of, join_tokens, tokens_of
 
@@ -30,13 +31,30 @@ def fit_mask(
     """MASK (M, h, w) or (h, w) of any size -> (M, *size), so that it lies on `fit_image` of the picture as it lay on the picture.
 
     `picture`: (H, W) of the picture it was drawn for; a mask of another size is stretched over it first, as stock nodes do.
+    A smaller mask marks every pixel of which any part was marked: no dot is lost.
     """
     mask = mask.reshape(-1, 1, *mask.shape[-2:]).float()
-    if tuple(mask.shape[-2:]) != picture:
-        mask = _resize(mask, picture, STRETCH, "bilinear")
-    if picture != size:
-        mask = _resize(mask, size, how, "bilinear")
-    return mask[:, 0].clamp(0, 1)
+    mask = _resize_mask(mask, picture)
+    if how == CROP:
+        mask = middle(mask, size)
+    return _resize_mask(mask, size)[:, 0].clamp(0, 1)
+
+
+def _resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks (M, 1, h, w) stretched to a size: the highest value where they shrink, bilinear where they grow."""
+    smaller = tuple(min(old, new) for old, new in zip(mask.shape[-2:], size, strict=True))
+    if smaller != tuple(mask.shape[-2:]):
+        mask = F.adaptive_max_pool2d(mask, smaller)
+    return mask if smaller == size else _resize(mask, size, STRETCH, "bilinear")
+
+
+def middle(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Of maps (M, C, H, W), what ComfyUI's centre crop leaves before it resizes them to the shape of `size`."""
+    height, width = maps.shape[-2:]
+    shape, wanted = width / height, size[1] / size[0]
+    x = round((width - width * (wanted / shape)) / 2) if shape > wanted else 0
+    y = round((height - height * (shape / wanted)) / 2) if shape < wanted else 0
+    return maps[..., y : height - y, x : width - x]
 
 
 def _resize(maps: Tensor, size: tuple[int, int], how: str, method: str) -> Tensor:
@@ -66,11 +84,6 @@ def decode_tokens(model: ARModel, tokens: PictureTokens) -> Tensor:
     return to_image(decode(model, features_of(tokens, model, model.patcher.load_device)))
 
 
-def nearest_grids(model: ARModel, image: Tensor) -> tuple[Grid, ...]:
-    """The grids that the model's pictures have."""
-    return LOOPS[model.family.kind].picture_grids(model.config)
-
-
 __all__ = [
     "CROP",
     "STRETCH",
@@ -78,6 +91,5 @@ __all__ = [
     "encode_images",
     "fit_image",
     "fit_mask",
-    "nearest_grids",
     "picture_size",
 ]

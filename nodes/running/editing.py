@@ -19,6 +19,7 @@ from ...sampling.edit import (
 )
 from .tokens import PictureTokens
 
+BLENDED, TOKENS_ONLY = "blend features", "tokens only"
 WHICH_TOKENS = 0x5EED  # turns an image's seed into one for which tokens to keep, apart from how others are drawn
 
 
@@ -28,7 +29,8 @@ class Edit:
 
     Attributes:
         source: tokens of the pictures it starts from.
-        kept: share of the steps kept everywhere, 0-1: of the scales, coarse ones first, or of the token sequence.
+        kept: share of the steps kept everywhere, 0-1: of the scales, coarse ones first; or of the token sequence, of a
+            masked one the share of what lies inside the mask, in reading order.
         mask: (M, H, W) at the picture's size, 1 = draw anew; None = everywhere.
         softness: pixels over which what is drawn anew fades in from the mask's edge.
         blend: whether it fades in the feature map as well, so that no seam forms.
@@ -41,6 +43,12 @@ class Edit:
     softness: int = 0
     blend: bool = True
     pixels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.kept <= 1 and self.softness >= 0):
+            raise ValueError(
+                f"a share of {self.kept} cannot be kept, nor can {self.softness} pixels fade"
+            )
 
     def __repr__(self) -> str:
         return f"AR edit: {self.source}, {self.kept:.0%} of the steps kept"
@@ -108,15 +116,18 @@ def _kept_scales(
 
 
 def _kept_sequence(edit: Edit, source: PictureTokens, mask: Tensor | None) -> KeptSequence:
-    """A prefix, and what lies outside the mask; tokens that stand for no place in the picture are kept with a mask."""
+    """The first of the tokens that may change, and what lies outside the mask.
+
+    Without a mask all of them may; with one, those inside: tokens that stand for no place in the picture are kept.
+    """
     tokens, grid = source.steps[0], source.grids[0]
-    count = tokens.shape[1]
-    keep = (torch.arange(count) < round(edit.kept * count)).expand(len(tokens), count)
+    free = torch.ones_like(tokens, dtype=torch.bool)
     if mask is not None:
-        outside = (~repainted_cells(mask, grid)).flatten(1)
-        placeless = outside.new_ones(len(tokens), count - outside.shape[1])
-        keep = keep | torch.cat((placeless, outside), dim=1)
-    return KeptSequence(tokens, keep)
+        inside = repainted_cells(mask, grid).flatten(1)
+        free[:, : free.shape[1] - inside.shape[1]] = False
+        free[:, free.shape[1] - inside.shape[1] :] = inside
+    first = free.cumsum(1) <= (edit.kept * free.sum(1, keepdim=True)).round()
+    return KeptSequence(tokens, first | ~free)
 
 
 def composite(image: Tensor, sampling: Any) -> Tensor:

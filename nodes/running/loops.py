@@ -1,16 +1,20 @@
 """The generation loops as the nodes see them, one entry per kind of family."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...guidance.record import Recorder
-from ...loaders.checkpoint import ARModel
 from ...sampling import scalewise, tokenwise
+
+if TYPE_CHECKING:  # needs a host, and tokens are to be read without one
+    from ...loaders.checkpoint import ARModel
 
 Grid = tuple[int, int]
 OnStep = Callable[[Any], None]
@@ -131,3 +135,8 @@ LOOPS = {
         encode=lambda model, pictures, grids: ([model.tokenizer.encode(pictures)], None),
     ),
 }
+
+
+def grids_of(model: ARModel) -> tuple[Grid, ...]:
+    """Where the tokens of a model's pictures lie."""
+    return LOOPS[model.family.kind].picture_grids(model.config)

@@ -6,6 +6,7 @@ the temp folder and names them in the message; or, where the user asked for that
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,22 @@ from .batches import Finished, join
 PREFIX = "ar-guidance-finished"
 # A cancel is no Exception on newer hosts. What ends ComfyUI itself (KeyboardInterrupt, SystemExit) goes straight through.
 STOPS = (Exception, mm.InterruptProcessingException)
+
+_handed_on: Counter[str] = Counter()  # id of a node -> how often it gave less than was asked for
+
+
+def note_handed_on(node: Any, made: int, asked: int) -> None:
+    """Remember that a node gave only some of its pictures: the host must not take them for its result next time."""
+    if made < asked:
+        _handed_on[str(node)] += 1
+
+
+def times_handed_on(node: Any) -> int:
+    """Changes whenever a node's last result is not the whole one; a whole one stays valid.
+
+    `node`: None where the host does not say (0.3.75 does not, when it looks for changes): then those of all nodes count.
+    """
+    return sum(_handed_on.values()) if node is None else _handed_on[str(node)]
 
 
 def collect(

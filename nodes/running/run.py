@@ -23,7 +23,7 @@ from ..types import Sampling
 from .batches import Finished, branches_of, parts_of, streams_of
 from .budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
 from .editing import composite, kept_by
-from .loops import LOOPS, Generated
+from .loops import LOOPS, Generated, grids_of
 from .picture_trace import PictureTrace
 from .rescue import collect
 from .tokens import owned
@@ -88,8 +88,7 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     model = sampling.model
     image = composite(to_image(decode(model, made.features)), sampling)
     report.finish(image)
-    grids = LOOPS[model.family.kind].picture_grids(model.config)
-    tokens = owned(model, grids, made.steps, None if made.whole else made.features)
+    tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
     shown = {} if viewer is None else viewer.payload(image, made.features, trace)
     return Finished(image, PictureTrace.of(trace, image, job.chain.names), tokens, shown)
 

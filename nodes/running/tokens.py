@@ -1,13 +1,20 @@
 """Tokens of pictures as they travel on a link: what they are, whose they are, and how to go on from them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ...loaders.checkpoint import ARModel
-from .loops import LOOPS, Grid, picture_size
+from .loops import LOOPS, Grid, grids_of, picture_size
+
+if TYPE_CHECKING:  # needs a host, and tokens are to be read without one
+    from ...loaders.checkpoint import ARModel
+
+KINDS = ("scale", "token")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +28,9 @@ class PictureTokens:
         codec: fingerprint of the tokenizer that gives them their meaning (see `ARModel.codec`).
         family: title of the model they were made by or for.
         features: (B, Z, H, W), the map the pictures are decoded from where the tokens alone do not say it.
+
+    Raises:
+        ValueError: these do not fit each other.
     """
 
     kind: str
@@ -30,10 +40,21 @@ class PictureTokens:
     family: str
     features: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        check_shapes(self.kind, self.grids, self.steps)
+        if self.features is not None and not self._have_features():
+            raise ValueError("its feature map does not belong to its tokens")
+
     @property
     def batch(self) -> int:
         """Pictures."""
         return len(self.steps[0])
+
+    def _have_features(self) -> bool:
+        assert self.features is not None
+        return (
+            self.kind == "scale" and self.features.dim() == 4 and len(self.features) == self.batch
+        )
 
     def check(self, model: ARModel, grids: Sequence[Grid] | None = None) -> None:
         """Raise ValueError when they are not tokens of this model, naming both.
@@ -46,23 +67,48 @@ class PictureTokens:
                 f" {self.codec}, and {model.name} ({model.family.title}) has {model.codec}. Connect the model they"
                 " were made with, or send the picture through AR Image to Tokens with this one"
             )
+        self._check_grids(model)
         self._check_range(model)
         if grids is not None and tuple(grids) != self.grids:
+            had, has = (picture_size(model, one) for one in (self.grids, grids))
             raise ValueError(
                 f"these tokens are of another picture size: {describe_grids(self.grids)}, and this run of {model.name}"
-                f" has {describe_grids(grids)}. Choose the same size, or send the picture through AR Image to Tokens"
+                f" has {describe_grids(grids)}. Set AR Sampler's size to {had[1]}x{had[0]}, or scale the picture to"
+                f" {has[1]}x{has[0]} pixels before it goes through AR Image to Tokens"
+            )
+
+    def _check_grids(self, model: ARModel) -> None:
+        """Raise ValueError when pictures of this model and size have other grids or another number of tokens.
+
+        Another model of the same tokenizer may make scale-wise pictures of sizes that this one does not.
+        """
+        config = config_of(model, self.grids[-1])
+        if config is None and self.kind == "scale":
+            return
+        if config is None or LOOPS[self.kind].picture_grids(config) != self.grids:
+            raise ValueError(
+                f"these tokens do not fit {model.name} ({model.family.title}): it makes no pictures of"
+                f" {describe_grids(self.grids)}. Connect the model they were made with, or load another file"
+            )
+        if self.kind == "token" and self.steps[0].shape[1] != config.length:
+            raise ValueError(
+                f"these tokens are damaged: there are {self.steps[0].shape[1]} of each picture, and pictures of"
+                f" {model.name} have {config.length}. Load another file"
             )
 
     def _check_range(self, model: ARModel) -> None:
         """Raise ValueError when a file held numbers that no tokenizer gave."""
-        bits = self.steps[0].dim() == 3
-        end = 2 if bits else getattr(model.tokenizer.config, "vocab", None)
-        if any(bool((step < 0).any()) for step in self.steps) or (
-            end is not None and any(bool((step >= end).any()) for step in self.steps)
-        ):
+        codes = getattr(model.tokenizer.config, "vocab", None)
+        form = () if codes else (model.config.bits,)
+        if tuple(self.steps[0].shape[2:]) != form:
             raise ValueError(
-                f"these tokens are damaged: some are not between 0 and {end - 1 if end else 'the last code'}."
+                f"these tokens are damaged: a token of {model.name} is {f'{form[0]} bits' if form else 'one number'}."
                 " Load another file"
+            )
+        end = codes or 2
+        if any(bool(((step < 0) | (step >= end)).any()) for step in self.steps):
+            raise ValueError(
+                f"these tokens are damaged: some are not between 0 and {end - 1}. Load another file"
             )
         if self.features is not None:
             empty = model.tokenizer.empty_features(self.batch, self.grids, torch.device("meta"))
@@ -72,7 +118,7 @@ class PictureTokens:
                     f" {model.name} has {tuple(empty.shape)}. Load another file"
                 )
 
-    def pick(self, rows: Sequence[int]) -> "PictureTokens":
+    def pick(self, rows: Sequence[int]) -> PictureTokens:
         """The tokens of some of the pictures."""
         index = torch.tensor(rows, dtype=torch.long)
         features = None if self.features is None else self.features[index]
@@ -80,6 +126,37 @@ class PictureTokens:
 
     def __repr__(self) -> str:
         return f"AR tokens: {self.batch} pictures of {self.family}, {describe_grids(self.grids)}"
+
+
+def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> None:
+    """Raise ValueError when these cannot be the tokens of any pictures, see `PictureTokens`."""
+    if kind not in KINDS:
+        raise ValueError(f"its kind is '{kind}'")
+    if not grids or any(side < 1 for grid in grids for side in grid):
+        raise ValueError(f"its grids are {list(grids)}")
+    if len(steps) != len(grids) or kind == "token" and len(grids) != 1:
+        raise ValueError(f"it has {len(grids)} grids and {len(steps)} steps")
+    batch, form = len(steps[0]), steps[0].shape[2:]
+    if not batch:
+        raise ValueError("it holds no picture")
+    for step, (height, width) in zip(steps, grids, strict=True):
+        if step.dim() not in ((2, 3) if kind == "scale" else (2,)) or step.shape[2:] != form:
+            raise ValueError("its tokens are of several kinds")
+        count, cells = step.shape[1], height * width
+        # A line may begin with tokens that stand for no place in the picture: how many, only the model knows.
+        if len(step) != batch or count < cells or count > cells and kind == "scale":
+            raise ValueError(
+                f"{tuple(step.shape)} tokens do not fit {describe_grids(grids)} of {batch} pictures"
+            )
+
+
+def config_of(model: ARModel, grid: Grid) -> Any:
+    """The model's config for pictures whose finest grid this is; None where it makes no such pictures."""
+    if grid == grids_of(model)[-1]:
+        return model.config
+    return (
+        model.family.at(model.config, grid) if grid in model.family.frames(model.config) else None
+    )
 
 
 def describe_grids(grids: Sequence[Grid]) -> str:

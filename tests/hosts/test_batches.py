@@ -50,6 +50,18 @@ def test_bad_seeds_and_picture_numbers(host: RunningHost) -> None:
     message = refusal(host, seeded(generate(batch_size=4), reroll="5"))
     assert "'5' is not a picture of this batch" in message and "1 to 4" in message
     assert "reroll names no picture" in refusal(host, seeded(generate(), only_rerolled=True))
+    twice = seeded(generate(batch_size=4), reroll="3", only_rerolled=True)
+    twice["more"] = node(
+        "ARSeeds",
+        ar_sampling=["seeds", 0],
+        seeds="",
+        reroll="1, 3",
+        reroll_seed=9,
+        only_rerolled=False,
+    )
+    twice["cfg"]["inputs"]["ar_sampling"] = ["more", 0]
+    message = refusal(host, twice)
+    assert "picture 1 is not made" in message and "makes only 3" in message
 
 
 # --- large batches ----------------------------------------------------------------------------------------------------
@@ -86,6 +98,11 @@ def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
     prompt["decode"]["inputs"]["if_stopped"] = "hand on finished pictures"
     result = host.run_and_cancel(prompt, "decode", after=STEPS)
     assert result.status == "success" and len(result.images) in (PART, 2 * PART)
+    whole = host.run(prompt)  # the same again: what was handed on is not taken for the result
+    assert len(whole.images) == 3 * PART and "decode" not in whole.cached
+    prompt["save"]["inputs"]["filename_prefix"] = "again"
+    after = host.run(prompt)  # and the whole result is kept as ever
+    assert len(after.images) == 3 * PART and "decode" in after.cached
 
 
 def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Path) -> None:

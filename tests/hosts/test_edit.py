@@ -307,6 +307,12 @@ def test_saved_tokens_are_the_picture(host: RunningHost) -> None:
     assert np.array_equal(pictures(host, loaded("mine.safetensors")), first)
 
 
+def test_a_name_too_long_for_a_file(host: RunningHost) -> None:
+    prompt = generate(seed=4)
+    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix="x" * 300)
+    assert "shorter filename_prefix" in refusal(host, prompt)
+
+
 def test_no_name_leads_out_of_the_folders(host: RunningHost) -> None:
     assert "leads out of" in refusal(host, loaded("../../secret.safetensors"))
     assert "no such file" in refusal(host, loaded("gone.safetensors"))
@@ -315,7 +321,7 @@ def test_no_name_leads_out_of_the_folders(host: RunningHost) -> None:
     assert "leads out of" in refusal(host, prompt)
 
 
-@pytest.mark.parametrize("change", ["no header", "short", "range", "floats", "kind"])
+@pytest.mark.parametrize("change", ["no header", "no grids", "short", "range", "floats", "kind"])
 def test_damaged_and_foreign_files(host: RunningHost, change: str) -> None:
     name = saved_tokens(host, "zz/whole").removesuffix(" [output]")
     with safe_open(host.output / name, framework="pt") as file:
@@ -324,6 +330,8 @@ def test_damaged_and_foreign_files(host: RunningHost, change: str) -> None:
     said = "is damaged"
     if change == "no header":
         facts, said = {"format": "pt"}, "not made by AR Save Tokens"
+    elif change == "no grids":
+        facts["grids"] = "[]"
     elif change == "short":
         tensors["step.3"] = tensors["step.3"][:, :-1].contiguous()
     elif change == "range":

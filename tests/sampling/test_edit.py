@@ -202,6 +202,17 @@ def test_a_soft_edge_rises_evenly() -> None:
     assert soft_edge(mask, 4)[0, 0].tolist() == [0, 0, 0, 0.25, 0.5, 0.75, 1, 1, 1]
 
 
+@pytest.mark.parametrize("soft", [0, 4, 12, 64, 256])
+def test_a_soft_edge_wider_than_the_mask_still_reaches_its_middle(soft) -> None:
+    mask = torch.zeros(2, 64, 64)
+    mask[0, 20:44, 20:44] = 1
+    mask[1, :, 40:] = 0.5
+    edge = soft_edge(mask, soft)
+    assert edge[0].max() == 1 and edge[1].max() == 0.5
+    assert (edge <= mask).all() and (edge[mask > 0] > 0).all()
+    assert (edge[0, 31, 20:32].diff() >= 0).all()
+
+
 @given(height=st.integers(2, 20), width=st.integers(2, 20), seed=st.integers(0, 99))
 def test_what_is_made_up_comes_from_what_is_seen(height, width, seed) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -215,6 +226,37 @@ def test_what_is_made_up_comes_from_what_is_seen(height, width, seed) -> None:
     assert result.min() >= visible.min() - 1e-4 and result.max() <= visible.max() + 1e-4
     other = torch.where(hidden[:, None] > 0, torch.rand(pictures.shape), pictures)
     assert torch.allclose(filled(other, hidden), result, atol=1e-5)
+
+
+@pytest.mark.parametrize("margin", [8, 13, 16, 24])
+@pytest.mark.parametrize("side", [64, 100])
+def test_what_is_made_up_goes_on_from_the_border(margin, side) -> None:
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    waves = [torch.sin(rows / 5), torch.cos(columns / 7), torch.sin((rows + columns) / 9)]
+    picture = torch.stack(waves)[None] * 0.5 + 0.5
+    hidden, end = torch.ones(1, side, side), side - margin
+    hidden[:, margin:end, margin:end] = 0
+    result = filled(picture, hidden)
+    step = (result[..., margin, margin:end] - result[..., margin - 1, margin:end]).abs().mean()
+    assert step <= 0.06  # of 1; the picture's own steps are 0.02 to 0.05
+
+
+@pytest.mark.parametrize("margin", [8, 13, 16, 24])
+def test_a_white_border_goes_on_white_whatever_lies_inside_it(margin) -> None:
+    picture, end = torch.ones(1, 3, 64, 64), 64 - margin
+    picture[..., margin + 4 : end - 4, margin + 4 : end - 4] = 0
+    hidden = torch.ones(1, 64, 64)
+    hidden[:, margin:end, margin:end] = 0
+    result = filled(picture, hidden)
+    assert result[..., margin - 1, margin:end].min() > 0.9
+    assert result[..., :2, :].min() > 0.6 and result[..., 0, 0].min() > 0.8
+
+
+def test_a_straight_ramp_goes_on_straight_across_a_hole() -> None:
+    ramp = torch.linspace(0, 1, 40).expand(1, 1, 40, 40).contiguous()
+    hidden = torch.zeros(1, 40, 40)
+    hidden[:, 14:26, 14:26] = 1
+    assert torch.allclose(filled(ramp, hidden), ramp, atol=0.03)
 
 
 def test_a_cell_with_one_marked_pixel_is_repainted() -> None:

@@ -1,4 +1,4 @@
-"""How much of a seam in-painting leaves: gradient energy across a mask's edge, against that of unedited pictures there."""
+"""How much of a seam in- and out-painting leave: gradient energy across a mask's edge, against that of unedited pictures there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from ar_guidance.guidance.cfg import CFG  # noqa: E402  # pyright: ignore
 from ar_guidance.guidance.chain import Chain  # noqa: E402  # pyright: ignore
 from ar_guidance.guidance.schedule import Schedule  # noqa: E402  # pyright: ignore
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.edit import KeptTokens, compose, inpainting  # noqa: E402  # pyright: ignore
+from ar_guidance.sampling.edit import (  # noqa: E402  # pyright: ignore
+    KeptTokens,
+    compose,
+    filled,
+    inpainting,
+)
 from ar_guidance.sampling.scalewise import (  # noqa: E402  # pyright: ignore
     ScalewiseResult,
     ScalewiseRun,
@@ -47,6 +52,20 @@ def masks() -> dict[str, Tensor]:
         "right half": columns >= 32,
     }
     return {name: shape.float()[None] for name, shape in shapes.items()}
+
+
+def frames() -> dict[str, Tensor]:
+    """Name -> mask (1, 64, 64) of what is drawn around a picture: its defaults, a narrow frame, and one side."""
+    places = {
+        "1/4 on every side": (slice(16, 48), slice(16, 48)),
+        "1/8 on every side": (slice(8, 56), slice(8, 56)),
+        "left half": (slice(0, 64), slice(32, 64)),
+    }
+    found = {}
+    for name, place in places.items():
+        found[name] = torch.ones(1, SIDE, SIDE)
+        found[name][0][place] = 0
+    return found
 
 
 def run(
@@ -102,6 +121,22 @@ def painted(
     if how.keep_outside:
         new = compose(new, sources.pixels, mask, how.softness)
     return new, result
+
+
+def extended(
+    pair: tuple[Any, Any], sources: Sources, mask: Tensor, how: How, same: bool, seed: int
+) -> tuple[Tensor, Tensor]:
+    """What AR Outpaint makes of the part of the sources that a frame (1, H, W) leaves: pictures, and what it started from."""
+    codec, network = pair
+    shown = filled(sources.pixels.movedim(-1, 1), mask)
+    grids = network.config.grids
+    with torch.inference_mode():
+        tokens, _ = codec.quantise(codec.encode_features(shown * 2 - 1), grids)
+    start = shown.movedim(1, -1)
+    kept = inpainting(tokens, mask, grids, how.softness, how.blend)
+    result = run(pair, sources.labels if same else sources.others, seed, kept)
+    new = pictures(pair, result.features)
+    return compose(new, start, mask, how.softness) if how.keep_outside else new, start
 
 
 def edge_energy(images: Tensor, mask: Tensor) -> Tensor:
