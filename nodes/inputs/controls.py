@@ -26,19 +26,22 @@ def share_kept(tokens: PictureTokens, variation: float, keep_scales: int) -> flo
     Raises:
         ValueError: a variation out of range, more scales than there are, or scales of a model that has none.
     """
-    within("keep_scales", keep_scales, BY_VARIATION, float("inf"))
+    scales = len(tokens.grids)
+    within(
+        "keep_scales", keep_scales, BY_VARIATION, max(keep_scales, scales)
+    )  # too many: see below
     if keep_scales == BY_VARIATION:
         return 1 - within("variation", variation, 0, 1)
     if tokens.kind != "scale":
         raise ValueError(
             f"{tokens.family} draws token by token and has no scales: set keep_scales to {BY_VARIATION} and use variation"
         )
-    if keep_scales > len(tokens.grids):
+    if keep_scales > scales:
         raise ValueError(
-            f"keep_scales is {keep_scales}, but these pictures of {tokens.family} have {len(tokens.grids)} scales:"
-            f" {len(tokens.grids)} keeps the picture as it is, {len(tokens.grids) - 1} draws only the finest scale anew"
+            f"keep_scales is {keep_scales}, but these pictures of {tokens.family} have {scales} scales:"
+            f" {scales} keeps the picture as it is, {scales - 1} draws only the finest scale anew"
         )
-    return keep_scales / len(tokens.grids)
+    return keep_scales / scales
 
 
 def margins(tokens: int, **sides: float) -> tuple[int, int]:
