@@ -27,9 +27,8 @@ def share_kept(tokens: PictureTokens, variation: float, keep_scales: int) -> flo
         ValueError: a variation out of range, more scales than there are, or scales of a model that has none.
     """
     scales = len(tokens.grids)
-    within(
-        "keep_scales", keep_scales, BY_VARIATION, max(keep_scales, scales)
-    )  # too many: see below
+    most = max(keep_scales, scales)  # more than there are get a message of their own
+    within("keep_scales", keep_scales, BY_VARIATION, most)
     if keep_scales == BY_VARIATION:
         return 1 - within("variation", variation, 0, 1)
     if tokens.kind != "scale":
