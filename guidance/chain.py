@@ -61,9 +61,10 @@ class Chain:
     def needs_uncond(self, run: Run) -> tuple[bool, ...]:
         """Per step: whether the unconditional branch must be computed (its last use closes a causal cache)."""
         uses = [bool(self.combining(k, run)) or bool(mix) for k, mix in enumerate(self.mixes(run))]
-        for k in range(run.count):
-            for earlier in range(max(0, k - self._looks_back(k, run)), k):
-                uses[earlier] = True
+        if any(link.remembers for link in self.links):  # a next-token run has thousands of steps
+            for k in range(run.count):
+                for earlier in range(max(0, k - self._looks_back(k, run)), k):
+                    uses[earlier] = True
         if run.causal and any(uses):
             last = max(k for k, use in enumerate(uses) if use)
             uses = [k <= last for k in range(run.count)]

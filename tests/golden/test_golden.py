@@ -3,26 +3,17 @@
 Cases: `tests/golden/cases/<family>/<case>`, and the same layout under every directory in AR_GOLDEN_PATH.
 """
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from ar_guidance.tests.golden.loading import load
 
 HERE = Path(__file__).parent
 
 
-def _load(path: Path, name: str):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-Case = _load(HERE / "case.py", "golden_case").Case
-_load(HERE / "shared.py", "golden_shared")  # what the runners import
+Case = load("golden_case", HERE / "case.py").Case
+load("golden_shared", HERE / "shared.py")  # what the runners import
 
 
 def _cases() -> list[Path]:
@@ -48,7 +39,7 @@ def _runner(folder: Path, family: str) -> Path:
 def test_golden(folder: Path) -> None:
     case = Case(folder)
     family = case.facts["family"]
-    _load(_runner(folder, family), f"golden_{family}").run(case)
+    load(f"golden_{family}", _runner(folder, family)).run(case)
     case.finish()
 
 

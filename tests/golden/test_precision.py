@@ -5,32 +5,22 @@ run*: the run goes on from its own tokens, so that one flipped token changes wha
 random networks decide by margins that trained ones do not have, and the fact sheet of Infinity warns of exactly this.
 """
 
-import importlib.util
 import math
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from ar_guidance.sampling.edit import KeptTokens
 from ar_guidance.sampling.scalewise import generate
+from ar_guidance.tests.golden.loading import load
 from torch import Tensor
 
 HERE = Path(__file__).parent
 
 
-def _load(name: str, path: Path) -> Any:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-collect = _load("golden_test", HERE / "test_golden.py")
+collect = load("golden_test", HERE / "test_golden.py")
 FAMILIES = ("var", "var_clip", "switti", "hart", "infinity")
 LEAST = 0.95  # share of equal tokens, each decision by itself
 # Of whole runs: where one flips depends on the processor, and early in a run it takes many with it. Those of ours that do are
@@ -47,9 +37,7 @@ FOLDERS = [
 def tokens(folder: Path, dtype: torch.dtype | None, given: list[Tensor] | None) -> list[Tensor]:
     """Tokens the case's main run draws, greedy, every scale predicted from `given` if there are any."""
     family = folder.parent.name
-    setup = _load(f"golden_{family}", HERE / "families" / f"{family}.py").setup(
-        collect.Case(folder)
-    )
+    setup = load(f"golden_{family}", HERE / "families" / f"{family}.py").setup(collect.Case(folder))
     network = sys.modules["golden_shared"].build(setup.model, dtype)
     job = setup.job
     if given is not None:

@@ -1,28 +1,17 @@
 """Golden cases of Switti under starts and ends of guidance that the cases themselves do not have."""
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from ar_guidance.sampling.scalewise import generate
+from ar_guidance.tests.golden.loading import load
 
 HERE = Path(__file__).parent
 
 
-def _load(name: str, path: Path) -> Any:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-golden = _load("golden_test", HERE / "test_golden.py")
+golden = load("golden_test", HERE / "test_golden.py")
 
 
 @pytest.mark.parametrize("name", ["noncausal", "ar"])
@@ -32,7 +21,7 @@ golden = _load("golden_test", HERE / "test_golden.py")
 def test_the_branch_is_left_out_where_no_scale_needs_it(name: str, on: int, off: int) -> None:
     case = golden.Case(HERE / "cases" / "switti" / name)
     case.facts["guidance"] |= {"turn_on_cfg_start_si": on, "turn_off_cfg_start_si": off}
-    switti = _load("golden_switti", HERE / "families" / "switti.py")
+    switti = load("golden_switti", HERE / "families" / "switti.py")
     setup = switti.setup(case)
     network = switti.build(setup.model)
     both = replace(setup.job, run=replace(setup.job.run, causal=True))
