@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_bytes, decode_chunk, to_gpu
-from ..running.loops import Grid, picture_size
+from ..running.loops import Grid
 from ..running.run import decode, to_image
 from ..running.tokens import PictureTokens, features_of, join_tokens, tokens_of
 
@@ -82,14 +82,3 @@ def decode_tokens(model: ARModel, tokens: PictureTokens) -> Tensor:
     tokens.check(model)
     to_gpu([model.tokenizer_patcher], decode_bytes(model.tokenizer, model.config))
     return to_image(decode(model, features_of(tokens, model, model.patcher.load_device)))
-
-
-__all__ = [
-    "CROP",
-    "STRETCH",
-    "decode_tokens",
-    "encode_images",
-    "fit_image",
-    "fit_mask",
-    "picture_size",
-]
