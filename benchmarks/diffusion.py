@@ -1,31 +1,23 @@
 #!/usr/bin/env python3
 """What AR Diffusion: IGG adds to a step of a diffusion model: seconds and memory, for one picture of four channels.
 
-    python benchmarks/diffusion.py [--sides 64 128] [--window 33] [--repeats 5] [--threads 1]
+    python -m benchmarks.diffusion [--sides 64 128] [--window 33] [--repeats 5] [--threads 1]
 
 The guidance alone, on random predictions: no diffusion model runs. Every line has a process of its own; its time is
 the median, its memory the rise of the peak over the predictions themselves.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import torch
+from ar_guidance.guidance.diffusion import DiffusionMix
+from ar_guidance.guidance.igg import FIXED, GLOBAL, IGG
 
-from pack import load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.diffusion import DiffusionMix  # noqa: E402
-from ar_guidance.guidance.igg import FIXED, GLOBAL, IGG  # noqa: E402
-from memory import held_bytes, peak_bytes  # noqa: E402  (the script beside this one)
+from .memory import held_bytes, peak_bytes
 
 CHANNELS = 4
 

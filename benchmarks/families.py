@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every released network at its own size with random weights: parameters, bytes, and what ComfyUI is told a run needs.
 
-    python benchmarks/families.py [--dtype bfloat16] [--batch 1] [--run "Infinity-125M, 256" ...] [--host .hosts/0.30.0]
+    python -m benchmarks.families [--dtype bfloat16] [--batch 1] [--run "Infinity-125M, 256" ...] [--host .hosts/0.30.0]
 
 The table comes from networks without memory (torch's meta device). With --run the named ones are really built and make a
 picture with classifier-free guidance and the published settings, each in a process of its own: seconds, and the peak of
@@ -10,7 +10,6 @@ unpacked (`python3 dev.py test` does that).
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -18,25 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.record import NULL_RECORDER
+from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS
+from ar_guidance.models.family import Defaults, Family
+from ar_guidance.models.parts.prompt import Prompt
+from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.sampling.draw import Streams
+from ar_guidance.sampling.plan import Drawing, plan
+from ar_guidance.tools.pack import ROOT
 
-from pack import ROOT, load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.guidance.record import NULL_RECORDER  # noqa: E402
-from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS  # noqa: E402
-from ar_guidance.models.family import Defaults, Family  # noqa: E402
-from ar_guidance.models.parts.prompt import Prompt  # noqa: E402
-from ar_guidance.models.parts.text import TextCondition  # noqa: E402
-from ar_guidance.sampling.draw import Streams  # noqa: E402
-from ar_guidance.sampling.plan import Drawing, plan  # noqa: E402
-from memory import peak_bytes  # noqa: E402
-from releases import RELEASES, Release  # noqa: E402
+from .memory import peak_bytes
+from .releases import RELEASES, Release
 
 PROMPT = 20  # tokens of the random prompt
 
@@ -99,7 +92,7 @@ def cache_bytes(model: Model, batch: int) -> int:
 
 
 def host_modules(folder: Path) -> tuple[Any, Any]:
-    """`loaders.place` and `nodes.running.loops`, which import ComfyUI."""
+    """`loaders.place` and `sampling.loops`, which import ComfyUI."""
     sys.path.insert(0, str(folder))
     from ar_guidance.tools.dev import launch_host
 
@@ -109,7 +102,7 @@ def host_modules(folder: Path) -> tuple[Any, Any]:
 
     comfy.cli_args.args.cpu = True
     from ar_guidance.loaders import place
-    from ar_guidance.nodes.running import loops
+    from ar_guidance.sampling import loops
 
     return place, loops
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Seconds per picture and peak memory of a whole run: the bundled model, and VAR-d16 with random weights.
 
-    python benchmarks/generation.py [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32]
+    python -m benchmarks.generation [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32]
 
 Each model runs in a process of its own, so that its peak is its own. "at the limit" is the time the run's matrix
 products would take at the rate that one large product reaches in the same process: the reported share says how far
@@ -14,32 +14,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-
-from pack import ROOT, load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.base import Run  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.guidance.chain import Chain  # noqa: E402
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.loaders.detect import find_part  # noqa: E402
-from ar_guidance.loaders.read import read_weights  # noqa: E402
-from ar_guidance.models.parts.levels import KNOWN_SIDES  # noqa: E402
-from ar_guidance.models.tokenizers.multiscale_vq import (  # noqa: E402
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.loaders.detect import find_part
+from ar_guidance.loaders.read import read_weights
+from ar_guidance.models.parts.levels import KNOWN_SIDES
+from ar_guidance.models.tokenizers.multiscale_vq import (
     MultiScaleVQ,
     MultiScaleVQConfig,
 )
-from ar_guidance.models.var import VAR, VARConfig  # noqa: E402
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from memory import peak_bytes  # noqa: E402  (the script beside this one)
+from ar_guidance.models.var import VAR, VARConfig
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.tools.pack import ROOT
+
+from .memory import peak_bytes
 
 REPEATS = 3
 

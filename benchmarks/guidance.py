@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What each guidance costs over plain CFG, as a share of a whole run, and the memory it takes beside the logits.
 
-    python benchmarks/guidance.py [--model bundled d16] [--repeats 5]
-    python benchmarks/guidance.py --model                               memory of a 64 x 64 grid alone
+    python -m benchmarks.guidance [--model bundled d16] [--repeats 5]
+    python -m benchmarks.guidance --model                               memory of a 64 x 64 grid alone
 
 One run of the network under CFG gives its time T and the logits of every step. Every chain is then timed on those
 logits, interleaved, and its cost is (t_chain - t_CFG) / T: the network's own jitter cannot hide in the difference.
@@ -12,34 +12,26 @@ take more than 300 MB (three links together can), or the script exits with 1. So
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.igg import IGG
+from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.ssg import SSG
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 
-from pack import load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.base import Run  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.guidance.chain import Chain  # noqa: E402
-from ar_guidance.guidance.igg import IGG  # noqa: E402
-from ar_guidance.guidance.mixed import Mixed  # noqa: E402
-from ar_guidance.guidance.record import TraceRecorder  # noqa: E402
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.guidance.ssg import SSG  # noqa: E402
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from generation import MODELS  # noqa: E402  (the script beside this one)
-from memory import EXACT, held_bytes, peak_bytes  # noqa: E402
+from .generation import MODELS
+from .memory import EXACT, held_bytes, peak_bytes
 
 CPU = torch.device("cpu")
 LARGE = (64, 64, 4096)  # grid and vocabulary

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ar_guidance.models.alitok import AliTokConfig
-from ar_guidance.models.hart import HARTConfig
-from ar_guidance.models.infinity import InfinityConfig
+from ar_guidance.models.hart.network import HARTConfig
+from ar_guidance.models.infinity.network import InfinityConfig
 from ar_guidance.models.llamagen import LlamaGenConfig
 from ar_guidance.models.lumina2 import LuminaConfig
 from ar_guidance.models.parts.levels import KNOWN_SIDES
 from ar_guidance.models.simplear import SimpleARConfig
-from ar_guidance.models.switti_blocks import SwittiConfig
+from ar_guidance.models.switti.blocks import SwittiConfig
 from ar_guidance.models.tokenizers.alitok_1d import AliTok1DConfig, HalfConfig
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig
 from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig

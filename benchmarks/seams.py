@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How visible the seams of in- and out-painting are on the bundled model.
 
-    python benchmarks/seams.py [--pictures 128] [--seeds 5] [--sheet seams.png]
+    python -m benchmarks.seams [--pictures 128] [--seeds 5] [--sheet seams.png]
 
 Gradient energy across the mask's edge in edited pictures, as a multiple of that of the same pictures before: 1 = no seam,
 below 1 = smoother than the pictures are. The bar is 1.2. Out-painting begins with a part cut out of the pictures, whose true
@@ -10,22 +10,13 @@ its 95 % interval.
 """
 
 import argparse
-import os
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-
-from pack import load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
-from ar_guidance.tools.bundled.seams import (  # noqa: E402
+import torch
+from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.bundled.seams import (
     How,
     Sources,
     extended,
@@ -34,7 +25,7 @@ from ar_guidance.tools.bundled.seams import (  # noqa: E402
     painted,
     seam,
 )
-from PIL import Image  # noqa: E402
+from PIL import Image
 
 BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
 WAYS = {

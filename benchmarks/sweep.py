@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pictures of the bundled model under many guidances, judged: what docs/guidance-sweep.md is made from.
 
-    python benchmarks/sweep.py [--model scale|token] [--seeds 5] [--pictures 100] [--workers 2] [--only CFG IGG]
+    python -m benchmarks.sweep [--model scale|token] [--seeds 5] [--pictures 100] [--workers 2] [--only CFG IGG]
 
 Every setting makes pictures of the same classes from the same seeds through the loop the nodes use, and a small
 classifier trained on the same drawings judges them. OUTPUT gets one file per setting and seed: the classifier's
@@ -11,8 +11,6 @@ one after the other, so that whatever is there is complete for the first seeds. 
 """
 
 import argparse
-import os
-import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,31 +19,26 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import numpy as np
+import torch
+from ar_guidance.analysis.measure import measure as measure_trace
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.record import Trace, TraceRecorder
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.imaging.subject import subject_from_border
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.tools.bundled.classifier import judge, load_classifier
+from ar_guidance.tools.bundled.groups import ANY_STYLE
+from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.pack import ROOT
+from safetensors.torch import load_file
+from torch import Tensor
 
-from pack import ROOT, load_pack  # noqa: E402
-
-load_pack()
-
-import numpy as np  # noqa: E402
-import sweep_tokens  # noqa: E402  (these two beside this script)
-import torch  # noqa: E402
-from ar_guidance.guidance.base import Run  # noqa: E402
-from ar_guidance.guidance.chain import Chain  # noqa: E402
-from ar_guidance.guidance.measure import measure as measure_trace  # noqa: E402
-from ar_guidance.guidance.record import Trace, TraceRecorder  # noqa: E402
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.nodes.running.subject import subject_from_border  # noqa: E402
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from ar_guidance.tools.bundled.classifier import judge, load_classifier  # noqa: E402
-from ar_guidance.tools.bundled.groups import ANY_STYLE  # noqa: E402
-from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
-from sweep_settings import Setting, scalewise_settings  # noqa: E402
-from sweep_tokens import tokenwise_settings  # noqa: E402
-from torch import Tensor  # noqa: E402
+from . import sweep_tokens
+from .sweep_settings import Setting, scalewise_settings
+from .sweep_tokens import tokenwise_settings
 
 CPU = torch.device("cpu")
 BATCH = 50

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables and plots of docs/guidance-sweep.md from docs/data/sweep.json: python benchmarks/sweep_document.py [--check].
+"""Tables and plots of docs/guidance-sweep.md from docs/data/sweep.json: python -m benchmarks.sweep_document [--check].
 
 The document's own sentences are left alone: tables stand between `<!-- table: NAME -->` and `<!-- end -->`.
 """
@@ -10,32 +10,17 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-
-from pack import ROOT, load_pack  # noqa: E402
-
-load_pack()
-
-from ar_guidance.nodes.drawing.plot import (  # noqa: E402
-    BLUE,
-    DIAMOND,
-    GREEN,
-    ORANGE,
-    SQUARE,
-    Plot,
-    Series,
-    draw_plot,
-)
-from ar_guidance.tools.bundled.seeds import (  # noqa: E402
+from ar_guidance.imaging.plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
+from ar_guidance.tools.bundled.seeds import (
     Estimate,
     difference,
     estimate,
     over_strengths,
 )
-from PIL import Image  # noqa: E402
+from ar_guidance.tools.pack import ROOT
+from PIL import Image
 
 DATA = ROOT / "docs" / "data" / "sweep.json"
 DOCUMENT = ROOT / "docs" / "guidance-sweep.md"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """From the files of `sweep.py` to docs/data/sweep.json.
 
-    python benchmarks/sweep_report.py [--runs .bundled-work] [--output docs/data/sweep.json]
+    python -m benchmarks.sweep_report [--runs .bundled-work] [--output docs/data/sweep.json]
 
 Every number is kept once per block, a quarter of a seed's pictures, so that whoever reads the file can compare
 settings block by block: every picture has a random stream of its own, so blocks are as independent as seeds. The Frechet
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from sweep import METRICS, TESTS, networks  # first: it loads the pack
-from sweep_settings import Setting, scalewise_settings
-from sweep_tokens import ROWS, tokenwise_settings
+
+from .sweep_settings import Setting, scalewise_settings
+from .sweep_tokens import ROWS, tokenwise_settings
 
 import numpy as np  # isort: skip
 import torch  # isort: skip
-from ar_guidance.guidance.crossing import Probe, conclude  # isort: skip
+from ar_guidance.analysis.crossing import Probe, conclude  # isort: skip
 from ar_guidance.tools.bundled.metrics import Gaussian, frechet  # isort: skip
 from ar_guidance.tools.bundled.seeds import jackknife  # isort: skip
 from safetensors.torch import load_file  # isort: skip

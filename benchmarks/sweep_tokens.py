@@ -4,17 +4,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.softcfg import RELEASED, SoftCFG
-from ar_guidance.nodes.running.subject import subject_from_border
+from ar_guidance.imaging.subject import subject_from_border
 from ar_guidance.tools.bundled.course import of_step
 from ar_guidance.tools.bundled.groups import ANY_STYLE
 from ar_guidance.tools.bundled.sample import Sampling, token_features
-from sweep_settings import Setting
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
+
+from .sweep_settings import Setting
 
 ROWS = ("gap", "spread", "entropy of the prediction")  # what `of_step` measures
 

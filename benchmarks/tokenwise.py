@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Milliseconds per token of the token-wise loop: LlamaGen-B with random weights, CFG, one picture.
 
-    python benchmarks/tokenwise.py [--official PATH] [--tokens 256] [--device cpu|cuda] [--dtype float32]
+    python -m benchmarks.tokenwise [--official PATH] [--tokens 256] [--device cpu|cuda] [--dtype float32]
 
 Decoding one picture reads every weight once per token, so the limit is the memory's bandwidth, measured in the same
 process by a matrix-vector product that reads as many bytes (fewer would stay in the processor's cache, which is about
@@ -17,23 +17,17 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+import torch
+from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.softcfg import SoftCFG
+from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig
+from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
 
-from pack import load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.base import Guidance, Run  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.guidance.chain import Chain  # noqa: E402
-from ar_guidance.guidance.softcfg import SoftCFG  # noqa: E402
-from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig  # noqa: E402
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate  # noqa: E402
-from memory import peak_bytes  # noqa: E402  (the script beside this one)
+from .memory import peak_bytes
 
 CONFIG = LlamaGenConfig(12, 768, 12, 16384, 2048, (16, 16), classes=1000)
 SCALE, LABEL, REPEATS = 4.0, 207, 3

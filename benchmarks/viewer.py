@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What looking costs: recorder, viewer and live previews over a run that nobody watches, in one process, in turns.
 
-    python benchmarks/viewer.py [--repeats 15] [--batch 1] [--only fast --only live]
+    python -m benchmarks.viewer [--repeats 15] [--batch 1] [--only fast --only live]
 
 The bundled model through the pack's loop, with what AR Decode adds:
 
@@ -18,47 +18,37 @@ disturb less. A run of a tenth of a second is too short for previews; with --bat
 import argparse
 import io
 import json
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from pack import load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.base import Run  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.guidance.chain import Chain  # noqa: E402
-from ar_guidance.guidance.record import NULL_RECORDER, TraceRecorder  # noqa: E402
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.nodes.running.budget import (  # noqa: E402
+import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.record import NULL_RECORDER, TraceRecorder
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.imaging.preview_budget import (
     ALONE,
     BESIDE_VIEWER,
     Budget,
     expected_seconds,
     remember,
 )
-from ar_guidance.nodes.running.viewer import Viewer  # noqa: E402
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from ar_guidance.tools.bundled.sample import load_pair  # noqa: E402
-from PIL import Image  # noqa: E402
-from torch import Tensor  # noqa: E402
+from ar_guidance.imaging.viewer import Viewer
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.pack import ROOT
+from PIL import Image
+from torch import Tensor
 
 CPU = torch.device("cpu")
 NONE, OFF = "none", "off"
 VIEWERS = ("fast", "candidates", "decoded", "live")
 MODES = (OFF, "previews", *VIEWERS)
-BETWEEN = 0.2  # seconds between two previews, as in nodes/running/run.py
+BETWEEN = 0.2  # seconds between two previews, as in nodes/execution/run.py
 OnStep = Callable[[Any], None]
 
 

@@ -1,7 +1,10 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
-from ..models import alitok, hart, infinity, llamagen, lumina2, simplear, switti, var, var_clip
+from ..models import alitok, llamagen, lumina2, simplear, var, var_clip
 from ..models.family import Family
+from ..models.hart import network as hart
+from ..models.infinity import network as infinity
+from ..models.switti import network as switti
 from ..models.tokenizers import alitok_1d, bsq, cosmos_dv, movq, multiscale_vq, vq16
 
 TRANSFORMERS: tuple[Family, ...] = (

@@ -2,10 +2,11 @@
 
 from comfy_api.v0_0_2 import io
 
+from ..conditioning.classes import ClassConditioning
 from ..loaders.checkpoint import ARModel
 from .compat import schema, widget
 from .inputs import labels
-from .types import ClassConditioning, Conditioning, Model
+from .types import Conditioning, Model
 
 
 class ARClassCondition(io.ComfyNode):

@@ -6,13 +6,13 @@ from dataclasses import replace
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..imaging.controls import BY_VARIATION, SOFTEST, share_kept, within
+from ..imaging.editing import BLENDED, TOKENS_ONLY, Edit, row_of
+from ..imaging.tokens import PictureTokens
 from ..sampling.edit import filled
+from ..sampling.loops import grids_of, picture_size
 from .compat import schema, widget
-from .inputs.controls import BY_VARIATION, SOFTEST, share_kept, within
 from .inputs.pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
-from .running.editing import BLENDED, TOKENS_ONLY, Edit, row_of
-from .running.loops import grids_of, picture_size
-from .running.tokens import PictureTokens
 from .types import Sampling, SamplingLink, TokensLink
 
 AS_IT_IS, FROM_AROUND = "as it is", "filled from around"

@@ -3,10 +3,10 @@
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..imaging import report
 from .compat import schema, widget
-from .drawing import report
+from .execution.probe import ScaleSearch, with_scale
 from .inspect import subject_of
-from .running.probe import ScaleSearch, with_scale
 from .types import Sampling, SamplingLink
 
 OWN_RANGES, AS_THEY_ARE = "each on its own range", "as they are"

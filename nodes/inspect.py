@@ -6,21 +6,17 @@ from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ..guidance.measure import Measured, check_subject, measure
+from ..analysis.measure import UNSEEN, Measured, check_subject, measure
+from ..imaging import report
+from ..imaging.canvas import COLOUR_MAPS
+from ..imaging.image_trace import PictureTrace
+from ..imaging.map_names import MAPS
+from ..imaging.maps import MapStyle, draw_maps
 from .compat import schema, widget
-from .drawing import report
-from .drawing.canvas import COLOUR_MAPS
-from .drawing.map_names import MAPS
-from .drawing.maps import MapStyle, draw_maps
-from .running.picture_trace import PictureTrace
 from .types import TraceLink
 
 PER_SCALE, COMBINED = "one per scale", "combined"
 SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
-UNSEEN = (
-    "the marked subject is too small or too large to be told from the background on the model's token grids:"
-    " mark more of it, or less"
-)
 
 
 class ARGuidanceMap(io.ComfyNode):

@@ -4,13 +4,13 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..imaging.controls import SOFTEST, WIDEST, margins, within
+from ..imaging.editing import BLENDED, Edit
 from ..sampling.edit import filled
+from ..sampling.loops import Grid, grids_of, picture_size
 from .compat import schema, widget
 from .edit import SOFTNESS, edited, seam_widget
-from .inputs.controls import SOFTEST, WIDEST, margins, within
 from .inputs.pictures import encode_images, fit_image
-from .running.editing import BLENDED, Edit
-from .running.loops import Grid, grids_of, picture_size
 from .types import Sampling, SamplingLink
 
 SIDES = ("left", "top", "right", "bottom")

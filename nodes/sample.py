@@ -4,15 +4,16 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..conditioning.base import Condition
+from ..imaging import sizes
+from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import Drawing, facts
 from .compat import numbers, schema, widget
-from .inputs import sizes
-from .running.live import live_sender
-from .running.rescue import node_text, note_handed_on, times_handed_on
-from .running.run import View, run_sampling
-from .running.viewer import CHOICES, FAST, published_schedule
-from .types import Condition, Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
+from .execution.live import live_sender
+from .execution.rescue import node_text, note_handed_on, times_handed_on
+from .execution.run import View, run_sampling
+from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF = "family default", "on", "off"

@@ -8,11 +8,11 @@ from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
+from ..imaging.canvas import to_image, to_picture
+from ..imaging.differences import differing, parse_label
+from ..imaging.grid import arrange, draw_sheet
 from .compat import schema, widget
-from .drawing.canvas import to_image, to_picture
-from .drawing.differences import differing, parse_label
-from .drawing.grid import arrange, draw_sheet
-from .drawing.parameters import parameters_of
+from .execution.parameters import parameters_of
 from .types import Sampling, SamplingLink
 
 NO_SECOND = "AR Sweep: second_values is empty, so this output has nothing to give: write values into it, or connect a first one"

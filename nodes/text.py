@@ -4,11 +4,11 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..conditioning.text import TextConditioning, read_conditioning
 from ..loaders.checkpoint import ARModel
-from ..loaders.text_encoders import PRECISIONS, load_text_encoder
+from ..loaders.text.encoders import PRECISIONS, load_text_encoder
 from .compat import schema, tell, widget
 from .inputs import folders
-from .inputs.prompts import TextConditioning, read_conditioning
 from .types import Conditioning, Model
 
 

@@ -9,9 +9,9 @@ import folder_paths
 from comfy.cli_args import args
 from comfy_api.v0_0_2 import io
 
+from ..imaging.token_file import not_written, read_tokens, write_tokens
+from ..imaging.tokens import PictureTokens
 from .compat import schema, widget
-from .inputs.token_file import not_written, read_tokens, write_tokens
-from .running.tokens import PictureTokens
 from .types import TokensLink
 
 SUFFIX, OUTPUT = ".safetensors", " [output]"

@@ -3,18 +3,12 @@
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..imaging.sizes import nearest
+from ..imaging.tokens import PictureTokens
 from ..loaders.checkpoint import ARModel
+from ..sampling.loops import grids_of
 from .compat import schema, widget
-from .inputs.pictures import (
-    CROP,
-    STRETCH,
-    decode_tokens,
-    encode_images,
-    fit_image,
-)
-from .inputs.sizes import nearest
-from .running.loops import grids_of
-from .running.tokens import PictureTokens
+from .inputs.pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image
 from .types import Model, TokensLink
 
 

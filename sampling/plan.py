@@ -5,34 +5,20 @@ Every setting left open is what the family's authors published; what the family 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
 from ..guidance.base import Guidance, Run
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
-from ..models.family import Defaults, Family
+from ..models.family import Defaults
 from .draw import Filters, Noise, StreamDrawer, smooth_weights
+from .model import Model
 from .scalewise import ScalewiseRun
 from .tokenwise import TokenwiseRun
 
 Grid = tuple[int, int]
-
-
-class Model(Protocol):
-    """What is known of a model before it runs."""
-
-    @property
-    def family(self) -> Family: ...
-
-    @property
-    def config(self) -> Any:
-        """Of the network, for the size of picture that is asked for."""
-        ...
-
-    @property
-    def defaults(self) -> Defaults: ...
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"guidance", "models", "sampling", "loaders", "nodes"}
+OURS = {"guidance", "analysis", "models", "sampling", "loaders", "conditioning", "imaging", "nodes"}
 HOST = {
     "comfy",
     "comfy_api",
@@ -21,19 +21,18 @@ MAY = {
     "models": {"models"},
     "sampling": {"sampling", "guidance", "models"},
     "loaders": {"loaders", "models"},
+    "analysis": {"analysis", "guidance"},
+    "conditioning": {"conditioning", "sampling", "loaders", "models"},
+    "imaging": {"imaging", "analysis", "guidance", "sampling", "loaders", "models"},
     "nodes": OURS,
 }
 HOST_ALLOWED = {"loaders", "nodes"}
-HOST_FREE_LOADERS = {
-    "read.py",
-    "detect.py",
-    "families.py",
-    "captions.py",
-    "text.py",
-    "text_files.py",
-    "jit.py",
-    "prompts.py",
-}  # golden cases load files without a host
+HOST_FREE = {"conditioning", "imaging"}
+HOST_BOUND_LOADERS = {
+    "place.py",
+    "checkpoint.py",
+    "encoders.py",
+}  # the others open files without a host
 
 
 def imports(path: Path) -> list[tuple[int, str]]:
@@ -62,11 +61,14 @@ def test_import_law(path: Path) -> None:
             assert top not in OURS, f"{module}: our folders are imported relatively"
             if top in HOST:
                 assert folder in HOST_ALLOWED, f"{folder} must not import {module}"
-                free = folder == "loaders" and path.name in HOST_FREE_LOADERS
-                free = free or parts[:2] == ("nodes", "drawing")
+                free = folder == "loaders" and path.name not in HOST_BOUND_LOADERS
                 assert not free, f"{path.name} must stay free of the host"
         elif level > depth:  # reaches the pack's root: the first name is one of our folders
             assert top in MAY[folder], f"{folder} must not import {top}"
+            if top == "loaders" and folder in HOST_FREE:
+                assert f"{module.split('.')[-1]}.py" not in HOST_BOUND_LOADERS, (
+                    f"{module} needs a host"
+                )
 
 
 def test_pack_imports_nothing_heavy() -> None:
@@ -86,3 +88,40 @@ def test_no_device_strings_or_runtime_installs() -> None:
             "weights_only=False",
         ):
             assert banned not in text, f"{path}: {banned}"
+
+
+def dependencies(path: Path) -> set[Path]:
+    """The files of ours that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or node.level == 0:
+            continue
+        base = path.parents[node.level - 1]
+        target = base.joinpath(*(node.module or "").split("."))
+        for name in [alias.name for alias in node.names]:
+            options = (target / f"{name}.py", target.with_suffix(".py"), target / "__init__.py")
+            found |= {next((option for option in options if option.is_file()), path)} - {path}
+    return found
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    graph = {path: dependencies(path) for path in files()}
+    while True:
+        free = {path for path, needs in graph.items() if not needs & graph.keys()}
+        if not free:
+            break
+        graph = {path: needs for path, needs in graph.items() if path not in free}
+    assert not graph, f"import cycle among {sorted(str(p.relative_to(ROOT)) for p in graph)}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "nodes" / "execution").glob("*.py")))
+def test_execution_knows_no_node(path: Path) -> None:
+    allowed = {"types.py", "compat.py"}
+    for other in dependencies(path):
+        assert other.parent != ROOT / "nodes" or other.name in allowed, f"{path.name}: {other.name}"
+
+
+def test_link_types_know_no_node_and_no_execution() -> None:
+    nodes = ROOT / "nodes"
+    for other in dependencies(nodes / "types.py"):
+        assert nodes not in other.parents, f"types.py imports {other.relative_to(ROOT)}"

@@ -7,13 +7,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from ar_guidance.guidance.base import Guidance, Run
-from ar_guidance.models import hart, infinity, switti, var, var_clip
+from ar_guidance.models import var, var_clip
 from ar_guidance.models.family import Defaults, Family
-from ar_guidance.models.hart import HART, HARTConfig
-from ar_guidance.models.infinity import Infinity, InfinityConfig
+from ar_guidance.models.hart import network as hart
+from ar_guidance.models.hart.network import HART, HARTConfig
+from ar_guidance.models.infinity import network as infinity
+from ar_guidance.models.infinity.network import Infinity, InfinityConfig
 from ar_guidance.models.parts.text import TextCondition
-from ar_guidance.models.switti import Switti
-from ar_guidance.models.switti_blocks import SwittiConfig
+from ar_guidance.models.switti import network as switti
+from ar_guidance.models.switti.blocks import SwittiConfig
+from ar_guidance.models.switti.network import Switti
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig, BitwiseVQ
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from ar_guidance.models.var import VAR, VARConfig

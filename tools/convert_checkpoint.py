@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Convert a torch checkpoint that holds Python objects to .safetensors, once, for a file you trust.
 
-    python tools/convert_checkpoint.py model.pth [model.safetensors]
+    python -m tools.convert_checkpoint model.pth [model.safetensors]
 
 Opening such a file can run code that its author put there: the nodes never do it. Run this only on files from people
 you trust, with the Python that ComfyUI uses. Tensors of nested dictionaries are stored under dotted names.

@@ -6,17 +6,17 @@ The same functions make the nodes' outputs; only the run itself is done here wit
 from collections.abc import Sequence
 
 import torch
+from ar_guidance.analysis.crossing import Crossing, Probe, search
+from ar_guidance.analysis.measure import measure
 from ar_guidance.guidance.base import Guidance, Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.crossing import Crossing, Probe, search
-from ar_guidance.guidance.measure import measure
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.nodes.drawing.canvas import INK, PAPER, font, to_picture
-from ar_guidance.nodes.drawing.maps import MapStyle, draw_maps
-from ar_guidance.nodes.drawing.report import metrics_plot, search_plot
-from ar_guidance.nodes.running.subject import subject_from_border
+from ar_guidance.imaging.canvas import INK, PAPER, font, to_picture
+from ar_guidance.imaging.maps import MapStyle, draw_maps
+from ar_guidance.imaging.report import metrics_plot, search_plot
+from ar_guidance.imaging.subject import subject_from_border
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.scalewise import ScalewiseRun, generate
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES

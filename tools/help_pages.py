@@ -1,19 +1,14 @@
 #!/usr/bin/env python3
-"""Write the help pages of the guidance nodes from their dataclasses: python tools/help_pages.py [--check]."""
+"""Write the help pages of the guidance nodes from their dataclasses: python -m tools.help_pages [--check]."""
 
 import argparse
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from ar_guidance.guidance.base import Guidance, settings
+from ar_guidance.guidance.curve import Curve
+from ar_guidance.guidance.registry import METHODS
 
-from pack import ROOT, load_pack  # noqa: E402
-
-load_pack()
-
-from ar_guidance.guidance.base import Guidance, settings  # noqa: E402
-from ar_guidance.guidance.curve import Curve  # noqa: E402
-from ar_guidance.guidance.registry import METHODS  # noqa: E402
+from .pack import ROOT
 
 PAGES = ROOT / "web" / "docs"
 DRAWN_BY = {"softcfg": "Bundled token-wise model"}
@@ -29,7 +24,7 @@ def page(method: type[Guidance]) -> str:
             f"![Without and with]({'images/' + method.name}.png)",
             "",
             f"{DRAWN_BY.get(method.name, 'Bundled model')}, same classes and seeds in every panel"
-            " (`python tools/help_pictures.py`).",
+            " (`python -m tools.help_pictures`).",
             "",
         ]
     elif (PAGES / "images" / f"node-{method.node_id}.png").is_file():

@@ -1,38 +1,32 @@
 #!/usr/bin/env python3
-"""Draw the pictures of the help pages with the bundled model: python tools/help_pictures.py [NAME ...].
+"""Draw the pictures of the help pages with the bundled model: python -m tools.help_pictures [NAME ...].
 
 Of a guidance node, named as its method: every panel has the same classes and the same seeds; only the chain differs. What a
 title does not say is at its default. Of an inspecting node (map, metrics, find-scale): what it gives.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+import torch
+from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.igg import IGG
+from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.softcfg import SoftCFG
+from ar_guidance.guidance.ssg import SSG
+from ar_guidance.imaging.canvas import INK, PAPER, font, text_width
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES
+from ar_guidance.tools.bundled.pictures import tile
+from ar_guidance.tools.bundled.sample import load_pair, token_features
+from ar_guidance.tools.help_inspection import SHEETS
+from PIL import Image, ImageDraw
 
-from pack import ROOT, load_pack  # noqa: E402
-
-load_pack()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.base import Guidance, Run  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.guidance.chain import Chain  # noqa: E402
-from ar_guidance.guidance.igg import IGG  # noqa: E402
-from ar_guidance.guidance.mixed import Mixed  # noqa: E402
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402
-from ar_guidance.guidance.softcfg import SoftCFG  # noqa: E402
-from ar_guidance.guidance.ssg import SSG  # noqa: E402
-from ar_guidance.nodes.drawing.canvas import INK, PAPER, font, text_width  # noqa: E402
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402
-from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES  # noqa: E402
-from ar_guidance.tools.bundled.pictures import tile  # noqa: E402
-from ar_guidance.tools.bundled.sample import load_pair, token_features  # noqa: E402
-from ar_guidance.tools.help_inspection import SHEETS  # noqa: E402
-from PIL import Image, ImageDraw  # noqa: E402
+from .pack import ROOT
 
 IMAGES = ROOT / "web" / "docs" / "images"
 SHOWN = ("face", "animal face", "heart", "fruit", "land vehicle", "flower")

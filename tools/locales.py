@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the English words of every node from their schemas: python tools/locales.py [--check] [--host FOLDER].
+"""Write the English words of every node from their schemas: python -m tools.locales [--check] [--host FOLDER].
 
 `locales/en/` (nodeDefs.json, and main.json with the menu's categories and the names of links) is what the frontend shows; other languages are
 written by hand beside it, with the same keys. The schemas are made with ComfyUI's own classes, so a copy of ComfyUI is needed (`python3 dev.py test` fetches one).
@@ -12,16 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from pack import ROOT, load_pack  # noqa: E402
-
-PACK = load_pack()
-
-from ar_guidance.tools.dev.launch_host import (  # noqa: E402
+from ar_guidance.tools.dev.launch_host import (
     declare_torchvision_operators,
     torchvision_needs_help,
 )
+
+from .pack import ROOT, load_pack
 
 HOST = ROOT / ".hosts" / "0.30.0"
 CONTROL = "control after generate"
@@ -37,7 +33,7 @@ def schemas(host: Path) -> list[Any]:
     import comfy.options
 
     comfy.options.enable_args_parsing()
-    extension = asyncio.run(PACK.comfy_entrypoint())
+    extension = asyncio.run(load_pack().comfy_entrypoint())
     return [node.GET_SCHEMA() for node in asyncio.run(extension.get_node_list())]
 
 

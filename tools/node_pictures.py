@@ -16,7 +16,7 @@ from PIL import Image
 
 from .dev.chromium import find_chromium
 from .dev.host_client import HostClient
-from .pack import ROOT, load_pack
+from .pack import ROOT
 
 PAGES = ROOT / "web" / "docs"
 MARGIN, TITLE = 12, 30
@@ -37,7 +37,7 @@ SHOW = """([id, margin, title]) => {
 
 def main(url: str) -> None:
     """One picture for every help page that has none."""
-    load_pack()
+
     from ar_guidance.tests.browser.comfy_page import ComfyPage
     from ar_guidance.tests.browser.conftest import FLAGS
     from playwright.sync_api import sync_playwright

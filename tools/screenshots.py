@@ -14,7 +14,7 @@ from PIL import Image
 
 from .dev.chromium import find_chromium
 from .dev.host_client import HostClient
-from .pack import ROOT, load_pack
+from .pack import ROOT
 
 WINDOW = {"width": 1500, "height": 860}
 PLAIN = ("Comfy.Minimap.Visible", "Comfy.Graph.CanvasInfo", "Comfy.Graph.CanvasMenu")
@@ -41,7 +41,7 @@ SHOW = """([ids, margin]) => {
 
 def main(url: str) -> None:
     """Walk through the tutorial."""
-    load_pack()
+
     from ar_guidance.tests.browser.comfy_page import ComfyPage
     from ar_guidance.tests.browser.conftest import FLAGS
     from playwright.sync_api import sync_playwright

@@ -21,7 +21,7 @@ from .dev.console import Problem
 from .dev.host_client import HostClient
 from .dev.host_process import start_host
 from .dev.hosts import NEWEST
-from .pack import ROOT, load_pack
+from .pack import ROOT
 
 SIDE, GAP, MOST = 400, 6, 9
 TITLE = 30  # pixels above a node's own position
@@ -31,7 +31,7 @@ NOTES = {"MarkdownNote", "Note"}
 
 def main(stems: list[str]) -> None:
     """Run what can be run, draw the others."""
-    load_pack()
+
     from ar_guidance.tests.hosts.examples import ALL_EXAMPLES, EXAMPLES, example
 
     wanted = stems or [path.stem for path in ALL_EXAMPLES]

@@ -15,49 +15,36 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads must not spin: 10x slower
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import argparse  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+from pathlib import Path
 
-from .bundled import data, workers  # noqa: E402
-from .bundled.classifier import (  # noqa: E402
+from .bundled import data, workers
+from .bundled.classifier import (
     ClassifierRecipe,
     load_classifier,
     store_classifier,
     store_reference,
     train_classifier,
 )
-from .bundled.release import (  # noqa: E402
+from .bundled.release import (
     release_token_codec,
     release_token_transformer,
     release_tokenizer,
     release_transformer,
 )
-from .bundled.token_codec import (  # noqa: E402
-    TokenCodecRecipe,
-    TokenCodecTraining,
-    train_token_codec,
-)
-from .bundled.token_transformer import (  # noqa: E402
+from .bundled.token_codec import TokenCodecRecipe, TokenCodecTraining, train_token_codec
+from .bundled.token_transformer import (
     TokenTransformerRecipe,
     tokenise,
     train_token_transformer,
     trained_token_weights,
 )
-from .bundled.tokenizer import (  # noqa: E402
-    TokenizerRecipe,
-    train_tokenizer,
-    trained_tokenizer,
-)
-from .bundled.tokens import load_or_make  # noqa: E402
-from .bundled.transformer import (  # noqa: E402
-    TransformerRecipe,
-    train_transformer,
-    trained_weights,
-)
-from .pack import ROOT  # noqa: E402
+from .bundled.tokenizer import TokenizerRecipe, train_tokenizer, trained_tokenizer
+from .bundled.tokens import load_or_make
+from .bundled.transformer import TransformerRecipe, train_transformer, trained_weights
+from .pack import ROOT
 
 PARTS = (
     "data",

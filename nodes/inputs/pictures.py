@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...imaging.tokens import PictureTokens, features_of, join_tokens, tokens_of
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_bytes, decode_chunk, to_gpu
-from ..running.loops import Grid
-from ..running.run import decode, to_image
-from ..running.tokens import PictureTokens, features_of, join_tokens, tokens_of
+from ...sampling.loops import Grid
+from ..execution.run import decode, to_image
 
 CROP, STRETCH = "crop", "stretch"
 

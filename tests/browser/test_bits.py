@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from ar_guidance.guidance.record import TraceRecorder
-from ar_guidance.nodes.running.viewer import Viewer
+from ar_guidance.imaging.viewer import Viewer
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_schedule import ADD
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from ar_guidance.guidance.record import TraceRecorder
-from ar_guidance.nodes.drawing.map_names import MAPS
-from ar_guidance.nodes.running.viewer import Viewer
+from ar_guidance.imaging.map_names import MAPS
+from ar_guidance.imaging.viewer import Viewer
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_panels import SET_WIDGET
 from ar_guidance.tests.browser.test_schedule import ADD

@@ -15,14 +15,14 @@ DOCUMENT = (ROOT / "docs" / "guidance-sweep.md").read_text(encoding="utf-8")
 
 
 def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks" / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_a_sweep_makes_only_what_is_missing(tmp_path) -> None:
     arguments = ["--seeds", "1", "--pictures", "3", "--workers", "1", "--only", "SSG alone"]
     arguments += ["--output", str(tmp_path)]
-    first = script("sweep.py", *arguments)
+    first = script("sweep", *arguments)
     assert first.returncode == 0, first.stderr
     made = sorted(tmp_path.glob("*.npz"))
     assert [path.stem for path in made] == [f"ssg-alone-{b}~0~3" for b in ("0.4", "0.8", "1.2")]
@@ -31,14 +31,14 @@ def test_a_sweep_makes_only_what_is_missing(tmp_path) -> None:
         assert stored["evenness"].shape == stored["divergence"].shape == (3, 7)
     before = made[0].read_bytes()
     made[1].unlink()
-    again = script("sweep.py", *arguments)
+    again = script("sweep", *arguments)
     assert again.stdout.splitlines() == [f"1/1 {made[1].stem}"]
     assert made[1].is_file() and made[0].read_bytes() == before
 
 
 def test_tables_are_those_of_the_data() -> None:
-    done = script("sweep_document.py", "--check")
-    assert done.returncode == 0, f"run python benchmarks/sweep_document.py {done.stderr}"
+    done = script("sweep_document", "--check")
+    assert done.returncode == 0, f"run python -m benchmarks.sweep_document {done.stderr}"
 
 
 def test_every_setting_has_at_least_five_seeds() -> None:

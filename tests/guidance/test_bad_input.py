@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
+from ar_guidance.analysis.measure import check_subject
 from ar_guidance.guidance.base import Guidance, Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.combining import Combining
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.igg import IGG
-from ar_guidance.guidance.measure import check_subject
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.registry import METHODS

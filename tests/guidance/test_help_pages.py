@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_guidance_pages_are_up_to_date() -> None:
-    script = ROOT / "tools" / "help_pages.py"
-    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
-    assert done.returncode == 0, f"run python tools/help_pages.py: {done.stdout}{done.stderr}"
+    command = [sys.executable, "-m", "tools.help_pages", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"run python -m tools.help_pages: {done.stdout}{done.stderr}"
 
 
 def test_every_node_has_a_page_and_its_pictures_exist() -> None:

@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
+from ar_guidance.analysis.crossing import Probe, bracket, gaps, on_own_range, search
+from ar_guidance.analysis.measure import background_of, check_subject, measure
+from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.crossing import Probe, bracket, gaps, on_own_range, search
 from ar_guidance.guidance.igg import IGG
-from ar_guidance.guidance.measure import background_of, check_subject, measure
-from ar_guidance.guidance.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import Trace, TraceRecorder, norms
 from ar_guidance.guidance.ssg import SSG

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from ar_guidance.analysis.measure import measure
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
-from ar_guidance.guidance.measure import measure
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import Trace, TraceRecorder, numbered
 from ar_guidance.guidance.ssg import SSG

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
+from ar_guidance.analysis.measure import background_of, measure
+from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.measure import background_of, measure
-from ar_guidance.guidance.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.softcfg import SoftCFG
-from ar_guidance.nodes.drawing import report
-from ar_guidance.nodes.drawing.maps import MapStyle, draw_maps, overlay
+from ar_guidance.imaging import report
+from ar_guidance.imaging.maps import MapStyle, draw_maps, overlay
 from ar_guidance.sampling.tokenwise import Progress, generate
 from ar_guidance.tests.tiny import CPU
 from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES, TinyTokens

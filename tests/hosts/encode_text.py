@@ -16,7 +16,7 @@ from inside import enter  # the script beside this one
 jobs_file, out_file = enter()
 
 import torch  # noqa: E402
-from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402
+from ar_guidance.loaders.text.encoders import load_text_encoder  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 

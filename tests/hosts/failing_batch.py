@@ -15,9 +15,9 @@ import folder_paths  # noqa: E402
 import torch  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
 from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.running import run  # noqa: E402
-from ar_guidance.nodes.running.batches import Finished  # noqa: E402
-from ar_guidance.nodes.running.rescue import collect  # noqa: E402
+from ar_guidance.nodes.execution import run  # noqa: E402
+from ar_guidance.nodes.execution.batches import Finished  # noqa: E402
+from ar_guidance.nodes.execution.rescue import collect  # noqa: E402
 from ar_guidance.nodes.sample import ARDecode, ARSampler  # noqa: E402
 
 folder_paths.set_temp_directory(temp)

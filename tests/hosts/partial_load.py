@@ -16,7 +16,7 @@ transformer, tokenizer, *encoder_files = enter()
 
 import torch  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
-from ar_guidance.loaders.text_encoders import load_text_encoder  # noqa: E402
+from ar_guidance.loaders.text.encoders import load_text_encoder  # noqa: E402
 
 CAST_AT_USE = re.compile(
     r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss"

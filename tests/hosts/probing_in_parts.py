@@ -15,7 +15,7 @@ import torch  # noqa: E402
 from ar_guidance.guidance.cfg import CFG  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
 from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.running import batches, probe  # noqa: E402
+from ar_guidance.nodes.execution import batches, probe  # noqa: E402
 from ar_guidance.nodes.sample import ARSampler  # noqa: E402
 from ar_guidance.nodes.types import Sampling  # noqa: E402
 

@@ -14,11 +14,11 @@ transformer, tokenizer = enter()
 
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
+from ar_guidance.imaging.viewer import FAST  # noqa: E402
 from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
 from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
+from ar_guidance.nodes.execution import run  # noqa: E402
 from ar_guidance.nodes.guide import NODES  # noqa: E402
-from ar_guidance.nodes.running import run  # noqa: E402
-from ar_guidance.nodes.running.viewer import FAST  # noqa: E402
 from ar_guidance.nodes.sample import ARSampler  # noqa: E402
 from latent_preview import LatentPreviewMethod  # noqa: E402
 

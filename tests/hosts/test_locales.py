@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.host
 def test_english_is_up_to_date() -> None:
-    command = [sys.executable, ROOT / "tools" / "locales.py", "--check", "--host", NEWEST.folder]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"run python tools/locales.py: {done.stdout}{done.stderr}"
+    command = [sys.executable, "-m", "tools.locales", "--check", "--host", NEWEST.folder]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"run python -m tools.locales: {done.stdout}{done.stderr}"
 
 
 def test_hosts_hand_out_every_language(host: RunningHost) -> None:

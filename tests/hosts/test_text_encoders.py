@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from ar_guidance.loaders.text import READINGS, read_tokenizer
+from ar_guidance.loaders.text.tokenizers import READINGS, read_tokenizer
 from ar_guidance.tests.tiny_encoders import (
     CLIP_SPECIAL,
     QWEN_SPECIAL,

@@ -19,9 +19,9 @@ from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.llamagen import left_pad
 from ar_guidance.models.parts.levels import level_index
 from ar_guidance.models.parts.text import TextCondition
-from ar_guidance.models.switti import FAMILY as switti_family
-from ar_guidance.models.switti import Switti
-from ar_guidance.models.switti_blocks import SwittiConfig
+from ar_guidance.models.switti.blocks import SwittiConfig
+from ar_guidance.models.switti.network import FAMILY as switti_family
+from ar_guidance.models.switti.network import Switti
 from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
 from ar_guidance.sampling.tokenwise import TokenwiseRun
 from ar_guidance.sampling.tokenwise import generate as sample

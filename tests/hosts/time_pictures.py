@@ -17,7 +17,7 @@ import families  # noqa: E402
 import torch  # noqa: E402
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig  # noqa: E402
 from ar_guidance.models.tokenizers.vq16 import VQ16Config  # noqa: E402
-from ar_guidance.nodes.running import loops  # noqa: E402
+from ar_guidance.sampling import loops  # noqa: E402
 
 TINY = {
     "VAR-CLIP-d16, 256": (

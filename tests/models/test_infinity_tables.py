@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ar_guidance.models.infinity_blocks import grid_positions
-from ar_guidance.models.infinity_grids import BUDGETS, TEMPLATES, template_for
+from ar_guidance.models.infinity.blocks import grid_positions
+from ar_guidance.models.infinity.grids import BUDGETS, TEMPLATES, template_for
 
 TABLES = json.loads(Path(__file__).with_name("infinity_tables.json").read_text(encoding="utf-8"))
 

@@ -11,8 +11,8 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.loaders.detect import Part, find_part, fitted
-from ar_guidance.loaders.prompts import encode, encode_negative, read_tokenizer
 from ar_guidance.loaders.read import CheckpointError, read_weights
+from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
 from ar_guidance.models import lumina2
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig, frames, trained_sizes
 from ar_guidance.models.parts.causal import places, with_line_ends

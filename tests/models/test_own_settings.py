@@ -8,11 +8,11 @@ import pytest
 import torch
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import CheckpointError, read_weights
-from ar_guidance.loaders.text_files import find_encoder
-from ar_guidance.models.hart import HART, HARTConfig
+from ar_guidance.loaders.text.files import find_encoder
+from ar_guidance.models.hart.network import HART, HARTConfig
 from ar_guidance.models.parts.levels import level_index
-from ar_guidance.models.switti import MASK, Switti
-from ar_guidance.models.switti_blocks import SwittiConfig
+from ar_guidance.models.switti.blocks import SwittiConfig
+from ar_guidance.models.switti.network import MASK, Switti
 from ar_guidance.tests.tiny import randomise, tiny_infinity
 from ar_guidance.tests.tiny_encoders import tiny_qwen
 from safetensors.torch import save_file

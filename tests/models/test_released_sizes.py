@@ -1,16 +1,9 @@
 """The released sizes that `benchmarks/families.py` reckons with: parameter counts as published, pairs that fit."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+from ar_guidance.benchmarks import releases
 from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS
-
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "releases.py"
-spec = importlib.util.spec_from_file_location("ar_releases", PATH)
-releases = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(releases)
 
 # Of the fact sheets, which agree with the sizes of the files where those are known.
 PARAMETERS = {

@@ -12,9 +12,12 @@ from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import CheckpointError, read_weights
-from ar_guidance.models import hart, infinity, switti, var, var_clip
-from ar_guidance.models.infinity_grids import BUDGETS, TEMPLATES, place_of, sizes, template_for
+from ar_guidance.models import var, var_clip
+from ar_guidance.models.hart import network as hart
+from ar_guidance.models.infinity import network as infinity
+from ar_guidance.models.infinity.grids import BUDGETS, TEMPLATES, place_of, sizes, template_for
 from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.models.switti import network as switti
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig
 from ar_guidance.sampling.draw import Filters
 from ar_guidance.tests.tiny import FAMILIES, tiny_hart, tiny_infinity, tiny_switti

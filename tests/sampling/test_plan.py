@@ -7,8 +7,9 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.loaders.families import TRANSFORMERS
-from ar_guidance.models import hart, switti
 from ar_guidance.models.family import view
+from ar_guidance.models.hart import network as hart
+from ar_guidance.models.switti import network as switti
 from ar_guidance.sampling.draw import Filters, Streams
 from ar_guidance.sampling.plan import Drawing, Smoother, plan
 from ar_guidance.sampling.tokenwise import TokenwiseRun

@@ -19,27 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.softcfg import RELEASED, SoftCFG
+from ar_guidance.imaging.plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..pack import ROOT, load_pack
+from ..pack import ROOT
 from .groups import ANY_STYLE
 from .sample import Sampling, load_pair, token_features
-
-load_pack()
-from ar_guidance.guidance.cfg import CFG  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.chain import Chain  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.softcfg import RELEASED, SoftCFG  # noqa: E402  # pyright: ignore
-from ar_guidance.nodes.drawing.plot import (  # noqa: E402  # pyright: ignore
-    BLUE,
-    DIAMOND,
-    GREEN,
-    ORANGE,
-    SQUARE,
-    Plot,
-    Series,
-    draw_plot,
-)
 
 NAMES = ("gap", "spread", "entropy")
 BATCH = 50

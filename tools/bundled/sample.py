@@ -8,23 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.softcfg import SoftCFG
+from ar_guidance.loaders.detect import find_part
+from ar_guidance.loaders.read import read_weights
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.tokenwise import TokenwiseRun
+from ar_guidance.sampling.tokenwise import generate as generate_tokens
 from torch import Tensor
 
-from ..pack import load_pack
 from .tokenizer import GRIDS
-
-load_pack()
-from ar_guidance.guidance.base import Run  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.cfg import CFG  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.chain import Chain  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.softcfg import SoftCFG  # noqa: E402  # pyright: ignore
-from ar_guidance.loaders.detect import find_part  # noqa: E402  # pyright: ignore
-from ar_guidance.loaders.read import read_weights  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.tokenwise import TokenwiseRun  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.tokenwise import generate as generate_tokens  # noqa: E402  # pyright: ignore
 
 FILES = {
     "scale": ("emoji_tokenizer.safetensors", "emoji_var.safetensors"),

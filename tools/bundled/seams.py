@@ -6,27 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-
-from ..pack import load_pack
-
-load_pack()
-from ar_guidance.guidance.base import Run  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.cfg import CFG  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.chain import Chain  # noqa: E402  # pyright: ignore
-from ar_guidance.guidance.schedule import Schedule  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams  # noqa: E402  # pyright: ignore
-from ar_guidance.sampling.edit import (  # noqa: E402  # pyright: ignore
+from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.edit import (
     KeptTokens,
     compose,
     filled,
     inpainting,
 )
-from ar_guidance.sampling.scalewise import (  # noqa: E402  # pyright: ignore
+from ar_guidance.sampling.scalewise import (
     ScalewiseResult,
     ScalewiseRun,
     generate,
 )
+from torch import Tensor
 
 SIDE = 64
 CPU = torch.device("cpu")

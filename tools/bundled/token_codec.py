@@ -13,17 +13,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from ar_guidance.models.tokenizers.vq16 import VQ16, VQ16Config
 from torch import Tensor, nn
 
-from ..pack import load_pack
 from .checkpoint import load_state
 from .data import Drawings
 from .quantiser import CodebookAverage, kmeans_round
 from .tokenizer import TokenizerRecipe, TokenizerTraining, reconstruction_loss, train
 from .workers import from_first
-
-load_pack()
-from ar_guidance.models.tokenizers.vq16 import VQ16, VQ16Config  # noqa: E402  # pyright: ignore
 
 SIDE = 16  # tokens a side of the 64 x 64 picture
 GRID = (SIDE, SIDE)

@@ -9,19 +9,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig
+from ar_guidance.models.parts.attention import Sight
 from torch import Tensor, nn
 
-from ..pack import load_pack
 from .checkpoint import load_state
 from .data import Drawings
 from .groups import ROWS
 from .token_codec import CONFIG as CODEC
 from .token_codec import GRID
 from .transformer import ClassTable, TransformerRecipe, TransformerTraining, export, train
-
-load_pack()
-from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig  # noqa: E402  # pyright: ignore
-from ar_guidance.models.parts.attention import Sight  # noqa: E402  # pyright: ignore
 
 CONFIG = LlamaGenConfig(
     depth=6, width=128, heads=4, vocab=CODEC.vocab, ffn=288, grid=GRID, classes=ROWS - 1

@@ -15,21 +15,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from ar_guidance.models.tokenizers.multiscale_vq import (
+    MultiScaleVQ,
+    MultiScaleVQConfig,
+)
 from torch import Tensor
 
-from ..pack import load_pack
 from .augment import Variation, vary
 from .checkpoint import Log, load_state, save_state
 from .data import Drawings
 from .optim import Average, Muon, cosine, muon_groups
 from .quantiser import CodebookAverage, quantise_with_strays, start_codebook
 from .workers import mean_gradients, world
-
-load_pack()
-from ar_guidance.models.tokenizers.multiscale_vq import (  # noqa: E402  # pyright: ignore
-    MultiScaleVQ,
-    MultiScaleVQConfig,
-)
 
 GRIDS = tuple((side, side) for side in (1, 2, 3, 4, 6, 8, 8))
 CONFIG = MultiScaleVQConfig(

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from ar_guidance.models.var import VAR, VARConfig
 from torch import Tensor, nn
 
-from ..pack import load_pack
 from .checkpoint import Log, load_state, save_state
 from .data import Drawings
 from .groups import ANY_GROUP, ANY_STYLE, ROWS, row
@@ -21,9 +21,6 @@ from .tokenizer import CONFIG as TOKENIZER
 from .tokenizer import GRIDS
 from .tokens import split_scales
 from .workers import mean_gradients, world
-
-load_pack()
-from ar_guidance.models.var import VAR, VARConfig  # noqa: E402  # pyright: ignore
 
 CONFIG = VARConfig(
     depth=6, width=192, heads=3, vocab=TOKENIZER.vocab, dim=TOKENIZER.dim, classes=ROWS - 1,

@@ -3,7 +3,8 @@
 from typing import Any
 
 import torch
-from ar_guidance.guidance import metrics, ssg
+from ar_guidance.analysis import metrics
+from ar_guidance.guidance import ssg
 from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain, ChainRun

@@ -9,7 +9,7 @@ from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.models.family import view
-from ar_guidance.models.infinity_grids import template_for
+from ar_guidance.models.infinity.grids import template_for
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.tokenizers.multiscale_vq import resize_area
 from ar_guidance.sampling.draw import Filters, Streams

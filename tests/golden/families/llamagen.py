@@ -7,9 +7,9 @@ import torch
 from ar_guidance.guidance.base import Run
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
-from ar_guidance.loaders.captions import clean_caption
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
+from ar_guidance.loaders.text.captions import clean_caption
 from ar_guidance.models.llamagen import left_pad
 from ar_guidance.sampling.draw import Filters
 from ar_guidance.sampling.tokenwise import TokenwiseRun, generate

@@ -12,7 +12,7 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.schedule import cumulative
 from ar_guidance.loaders.detect import Part, fitted
-from ar_guidance.loaders.prompts import encode, encode_negative, read_tokenizer
+from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.sampling.draw import Filters, Streams
 from ar_guidance.sampling.plan import Drawing, plan

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from ar_guidance.loaders.read import read_weights
-from ar_guidance.loaders.text import KEY, READINGS, PromptTokenizer, read_tokenizer
+from ar_guidance.loaders.text.tokenizers import KEY, READINGS, PromptTokenizer, read_tokenizer
 from ar_guidance.models import var_clip
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.text.clip import ClipText, ClipTextConfig

@@ -1,0 +1,1 @@
+"""What measures guidance and is used by no method. Plain tensors, no host."""

@@ -1,0 +1,168 @@
+"""What a recorded run measures like: evenness, divergence and entropy of every picture at every step.
+
+"scaled" measures the directions D_i, what a link pushes towards before its scale gamma_k multiplies it; the metrics of
+several links are averaged. "raw" measures the whole term that was added to the base branch. Evenness and divergence
+look at shares of the push, so for one link with one term both are the same number as long as gamma is the same for all tokens of a
+step; they differ when terms are added up (a mix, a chain), when the signal is refined, and for the rows of a token-by-token run
+whose gamma changes along them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..guidance.record import Trace
+from .metrics import background_picks, divergence, evenness, weighted_mean
+
+DIRECTION = " direction"  # what the names of the maps of D_i end with
+Row = tuple[float | None, ...]  # one number per step
+
+UNSEEN = (
+    "the marked subject is too small or too large to be told from the background on the model's token grids:"
+    " mark more of it, or less"
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics of a run: per picture, per step, a number or None where nothing was added or nothing can be told.
+
+    Attributes:
+        tokens: tokens of every step, the weights of the means.
+        evenness, divergence: 0-1; divergence is () when no subject was marked.
+        entropy: of the guided prediction / ln V, mean over tokens.
+        strength: mean L2 norm of what was measured.
+        whole: of a token-by-token run, whose steps here are rows of tokens: the same of the picture as one step, which
+            is what the means are then.
+    """
+
+    tokens: tuple[int, ...]
+    evenness: tuple[Row, ...]
+    divergence: tuple[Row, ...]
+    entropy: tuple[Row, ...]
+    strength: tuple[Row, ...]
+    whole: "Measured | None" = None
+
+    def of_picture(self, name: str, picture: int) -> float | None:
+        """Mean of a metric over the steps of one picture, weighted by tokens, first step left out; or of `whole`."""
+        if self.whole is not None:
+            return self.whole._rows(name)[picture][0]
+        steps = [
+            None if value is None else torch.tensor(value) for value in self._rows(name)[picture]
+        ]
+        mean = weighted_mean(steps, self.tokens)
+        return None if mean is None else mean.item()
+
+    def mean(self, name: str) -> float | None:
+        """Mean over pictures of `of_picture`; None if there is none."""
+        pictures = [self.of_picture(name, picture) for picture in range(len(self._rows(name)))]
+        return average(pictures)
+
+    def per_step(self, name: str) -> Row:
+        """Mean over pictures at every step."""
+        return tuple(average(column) for column in zip(*self._rows(name), strict=True))
+
+    def _rows(self, name: str) -> tuple[Row, ...]:
+        return getattr(self, name)
+
+
+def average(values: Sequence[float | None]) -> float | None:
+    """Mean of the numbers there are."""
+    kept = [value for value in values if value is not None]
+    return sum(kept) / len(kept) if kept else None
+
+
+def measure(
+    trace: Trace, scaled: bool = True, subject: Tensor | None = None, seed: int = 0
+) -> Measured:
+    """All metrics of a run.
+
+    Args:
+        trace: what was recorded.
+        scaled: measure the directions (divided by gamma) instead of what was added.
+        subject: True where the subject is, (1 or B, H, W) at any resolution; without it there is no divergence.
+        seed: of the resampling in the divergence.
+    """
+    per_step = [magnitudes(trace, step, scaled) for step in range(len(trace.grids))]
+    diverging, whole = (), None
+    if trace.picture is not None:
+        whole = measure(trace.whole(), scaled, subject, seed)
+    if subject is not None:
+        columns = [
+            _divergence(maps, background.expand(trace.batch, -1), seed)
+            for maps, background in zip(per_step, backgrounds(trace, subject), strict=True)
+        ]
+        diverging = _by_picture(columns, trace.batch)
+    entropies = [None if m is None else [m.float()] for m in trace.maps.get("entropy", ())]
+    return Measured(
+        tokens=tuple(h * w for h, w in trace.grids),
+        evenness=_rows(per_step, evenness, trace.batch),
+        divergence=diverging,
+        entropy=_rows(entropies, lambda flat: flat.mean(-1), trace.batch),
+        strength=_rows(per_step, lambda flat: flat.mean(-1), trace.batch),
+        whole=whole,
+    )
+
+
+def magnitudes(trace: Trace, step: int, scaled: bool) -> list[Tensor] | None:
+    """The maps (B, h, w) to measure at a step; None where nothing was added.
+
+    A step on which no combining link acted has no direction: there "scaled" falls back to what was added, which for a
+    lone refining link is the same up to a factor.
+    """
+    added = trace.maps.get("added", [None] * len(trace.grids))[step]
+    if added is None or not added.any():
+        return None
+    names = [name for name in trace.maps if name.endswith(DIRECTION)] if scaled else []
+    directions = [m for name in names if (m := trace.maps[name][step]) is not None]
+    return [m.float() for m in directions or [added]]
+
+
+def background_of(subject: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Tokens (M, N) of a grid less than half covered by the subject (M, H, W)."""
+    return F.adaptive_avg_pool2d(subject[:, None].float(), grid).flatten(1) < 0.5
+
+
+def backgrounds(trace: Trace, subject: Tensor) -> list[Tensor]:
+    """Tokens (M, N) of every step that are background."""
+    if trace.picture is not None:
+        return list(background_of(subject, trace.picture).split(trace.picture[1], dim=1))
+    return [background_of(subject, grid) for grid in trace.grids]
+
+
+def check_subject(subject: Tensor) -> None:
+    """Raise ValueError when a mask marks nothing or everything."""
+    for picture in subject:
+        background_picks(~picture, seed=0)
+
+
+def _divergence(maps: list[Tensor] | None, background: Tensor, seed: int) -> list[float | None]:
+    """Divergence of every picture at a step, of background tokens (B, N); None where a picture shows only one of both."""
+    if maps is None:
+        return [None] * len(background)
+    values: list[float | None] = []
+    for picture, positions in enumerate(background):
+        if positions.all() or not positions.any():
+            values.append(None)
+            continue
+        picks = background_picks(positions, seed)
+        values.append(average([divergence(m[picture].flatten(), picks).item() for m in maps]))
+    return values
+
+
+def _rows(
+    steps: Sequence[list[Tensor] | None], metric: Callable[[Tensor], Tensor], batch: int
+) -> tuple[Row, ...]:
+    """A metric of flat maps (B, N) -> (B,), averaged over the maps of each step, by picture."""
+    columns = [
+        None if maps is None else torch.stack([metric(m.flatten(1)) for m in maps]).mean(0).tolist()
+        for maps in steps
+    ]
+    return _by_picture([column or [None] * batch for column in columns], batch)
+
+
+def _by_picture(columns: Sequence[Sequence[float | None]], batch: int) -> tuple[Row, ...]:
+    return tuple(tuple(column[picture] for column in columns) for picture in range(batch))

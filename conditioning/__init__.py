@@ -1,0 +1,1 @@
+"""What to generate, as a run takes it: classes, encoded text, text a model reads itself. No host."""

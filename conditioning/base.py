@@ -1,0 +1,22 @@
+"""What every condition offers to a run."""
+
+from typing import Any, Protocol
+
+from ..sampling.model import Model
+
+
+class Condition(Protocol):
+    """What to draw: an entry per picture of the batch, of each of which the sampler may make several."""
+
+    @property
+    def count(self) -> int:
+        """Entries."""
+        ...
+
+    def check(self, model: Model) -> None:
+        """Raise ValueError when it was not made for this model."""
+        ...
+
+    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+        """The conditional and the unconditional branch's condition, as the network takes them: every entry `copies` times."""
+        ...

@@ -1,0 +1,41 @@
+"""Classes, for models that know a fixed list of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..sampling.model import Model
+
+
+@dataclass(frozen=True)
+class ClassConditioning:
+    """Class indices, one per picture of the batch; the class after the model's last is "no class".
+
+    Attributes:
+        labels: indices.
+        classes: how many classes the model they were chosen for has.
+        names: what they are called.
+    """
+
+    labels: tuple[int, ...]
+    classes: int
+    names: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
+    def check(self, model: Model) -> None:
+        if self.classes != getattr(model.config, "classes", 0):
+            raise ValueError(
+                f"the class condition was made for a model of {self.classes} classes, but {model.name}"
+                f" has {getattr(model.config, 'classes', 0)}: connect both nodes to the same AR Load Checkpoint"
+            )
+
+    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+        labels = torch.tensor(self.labels).repeat_interleave(copies)
+        return labels, model.network.null_condition(len(labels))
+
+    def __repr__(self) -> str:
+        return f"AR conditioning: {', '.join(self.names)}"

@@ -1,0 +1,75 @@
+"""Prompts as text, for models that read them with a tokenizer of their own."""
+
+import re
+from dataclasses import dataclass
+
+from ..loaders.text.prompts import TextTokenizer, encode, encode_negative
+from ..models.family import PromptSpec
+from ..models.parts.prompt import Prompt
+from ..sampling.model import Model
+
+SEPARATOR = r"^[ \t]*-{3,}[ \t]*$"
+
+
+@dataclass(frozen=True)
+class PromptConditioning:
+    """Prompts as text: ids are made when the run is described, for a prompt may name the picture's size.
+
+    Attributes:
+        prompts: one per picture of the batch.
+        negative: of all of them; "" = what the model's authors published.
+        tokenizer: the model's own.
+    """
+
+    prompts: tuple[str, ...]
+    negative: str
+    tokenizer: TextTokenizer
+
+    @property
+    def count(self) -> int:
+        return len(self.prompts)
+
+    def check(self, model: Model) -> None:
+        if model.family.prompt is None or model.folder != self.tokenizer.folder:
+            raise ValueError(
+                f"the prompt was read by the tokenizer in {self.tokenizer.folder.name}, which is not that of"
+                f" {model.name}: connect both nodes to the same AR Load Checkpoint"
+            )
+        self.branches(model, 1)
+
+    def branches(self, model: Model, copies: int) -> tuple[Prompt, Prompt]:
+        spec, config = prompt_spec(model), model.config
+        self.tokenizer.check(spec, config)
+        cond = encode(spec, config, self.tokenizer, self.prompts)
+        null = encode_negative(spec, config, self.tokenizer, self.negative, self.count)
+        return cond.repeated(copies), null.repeated(copies)
+
+    def __repr__(self) -> str:
+        return f"AR conditioning: {' | '.join(prompt[:60] for prompt in self.prompts)}"
+
+
+def prompt_spec(model: Model) -> PromptSpec:
+    """How this model is told what to draw.
+
+    Raises:
+        ValueError: it does not read text itself.
+    """
+    if model.family.prompt is None:
+        raise ValueError(
+            f"{model.name} is a {model.family.title} model, which does not read text itself. For classes use AR Class"
+            " Condition; AR Prompt Condition is for SimpleAR and Lumina-mGPT 2"
+        )
+    return model.family.prompt
+
+
+def split_prompts(text: str) -> tuple[str, ...]:
+    """Prompts between lines of three or more dashes; empty ones are left out.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    pieces = [piece.strip() for piece in re.split(SEPARATOR, text, flags=re.MULTILINE)]
+    prompts = tuple(piece for piece in pieces if piece)
+    if not prompts:
+        raise ValueError("the prompt is empty: write what to draw")
+    return prompts

@@ -1,0 +1,74 @@
+"""What all drawings share: colours, colour maps, fonts, and the way between pictures and IMAGE tensors."""
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+Colour = tuple[int, int, int]
+INK, PAPER, FAINT = (32, 33, 38), (255, 255, 255), (222, 224, 230)
+
+# Control points at equal distances, from the colour maps of matplotlib (CC0): perceptually uniform, readable in grey.
+COLOUR_MAPS: dict[str, str] = {
+    "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
+    "magma": "000004 180f3d 440f76 721f81 9e2f7f cd4071 f1605d fd9668 feca8d fcfdbf",
+    "grey": "000000 ffffff",
+}
+
+
+def colour_table(name: str) -> Tensor:
+    """Control points of a colour map, (P, 3) in 0-1."""
+    if name not in COLOUR_MAPS:
+        raise ValueError(f"unknown colour map '{name}': choose one of {', '.join(COLOUR_MAPS)}")
+    points = list(bytes.fromhex(COLOUR_MAPS[name]))
+    return torch.tensor(points, dtype=torch.float32).unflatten(0, (-1, 3)) / 255
+
+
+def colourise(values: Tensor, name: str) -> Tensor:
+    """Values in 0-1 (...) -> colours (..., 3) in 0-1, linear between the control points."""
+    table = colour_table(name)
+    place = values.float().clamp(0, 1) * (len(table) - 1)
+    below = place.floor().clamp(max=len(table) - 2)
+    share = (place - below)[..., None]
+    index = below.long()
+    return table[index] * (1 - share) + table[index + 1] * share
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, so that no font file is needed; it has Latin letters only."""
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:  # before Pillow 10.1 it came in one size
+        return ImageFont.load_default()
+
+
+def text_width(text: str, size: int) -> int:
+    """Width of a line in pixels."""
+    return int(ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength(text, font=font(size)))
+
+
+def fitting_size(lines: list[str], width: int, wanted: int) -> int:
+    """The largest font size up to `wanted` at which every line is at most `width` wide."""
+    size = wanted
+    while size > 8 and max(text_width(line, size) for line in lines) > width:
+        size -= 1
+    return size
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """(H, W, 3) in 0-1 -> a picture."""
+    pixels = (image.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(pixels[..., :3].numpy(), "RGB")
+
+
+def to_image(pictures: list[Image.Image]) -> Tensor:
+    """Pictures of one size -> IMAGE (B, H, W, 3) in 0-1."""
+    arrays = [np.asarray(picture.convert("RGB"), dtype=np.float32) / 255 for picture in pictures]
+    return torch.from_numpy(np.stack(arrays))
+
+
+def number(value: float) -> str:
+    """A number as short as it can be read."""
+    if value == 0:
+        return "0"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

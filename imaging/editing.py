@@ -1,0 +1,140 @@
+"""An edit: what a run keeps of pictures there already are, and how that is said to the loops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..guidance.base import Run
+from ..sampling.draw import Streams
+from ..sampling.edit import (
+    KeptSequence,
+    KeptTokens,
+    compose,
+    inpainting,
+    keep_first,
+    repainted_cells,
+)
+from .tokens import PictureTokens
+
+BLENDED, TOKENS_ONLY = "blend features", "tokens only"
+WHICH_TOKENS = 0x5EED  # turns an image's seed into one for which tokens to keep, apart from how others are drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """An edit that has not happened.
+
+    Attributes:
+        source: tokens of the pictures it starts from.
+        kept: share of the steps kept everywhere, 0-1: of the scales, coarse ones first; or of the token sequence, of a
+            masked one the share of what lies inside the mask, in reading order.
+        mask: (M, H, W) at the picture's size, 1 = draw anew; None = everywhere.
+        softness: pixels over which what is drawn anew fades in from the mask's edge.
+        blend: whether it fades in the feature map as well, so that no seam forms.
+        pixels: (P, H, W, 3) that the finished picture shows outside the mask, or None.
+    """
+
+    source: PictureTokens
+    kept: float = 0.0
+    mask: Tensor | None = None
+    softness: int = 0
+    blend: bool = True
+    pixels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.kept <= 1 and self.softness >= 0):
+            raise ValueError(
+                f"a share of {self.kept} cannot be kept, nor can {self.softness} pixels fade"
+            )
+
+    def __repr__(self) -> str:
+        return f"AR edit: {self.source}, {self.kept:.0%} of the steps kept"
+
+
+def row_of(count: int, whole: int, pictures: Sequence[int], what: str) -> list[int]:
+    """Which of `count` given things each picture takes: one for all, one each, or every one for several in a row.
+
+    Raises:
+        ValueError: `count` does not divide the whole batch.
+    """
+    if whole % count:
+        raise ValueError(
+            f"there are {count} {what} for a batch of {whole} pictures: give one for all, one for each, or change"
+            f" the batch size to a multiple of {count}"
+        )
+    return [picture * count // whole for picture in pictures]
+
+
+def kept_by(sampling: Any, run: Run, streams: Sequence[tuple[int, int]]) -> Any:
+    """What the loop must keep: `KeptTokens`, `KeptSequence`, or None without an edit.
+
+    `streams`: (seed, image index) of every picture to be made.
+
+    Raises:
+        ValueError: the edit's tokens do not fit the model, or their number the batch.
+    """
+    edit: Edit | None = sampling.edit
+    if edit is None:
+        return None
+    model = sampling.model
+    grids = run.grids if run.kind == "scale" else (model.config.grid,)
+    edit.source.check(model, grids)
+    rows = row_of(edit.source.batch, sampling.whole, sampling.pictures, "pictures to start from")
+    source = edit.source.pick(rows)
+    mask = _mask_rows(edit, sampling)
+    if run.kind == "scale":
+        return _kept_scales(edit, source, mask, run, streams)
+    return _kept_sequence(edit, source, mask)
+
+
+def _mask_rows(edit: Edit, sampling: Any) -> Tensor | None:
+    """The mask of every picture to be made, (B, H, W)."""
+    if edit.mask is None:
+        return None
+    return edit.mask[row_of(len(edit.mask), sampling.whole, sampling.pictures, "masks")]
+
+
+def _kept_scales(
+    edit: Edit,
+    source: PictureTokens,
+    mask: Tensor | None,
+    run: Run,
+    streams: Sequence[tuple[int, int]],
+) -> KeptTokens:
+    grids = run.grids
+    which = Streams.of((seed ^ WHICH_TOKENS, image) for seed, image in streams)
+    uniforms = [which.uniforms(grid, torch.device("cpu")) for grid in grids]
+    first = keep_first(edit.kept * len(grids), grids, uniforms)
+    if mask is None:
+        return KeptTokens(source.steps, first, features=source.features)
+    kept = inpainting(source.steps, mask, grids, edit.softness, edit.blend, source.features)
+    both = [early | outside for early, outside in zip(first, kept.masks, strict=True)]
+    return replace(kept, masks=both)
+
+
+def _kept_sequence(edit: Edit, source: PictureTokens, mask: Tensor | None) -> KeptSequence:
+    """The first of the tokens that may change, and what lies outside the mask.
+
+    Without a mask all of them may; with one, those inside: tokens that stand for no place in the picture are kept.
+    """
+    tokens, grid = source.steps[0], source.grids[0]
+    free = torch.ones_like(tokens, dtype=torch.bool)
+    if mask is not None:
+        inside = repainted_cells(mask, grid).flatten(1)
+        free[:, : free.shape[1] - inside.shape[1]] = False
+        free[:, free.shape[1] - inside.shape[1] :] = inside
+    first = free.cumsum(1) <= (edit.kept * free.sum(1, keepdim=True)).round()
+    return KeptSequence(tokens, first | ~free)
+
+
+def composite(image: Tensor, sampling: Any) -> Tensor:
+    """IMAGE (B, H, W, 3) with the edit's own pixels outside its mask, exactly; fading in from the mask's edge."""
+    edit: Edit | None = sampling.edit
+    mask = None if edit is None else _mask_rows(edit, sampling)
+    if edit is None or edit.pixels is None or mask is None:
+        return image
+    rows = row_of(len(edit.pixels), sampling.whole, sampling.pictures, "pictures")
+    return compose(image, edit.pixels[rows], mask, edit.softness)

@@ -1,0 +1,201 @@
+"""Contact sheets: pictures in rows and columns, with what they were made with."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from .canvas import INK, PAPER, font, text_width
+from .differences import caption
+
+GAP = 8
+SMALLEST_SIDE = (
+    160  # smaller pictures are enlarged by whole pixels, so that captions fit under them
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What to draw.
+
+    Attributes:
+        cells: rows of pictures; None is an empty place.
+        columns, rows: headings, or () for none.
+        captions: under every picture, in the same rows, or () for none.
+        title: above all.
+    """
+
+    cells: Sequence[Sequence[Image.Image | None]]
+    columns: Sequence[str] = ()
+    rows: Sequence[str] = ()
+    captions: Sequence[Sequence[str]] = ()
+    title: str = ""
+
+
+def arrange(
+    pictures: Sequence[Sequence[Image.Image]],
+    runs: Sequence[Mapping[str, str]],
+    columns: int,
+    title: str,
+) -> Sheet:
+    """Where each picture goes.
+
+    Args:
+        pictures: of every run, one or more.
+        runs: what differs between the runs, a mapping each.
+        columns: pictures in a row where the settings do not say it; 0 = about as many as rows, but at least four.
+
+    Two settings that take every combination of their values make a table. Otherwise runs of several pictures get a row
+    each, and single pictures are set one after the other.
+    """
+    table = _table(pictures, runs, title)
+    if table is not None:
+        return table
+    if max(len(own) for own in pictures) > 1:
+        most = max(len(own) for own in pictures)
+        cells = [[*own, *[None] * (most - len(own))] for own in pictures]
+        return Sheet(cells, rows=[caption(run) for run in runs], title=title)
+    flat = [own[0] for own in pictures]
+    wide = min(columns or max(4, math.ceil(math.sqrt(len(flat)))), len(flat))
+    lines = [slice(start, start + wide) for start in range(0, len(flat), wide)]
+    captions = [[caption(run) for run in runs[line]] for line in lines]
+    return Sheet([flat[line] for line in lines], captions=captions, title=title)
+
+
+def _table(
+    pictures: Sequence[Sequence[Image.Image]], runs: Sequence[Mapping[str, str]], title: str
+) -> Sheet | None:
+    """A table of two settings, if the runs are one: the first one's values are its rows."""
+    if len(runs[0]) != 2 or any(len(own) != 1 for own in pictures):
+        return None
+    down, across = runs[0]
+    rows = list(dict.fromkeys(run[down] for run in runs))
+    columns = list(dict.fromkeys(run[across] for run in runs))
+    places = {(run[down], run[across]): own[0] for run, own in zip(runs, pictures, strict=True)}
+    if len(places) != len(runs) or len(runs) != len(rows) * len(columns):
+        return None
+    return Sheet(
+        [[places[row, column] for column in columns] for row in rows],
+        columns=[f"{across} {column}".strip() for column in columns],
+        rows=[f"{down} {row}".strip() for row in rows],
+        title=title,
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes in pixels: of a picture's place, of what is left of and above the pictures, of the text under one."""
+
+    times: int
+    width: int
+    height: int
+    left: int
+    over: int
+    head: int
+    under: int
+    size: int
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Upper left corner of a picture's place."""
+        step = self.height + self.under + GAP
+        return self.left + GAP + column * (self.width + GAP), self.head + row * step
+
+
+def _layout(sheet: Sheet, size: int) -> Layout:
+    pictures = [picture for row in sheet.cells for picture in row if picture is not None]
+    times = max(1, math.ceil(SMALLEST_SIDE / min(min(picture.size) for picture in pictures)))
+    width = max(picture.width for picture in pictures) * times
+    captions = [text for row in sheet.captions for text in row]
+    over = _text_height(sheet.columns, width, size)
+    title = line_height(size) + GAP if sheet.title else 0
+    return Layout(
+        times=times,
+        width=width,
+        height=max(picture.height for picture in pictures) * times,
+        left=min(max((text_width(text, size) for text in sheet.rows), default=-GAP), 320) + GAP,
+        over=over,
+        head=title + (over + GAP if over else 0) + GAP,
+        under=_text_height(captions, width, size),
+        size=size,
+    )
+
+
+def draw_sheet(sheet: Sheet, size: int = 18) -> Image.Image:
+    """The sheet as one picture; `size`: of the letters. Pictures keep their pixels: small ones are enlarged evenly."""
+    place = _layout(sheet, size)
+    right, bottom = place.corner(len(sheet.cells), max(len(row) for row in sheet.cells))
+    right = max(right, text_width(sheet.title, size) + 2 * GAP)
+    canvas = Image.new("RGB", (right, bottom), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    pen.text((GAP, GAP), sheet.title, fill=INK, font=font(size))
+    for x, text in enumerate(sheet.columns):
+        above = place.corner(0, x)[0], place.head - place.over - GAP
+        _write(pen, text, above, place.width, size)
+    for y, text in enumerate(sheet.rows):
+        _write(pen, text, (GAP, place.corner(y, 0)[1]), place.left - GAP, size)
+    for y, row in enumerate(sheet.cells):
+        for x, picture in enumerate(row):
+            if picture is not None:
+                _cell(
+                    canvas,
+                    pen,
+                    picture,
+                    sheet.captions[y][x] if sheet.captions else "",
+                    place,
+                    (y, x),
+                )
+    return canvas
+
+
+def _cell(
+    canvas: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    picture: Image.Image,
+    text: str,
+    place: Layout,
+    where: tuple[int, int],
+) -> None:
+    """One picture and its caption."""
+    x, y = place.corner(*where)
+    whole = picture.width * place.times, picture.height * place.times
+    canvas.paste(picture.resize(whole, Image.Resampling.NEAREST), (x, y))
+    _write(pen, text, (x, y + place.height), place.width, place.size)
+
+
+def line_height(size: int) -> int:
+    """Pixels from one line of text to the next."""
+    return size + size // 3
+
+
+def _text_height(texts: Sequence[str], width: int, size: int) -> int:
+    """Pixels that the longest of some texts takes when wrapped."""
+    return max((len(wrap(text, width, size)) for text in texts), default=0) * line_height(size)
+
+
+def wrap(text: str, width: int, size: int) -> list[str]:
+    """A text in lines of at most `width` pixels; a single word that is longer is cut."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if text_width(longer, size) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [_cut(line, width, size) for line in lines]
+
+
+def _cut(text: str, width: int, size: int) -> str:
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "...", size) > width:
+        text = text[:-1]
+    return text + "..."
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, text: str, place: tuple[int, int], width: int, size: int
+) -> None:
+    for n, part in enumerate(wrap(text, width, size)):
+        corner = (place[0], place[1] + n * line_height(size))
+        pen.text(corner, part, fill=INK, font=font(size))

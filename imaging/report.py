@@ -1,0 +1,114 @@
+"""Measurements and searches in words: JSON and plots for the inspecting nodes."""
+
+import json
+from typing import Any
+
+from torch import Tensor
+
+from ..analysis.crossing import Crossing, on_own_range
+from ..analysis.measure import Measured
+from ..guidance.record import Trace
+from .canvas import to_image
+from .plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
+
+METRICS = ("evenness", "divergence", "entropy", "strength")
+STYLE = {"evenness": (BLUE, "disc"), "divergence": (ORANGE, SQUARE), "entropy": (GREEN, DIAMOND)}
+
+
+def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) -> str:
+    """Everything measured: the means, every step, every picture."""
+    steps = [
+        {"step": step + 1, "grid": list(grid)}
+        | {name: _short(value) for name, value in zip(METRICS, row, strict=True)}
+        | {
+            name: _short(values[step])
+            for name, values in trace.numbers.items()
+            if values[step] is not None
+        }
+        for step, (grid, row) in enumerate(zip(trace.grids, _columns(measured), strict=True))
+    ]
+    pictures = [
+        {name: _short(measured.of_picture(name, k)) for name in METRICS if _has(measured, name)}
+        for k in range(trace.batch)
+    ]
+    means = {name: _short(measured.mean(name)) for name in METRICS}
+    return _dump(means | {"guidance": list(guidance), "steps": steps, "pictures": pictures})
+
+
+def metrics_plot(measured: Measured) -> Tensor:
+    """Evenness, divergence and entropy over the steps, as IMAGE."""
+    steps = range(1, len(measured.tokens) + 1)
+    names = [name for name in STYLE if _has(measured, name)]
+    rows = measured.whole is not None
+    title = f"{'whole picture' if rows else 'mean over the steps'}: " + ", ".join(
+        f"{name} {'none' if (mean := measured.mean(name)) is None else f'{mean:.3f}'}"
+        for name in names
+    )
+    series = [Series(name, steps, measured.per_step(name), *STYLE[name]) for name in names]
+    ticks = steps if len(steps) <= 20 else None
+    label = "row of tokens (top to bottom)" if rows else "scale (coarse to fine)"
+    plot = Plot(title, label, series, y_range=(0.0, 1.02), x_ticks=ticks)
+    return to_image([draw_plot(plot)])
+
+
+def search_json(found: Crossing) -> str:
+    """The curve of a search."""
+    probes = [
+        {
+            "scale": _short(probe.scale),
+            "evenness": _short(probe.evenness),
+            "divergence": _short(probe.divergence),
+            "gap": _short(gap),
+        }
+        for probe, gap in zip(found.probes, found.gaps, strict=True)
+    ]
+    return _dump(
+        {
+            "scale": _short(found.scale),
+            "crosses": found.crosses,
+            "sure": found.sure,
+            "between": [_short(found.low), _short(found.high)],
+            "interval": [_short(end) for end in found.interval] if found.interval else None,
+            "message": found.message,
+            "probes": probes,
+        }
+    )
+
+
+def search_plot(found: Crossing, own_ranges: bool) -> Tensor:
+    """Both curves over the scale, and where they meet, as IMAGE."""
+    scales = [probe.scale for probe in found.probes]
+    series = []
+    for name in ("evenness", "divergence"):
+        values = [getattr(probe, name) for probe in found.probes]
+        label = f"{name} ({min(values):.3f} to {max(values):.3f})" if own_ranges else name
+        shown = on_own_range(values) if own_ranges else values
+        series.append(Series(label, scales, shown, *STYLE[name]))
+    title, met = found.message, found.crosses and not found.in_doubt
+    if not met:
+        first, _, rest = title.partition(": ")
+        title = f"{first}\n{rest[:1].upper()}{rest[1:]}"
+    label = "guidance scale (each curve on its own range)" if own_ranges else "guidance scale"
+    mark, band = (found.scale, found.interval) if met else (None, None)
+    return to_image([draw_plot(Plot(title, label, series, (-0.02, 1.02), mark=mark, band=band))])
+
+
+def _columns(measured: Measured) -> list[tuple[float | None, ...]]:
+    """Per step the mean of every metric."""
+    rows = [
+        measured.per_step(name) if _has(measured, name) else (None,) * len(measured.tokens)
+        for name in METRICS
+    ]
+    return list(zip(*rows, strict=True))
+
+
+def _has(measured: Measured, name: str) -> bool:
+    return bool(getattr(measured, name))
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def _dump(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False)

@@ -1,0 +1,120 @@
+"""Tokens in safetensors files: written whole or not at all, and read with nothing taken on trust."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..loaders.read import Weights, read_weights
+from .tokens import PictureTokens
+
+Read = TypeVar("Read")
+FORMAT = "ar_tokens 1"
+ANOTHER = "Load another copy of it, or save the tokens again with AR Save Tokens"
+
+
+def compact(step: Tensor) -> Tensor:
+    """Tokens in the smallest integer type that holds them."""
+    largest = int(step.max()) if step.numel() else 0
+    kinds = ((torch.uint8, 1 << 8), (torch.int16, 1 << 15), (torch.int32, 1 << 31))
+    return step.to(next((kind for kind, end in kinds if largest < end), torch.int64)).contiguous()
+
+
+def write_tokens(tokens: PictureTokens, path: Path, more: dict[str, str] | None = None) -> None:
+    """Save tokens; `more`: further text for the file's header. The file is complete or not there.
+
+    Raises:
+        ValueError: there can be no such file; the message says why.
+    """
+    tensors = {f"step.{k}": compact(step) for k, step in enumerate(tokens.steps)}
+    if tokens.features is not None:
+        tensors["features"] = tokens.features.float().contiguous()
+    facts = {
+        "format": FORMAT,
+        "kind": tokens.kind,
+        "grids": json.dumps(tokens.grids),
+        "codec": tokens.codec,
+        "family": tokens.family,
+    }
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, unfinished, (more or {}) | facts)
+        os.replace(unfinished, path)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise ValueError(not_written(path.name, error)) from error
+
+
+def not_written(name: str, error: Exception) -> str:
+    """Why there is no file of a name."""
+    short = name if len(name) <= 60 else f"{name[:40]}... ({len(name)} letters)"
+    reason = str(error).splitlines()[0][:200]
+    return (
+        f"the tokens could not be saved as {short}: {reason}. Choose another, shorter filename_prefix, and see whether"
+        " the disk is full or the folder may not be written to"
+    )
+
+
+def read_tokens(path: Path) -> PictureTokens:
+    """Tokens from a file that AR Save Tokens made.
+
+    Raises:
+        ValueError: it is not one, or it is damaged; the message names the file and what is wrong.
+    """
+    weights = _or_refuse(
+        path, lambda: read_weights(path), "this file is damaged or holds no tokens"
+    )
+    facts = weights.metadata
+    if facts.get("format") != FORMAT:
+        found = (
+            f"its format is '{facts['format']}'" if "format" in facts else "it has no such header"
+        )
+        raise ValueError(
+            f"{path.name}: this file was not made by AR Save Tokens ({found}). Choose one that was;"
+            " model files belong into AR Load Checkpoint"
+        )
+    return _or_refuse(path, lambda: _parsed(weights), "this file of tokens is damaged")
+
+
+def _or_refuse(path: Path, read: Callable[[], Read], what: str) -> Read:
+    try:
+        return read()
+    except Exception as error:  # whatever a file's bytes lead to, it is the file that is damaged
+        lines = str(error.__cause__ or error).splitlines()
+        reason = (
+            f"{error.args[0]} is missing" if isinstance(error, KeyError) else "".join(lines[:1])
+        )
+        raise ValueError(f"{path.name}: {what}: {reason[:200]}. {ANOTHER}") from error
+
+
+def _parsed(weights: Weights) -> PictureTokens:
+    facts, tensors = weights.metadata, weights.tensors
+    grids = tuple(_grid(entry) for entry in json.loads(facts["grids"]))
+    count = sum(name.startswith("step.") for name in tensors)
+    steps = tuple(_step(tensors[f"step.{k}"]) for k in range(max(count, len(grids))))
+    features = tensors.get("features")
+    if features is not None and not (features.is_floating_point() and features.isfinite().all()):
+        raise ValueError("its feature map does not hold finite numbers")
+    return PictureTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], features)
+
+
+def _grid(entry: object) -> tuple[int, int]:
+    if not isinstance(entry, list) or [type(side) for side in entry] != [int, int]:
+        raise ValueError("a grid is not two whole numbers")
+    return entry[0], entry[1]
+
+
+def _step(tensor: Tensor) -> Tensor:
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dim() not in (2, 3):
+        raise ValueError("it holds numbers that are no tokens")
+    if tensor.numel() and int(tensor.min()) < 0:
+        raise ValueError("it holds tokens below 0")
+    return tensor.long()

@@ -1,0 +1,202 @@
+"""Tokens of pictures as they travel on a link: what they are, whose they are, and how to go on from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..sampling.loops import LOOPS, Grid, grids_of, picture_size
+from ..sampling.model import Model
+
+KINDS = ("scale", "token")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureTokens:
+    """Tokens of B pictures.
+
+    Attributes:
+        kind: "scale" or "token".
+        grids: (h, w) of every step; of token-wise pictures, the one grid of the picture.
+        steps: of every scale (B, T), or bits (B, T, D); of token-wise pictures one line (B, T).
+        codec: fingerprint of the tokenizer that gives them their meaning (see `ARModel.codec`).
+        family: title of the model they were made by or for.
+        features: (B, Z, H, W), the map the pictures are decoded from where the tokens alone do not say it.
+
+    Raises:
+        ValueError: these do not fit each other.
+    """
+
+    kind: str
+    grids: tuple[Grid, ...]
+    steps: tuple[Tensor, ...]
+    codec: str
+    family: str
+    features: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_shapes(self.kind, self.grids, self.steps)
+        if self.features is not None and not self._have_features():
+            raise ValueError("its feature map does not belong to its tokens")
+
+    @property
+    def batch(self) -> int:
+        """Pictures."""
+        return len(self.steps[0])
+
+    def _have_features(self) -> bool:
+        assert self.features is not None
+        return (
+            self.kind == "scale" and self.features.dim() == 4 and len(self.features) == self.batch
+        )
+
+    def check(self, model: Model, grids: Sequence[Grid] | None = None) -> None:
+        """Raise ValueError when they are not tokens of this model, naming both.
+
+        `grids`: of the run they are for, where the model has several sizes.
+        """
+        if self.codec != model.codec or self.kind != model.family.kind:
+            raise ValueError(
+                f"these tokens belong to another model: they were made for {self.family} with the image tokenizer"
+                f" {self.codec}, and {model.name} ({model.family.title}) has {model.codec}. Connect the model they"
+                " were made with, or send the picture through AR Image to Tokens with this one"
+            )
+        self._check_grids(model)
+        self._check_range(model)
+        if grids is not None and tuple(grids) != self.grids:
+            had, has = (picture_size(model, one) for one in (self.grids, grids))
+            raise ValueError(
+                f"these tokens are of another picture size: {describe_grids(self.grids)}, and this run of {model.name}"
+                f" has {describe_grids(grids)}. Set AR Sampler's size to {had[1]}x{had[0]}, or scale the picture to"
+                f" {has[1]}x{has[0]} pixels before it goes through AR Image to Tokens"
+            )
+
+    def _check_grids(self, model: Model) -> None:
+        """Raise ValueError when pictures of this model and size have other grids or another number of tokens.
+
+        Another model of the same tokenizer may make scale-wise pictures of sizes that this one does not.
+        """
+        config = config_of(model, self.grids[-1])
+        if config is None and self.kind == "scale":
+            return
+        if config is None or LOOPS[self.kind].picture_grids(config) != self.grids:
+            raise ValueError(
+                f"these tokens do not fit {model.name} ({model.family.title}): it makes no pictures of"
+                f" {describe_grids(self.grids)}. Connect the model they were made with, or load another file"
+            )
+        if self.kind == "token" and self.steps[0].shape[1] != config.length:
+            raise ValueError(
+                f"these tokens are damaged: there are {self.steps[0].shape[1]} of each picture, and pictures of"
+                f" {model.name} have {config.length}. Load another file"
+            )
+
+    def _check_range(self, model: Model) -> None:
+        """Raise ValueError when a file held numbers that no tokenizer gave."""
+        codes = getattr(model.tokenizer.config, "vocab", None)
+        form = () if codes else (model.config.bits,)
+        if tuple(self.steps[0].shape[2:]) != form:
+            raise ValueError(
+                f"these tokens are damaged: a token of {model.name} is {f'{form[0]} bits' if form else 'one number'}."
+                " Load another file"
+            )
+        end = codes or 2
+        if any(bool(((step < 0) | (step >= end)).any()) for step in self.steps):
+            raise ValueError(
+                f"these tokens are damaged: some are not between 0 and {end - 1}. Load another file"
+            )
+        if self.features is not None:
+            empty = model.tokenizer.empty_features(self.batch, self.grids, torch.device("meta"))
+            if self.features.shape != empty.shape:
+                raise ValueError(
+                    f"these tokens are damaged: a feature map of {tuple(self.features.shape)} comes with them, and"
+                    f" {model.name} has {tuple(empty.shape)}. Load another file"
+                )
+
+    def pick(self, rows: Sequence[int]) -> "PictureTokens":
+        """The tokens of some of the pictures."""
+        index = torch.tensor(rows, dtype=torch.long)
+        features = None if self.features is None else self.features[index]
+        return replace(self, steps=tuple(step[index] for step in self.steps), features=features)
+
+    def __repr__(self) -> str:
+        return f"AR tokens: {self.batch} pictures of {self.family}, {describe_grids(self.grids)}"
+
+
+def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> None:
+    """Raise ValueError when these cannot be the tokens of any pictures, see `PictureTokens`."""
+    if kind not in KINDS:
+        raise ValueError(f"its kind is '{kind}'")
+    if not grids or any(side < 1 for grid in grids for side in grid):
+        raise ValueError(f"its grids are {list(grids)}")
+    if len(steps) != len(grids) or kind == "token" and len(grids) != 1:
+        raise ValueError(f"it has {len(grids)} grids and {len(steps)} steps")
+    batch, form = len(steps[0]), steps[0].shape[2:]
+    if not batch:
+        raise ValueError("it holds no picture")
+    for step, (height, width) in zip(steps, grids, strict=True):
+        if step.dim() not in ((2, 3) if kind == "scale" else (2,)) or step.shape[2:] != form:
+            raise ValueError("its tokens are of several kinds")
+        count, cells = step.shape[1], height * width
+        # A line may begin with tokens that stand for no place in the picture: how many, only the model knows.
+        if len(step) != batch or count < cells or count > cells and kind == "scale":
+            raise ValueError(
+                f"{tuple(step.shape)} tokens do not fit {describe_grids(grids)} of {batch} pictures"
+            )
+
+
+def config_of(model: Model, grid: Grid) -> Any:
+    """The model's config for pictures whose finest grid this is; None where it makes no such pictures."""
+    if grid == grids_of(model)[-1]:
+        return model.config
+    return (
+        model.family.at(model.config, grid) if grid in model.family.frames(model.config) else None
+    )
+
+
+def describe_grids(grids: Sequence[Grid]) -> str:
+    """ "7 scales up to 8x8", or "16x16"."""
+    last = f"{grids[-1][0]}x{grids[-1][1]}"
+    return last if len(grids) == 1 else f"{len(grids)} scales up to {last}"
+
+
+def owned(
+    model: Model, grids: Sequence[Grid], steps: Sequence[Tensor], features: Tensor | None = None
+) -> PictureTokens:
+    """Tokens just made by a model, on the CPU."""
+    return PictureTokens(
+        kind=model.family.kind,
+        grids=tuple(grids),
+        steps=tuple(step.cpu() for step in steps),
+        codec=model.codec,
+        family=model.family.title,
+        features=None if features is None else features.cpu(),
+    )
+
+
+def features_of(tokens: PictureTokens, model: Model, device: torch.device) -> Tensor:
+    """What the tokenizer decodes, (B, Z, H, W)."""
+    if tokens.features is not None:
+        return tokens.features.to(device)
+    steps = [step.to(device) for step in tokens.steps]
+    return LOOPS[tokens.kind].sum(model, steps, tokens.grids)
+
+
+def tokens_of(model: Model, pictures: Tensor, grids: Sequence[Grid]) -> PictureTokens:
+    """Pictures (B, 3, H, W) in [-1, 1], as large as the model's, through the tokenizer's encoder."""
+    size = picture_size(model, grids)
+    assert tuple(pictures.shape[-2:]) == size, (pictures.shape, size)
+    steps, features = LOOPS[model.family.kind].encode(model, pictures, grids)
+    return owned(model, grids, steps, features)
+
+
+def join_tokens(parts: Sequence[PictureTokens]) -> PictureTokens:
+    """Tokens of several batches of one model as one."""
+    steps = zip(*(part.steps for part in parts), strict=True)
+    maps = [part.features for part in parts if part.features is not None]
+    return replace(
+        parts[0],
+        steps=tuple(torch.cat(step) for step in steps),
+        features=torch.cat(maps) if len(maps) == len(parts) else None,
+    )

@@ -1,0 +1,214 @@
+"""What the viewer on AR Decode shows: pictures so far, maps, curves, candidates, as JSON that a browser can draw.
+
+Nothing here is needed for the picture, and the node works the same where the web part is absent. The payload (see
+`docs/viewer.md`) stays small: the first pictures only, maps as bytes, scales as coloured feature maps.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..analysis.measure import measure
+from ..guidance.base import Run
+from ..guidance.record import Trace, TraceRecorder
+from ..sampling.preview import colour, fit_colours
+
+OFF, FAST, DECODED = "off", "fast", "decoded"
+CHOICES = (FAST, DECODED, OFF)
+PICTURES = 4  # of a batch, at most
+SIDE, FRAME_SIDE = 512, 256  # of the finished picture and of those on the way, at most
+TOP = 5  # candidates per token
+SAVING: dict[str, dict[str, Any]] = {
+    "bmp": {},
+    "png": {"compress_level": 1},
+    "jpeg": {"quality": 88},
+}
+TINY, SMALL = (
+    64,
+    128,
+)  # pixels a side up to which a picture is sent as bmp (no time to pack it) or png (every pixel)
+LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
+
+Grid = tuple[int, int]
+Json = dict[str, Any]
+Send = Callable[[Json], None]
+Decode = Callable[[Tensor], Tensor]  # features (B, Z, h, w) -> IMAGE (B, H, W, 3)
+
+
+@dataclass
+class Viewer:
+    """Watches a run for the viewer. Its cost is a copy of a small feature map per step.
+
+    Attributes:
+        recorder: of the run.
+        features: progress -> feature maps (B, Z, h, w) so far, or None where pictures grow row by row.
+        decode: how to decode for the exact, dear pictures; None = colours only.
+        candidates: keep the likeliest tokens before and after guidance.
+        send: where the live map goes; None = nowhere.
+        bits: candidates were asked for, but the tokens of this model are bits and have none.
+    """
+
+    recorder: TraceRecorder
+    features: Callable[[Any], Tensor] | None
+    decode: Decode | None = None
+    candidates: bool = False
+    send: Send | None = None
+    bits: bool = False
+    steps: list[Tensor] = field(default_factory=list)
+    tops: list[tuple[Tensor, ...]] = field(default_factory=list)
+
+    def __call__(self, progress: Any) -> None:
+        """Called after every step."""
+        if self.features is not None:
+            self.steps.append(self.features(progress)[:PICTURES].half())
+        if not self.candidates:
+            return
+        if progress.tokens.ndim == 3:  # of bits: 2^D tokens are no list to choose from
+            self.bits = True
+        else:
+            self.tops.append(likeliest(progress))
+
+    def live(self, progress: Any) -> None:
+        """Send the newest map of the first picture."""
+        if self.send is None:
+            return
+        k = progress.index
+        maps = self.recorder.maps
+        name = next((n for n in LIVE_MAPS if n in maps and maps[n][k] is not None), None)
+        if name is not None:
+            values, grid = self._newest(maps[name], k)
+            self.send(
+                {"step": k, "count": progress.count, "grid": list(grid)}
+                | {"map": name, **packed(values.float().cpu().numpy())}
+            )
+
+    def _newest(self, rows: Sequence[Tensor | None], step: int) -> tuple[Tensor, Grid]:
+        """The first picture's map at this step: of a next-token run the tokens so far, 0 where there are none."""
+        picture, newest = self.recorder.picture, rows[step]
+        assert newest is not None
+        if picture is None:
+            return newest[0], self.recorder.grids[step]
+        count = picture[0] * picture[1]
+        blank = torch.zeros_like(newest[0])
+        return torch.cat([blank if row is None else row[0] for row in rows[-count:]]), picture
+
+    def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
+        """Everything the viewer needs: pictures (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
+        shown, whole = min(len(image), PICTURES), trace.whole()
+        tiny = "bmp" if self.decode is None else "png"  # many decoded pictures: short before fast
+        frames = self._frames(image[:shown], final[:shown], tiny)
+        finals = data_urls(image[:shown], SIDE, tiny)
+        measured = measure(trace)
+        tokens = [self._candidates(k, trace) for k in range(shown)]
+        pictures = [
+            {
+                "final": finals[k],
+                "frames": [step[k] for step in frames],
+                "maps": {name: picture_maps(rows, k) for name, rows in whole.maps.items()},
+                "evenness": rounded(measured.evenness[k]),
+                "entropy": rounded(measured.entropy[k]),
+                "candidates": tokens[k],
+            }
+            for k in range(shown)
+        ]
+        numbers = {name: rounded(values) for name, values in trace.numbers.items()}
+        return {
+            "version": 1,
+            "size": [image.shape[2], image.shape[1]],
+            "batch": len(image),
+            "grids": [list(grid) for grid in whole.grids],
+            "rows": trace.picture is not None,
+            "numbers": numbers,
+            "bits": self.bits,
+            "pictures": pictures,
+        }
+
+    def _frames(self, image: Tensor, final: Tensor, tiny: str) -> list[list[str]]:
+        """Per step, data URLs of the pictures so far; none where the pictures grow row by row."""
+        if not self.steps:
+            return []
+        if self.decode is not None:
+            return [data_urls(self.decode(step.float()), FRAME_SIDE, tiny) for step in self.steps]
+        small = colour(torch.cat(self.steps), fit_colours(final, image))
+        urls = data_urls(small, FRAME_SIDE, tiny)
+        return [urls[start : start + len(image)] for start in range(0, len(urls), len(image))]
+
+    def _candidates(self, picture: int, trace: Trace) -> list[Json]:
+        """Per step: drawn tokens, and the likeliest before and after guidance with their probabilities in per mille."""
+        tops = self.tops
+        if trace.picture is not None:  # tokens before the picture's have no place in it
+            tops = tops[-trace.picture[0] * trace.picture[1] :]
+        return [
+            {
+                "drawn": drawn[picture].tolist(),
+                "before": {"tokens": before[picture].tolist(), "share": per_mille(p[picture])},
+                "after": {"tokens": after[picture].tolist(), "share": per_mille(q[picture])},
+            }
+            for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in tops)
+        ]
+
+
+def published_schedule(run: Run) -> Json:
+    """Steps of a run, and what "family default" means in it: for the schedules drawn on the guidance nodes."""
+    own = run.published
+    names = ("kind", "start", "end", "power", "line")
+    return {"steps": run.count, "published": {name: getattr(own, name) for name in names}}
+
+
+def likeliest(progress: Any) -> tuple[Tensor, ...]:
+    """Drawn tokens (B, T); the `TOP` likeliest before guidance and their probabilities (B, T, TOP); the same after it."""
+    newest = progress.tokens[:PICTURES, -progress.cond.shape[1] :]
+    count = min(TOP, progress.cond.shape[-1])
+    before = progress.cond[:PICTURES].softmax(-1).topk(count)
+    after = progress.guided[:PICTURES].softmax(-1).topk(count)
+    return newest, before.indices, before.values, after.indices, after.values
+
+
+def per_mille(shares: Tensor) -> list[Any]:
+    """Probabilities as whole thousandths."""
+    return (shares * 1000).round().int().tolist()
+
+
+def picture_maps(rows: Sequence[Tensor | None], picture: int) -> list[Json | None]:
+    """The maps of one picture, step by step."""
+    own = [None if row is None else row.numpy()[picture] for row in rows]
+    return [None if row is None or not row.any() else packed(row) for row in own]
+
+
+def packed(values: np.ndarray) -> Json:
+    """A map as bytes between its smallest and largest value."""
+    numbers = values.astype("float32")
+    low, high = float(numbers.min()), float(numbers.max())
+    shares = (numbers - low) * (255 / (high - low) if high > low else 0)
+    data = shares.round().astype("uint8").tobytes()
+    return {"low": low, "high": high, "values": base64.b64encode(data).decode()}
+
+
+def rounded(values: Sequence[float | None]) -> list[float | None]:
+    """Numbers short enough to send."""
+    return [None if value is None else round(value, 4) for value in values]
+
+
+def data_urls(pictures: Tensor, side: int, tiny: str) -> list[str]:
+    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small pictures keep every pixel.
+
+    `tiny`: format of the smallest; a bmp takes a tenth of a png's time and twice its length.
+    """
+    pixels = (pictures.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    longest = max(pixels.shape[1:3])
+    kind = tiny if longest <= TINY else "png" if longest <= SMALL else "jpeg"
+    urls = []
+    for array in pixels:
+        image, file = Image.fromarray(array), io.BytesIO()
+        if max(image.size) > side:
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        image.save(file, kind, **SAVING[kind])
+        urls.append(f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}")
+    return urls

@@ -1,0 +1,1 @@
+"""Text encoders and tokenizers: from their files to token ids and features."""

@@ -1,0 +1,1 @@
+"""Runs described samplings in the host: memory, progress, cancel, preview, rescue."""

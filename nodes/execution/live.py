@@ -1,0 +1,21 @@
+"""Messages to the browser while a node is running."""
+
+import sys
+from typing import Any
+
+from ...imaging.viewer import Send
+
+EVENT = "ar_guidance.step"
+
+
+def live_sender(node: str | None) -> Send | None:
+    """Sends to whoever queued the run, naming the node; None where there is no server (the host as a library)."""
+    module = sys.modules.get("server")  # not imported: nodes also run where there is no server
+    server = getattr(getattr(module, "PromptServer", None), "instance", None)
+    if server is None or node is None:
+        return None
+
+    def send(message: dict[str, Any]) -> None:
+        server.send_sync(EVENT, {"node": node, **message}, server.client_id)
+
+    return send

@@ -1,0 +1,51 @@
+"""What a run depends on, as named texts."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from ...imaging.canvas import number
+from ...imaging.differences import Parameters
+from ...imaging.editing import BLENDED, TOKENS_ONLY, Edit
+from ..types import Sampling
+
+
+def parameters_of(sampling: Sampling) -> Parameters:
+    """Name -> value of every setting of a run; those of a guidance bear its name where there are several."""
+    found: Parameters = {"model": sampling.model.name}
+    found["condition"] = repr(sampling.conditioning).removeprefix("AR conditioning: ")
+    for entry in fields(sampling):
+        if entry.name not in ("model", "conditioning", "links", "edit"):
+            found |= _flat(entry.name, getattr(sampling, entry.name))
+    found["guidance"] = " > ".join(link.name for link in sampling.links) or "none"
+    for place, link in enumerate(sampling.links):
+        twice = sum(other.name == link.name for other in sampling.links) > 1
+        name = f"{link.name} {place + 1}" if twice else link.name
+        own = {entry.name: getattr(link, entry.name) for entry in fields(link)}  # type: ignore[arg-type]
+        for key, value in own.items():
+            found |= _flat(f"{name} {key}" if len(sampling.links) > 1 else key, value)
+    return found | _kept(sampling.edit)
+
+
+def _kept(edit: Edit | None) -> Parameters:
+    if edit is None:
+        return {}
+    found = {"kept": number(edit.kept), "soft edge": str(edit.softness)}
+    if edit.mask is not None:
+        found["seam"] = BLENDED if edit.blend else TOKENS_ONLY
+        found["keep outside"] = str(edit.pixels is not None)
+    return found
+
+
+def _flat(name: str, value: Any) -> Parameters:
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = [_flat(entry.name, getattr(value, entry.name)) for entry in fields(value)]
+        return {key: text for part in parts for key, text in part.items()}
+    return {name.replace("_", " "): _text(value)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(_text(entry) for entry in value) or "none"
+    return "none" if value is None else str(value)

@@ -1,0 +1,229 @@
+"""Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.utils
+import torch
+from comfy.cli_args import args
+from latent_preview import LatentPreviewMethod
+from PIL import Image
+from torch import Tensor
+
+from ...guidance.record import Trace, TraceRecorder
+from ...imaging.editing import composite, kept_by
+from ...imaging.image_trace import PictureTrace
+from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
+from ...imaging.tokens import owned
+from ...imaging.viewer import DECODED, OFF, Send, Viewer
+from ...loaders.checkpoint import ARModel
+from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
+from ...sampling.draw import Streams
+from ...sampling.loops import LOOPS, Generated, grids_of
+from ...sampling.plan import plan, steps
+from ..types import Sampling
+from .batches import Finished, branches_of, parts_of, streams_of
+from .rescue import collect
+
+PREVIEW_SECONDS = 0.2  # between two previews, at least
+OnStep = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """What the viewer on the node wants.
+
+    Attributes:
+        mode: one of `viewer.CHOICES`.
+        candidates: the likeliest tokens before and after guidance, too.
+        send: where live maps go.
+    """
+
+    mode: str = OFF
+    candidates: bool = False
+    send: Send | None = None
+
+
+def run_sampling(
+    sampling: Sampling,
+    view: View | None = None,
+    hand_on: bool = False,
+    tell: Callable[[str], None] = logging.warning,
+) -> Finished:
+    """Generate and decode, a large batch in parts: pictures, what was recorded on the way, tokens.
+
+    Args:
+        view: what the viewer wants.
+        hand_on, tell: what to do with finished parts when a later one fails, see `collect`.
+
+    Raises:
+        ValueError: a guidance or an edit that cannot act on this model, before anything is computed.
+    """
+    parts = parts_of(sampling)
+    describe(parts[0])
+    seen = view or View()
+    report = Reporter(sampling, len(parts), ALONE if seen.mode == OFF else BESIDE_VIEWER)
+    return collect(lambda part: run_part(part, report, seen), parts, hand_on, tell)
+
+
+def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
+    """Pictures that are made at once."""
+    job = describe(sampling)
+    recorder = recorder_of(sampling, job)
+    viewer = None if view.mode == OFF else watch(sampling, view, recorder)
+
+    def on_step(progress: Any) -> None:
+        shown = report(progress)
+        if viewer is not None:
+            viewer(progress)
+            if shown:
+                with report.budget.spending():
+                    viewer.live(progress)
+
+    made, trace = sample(sampling, job, on_step, recorder)
+    model = sampling.model
+    image = composite(to_image(decode(model, made.features)), sampling)
+    report.finish(image)
+    tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
+    shown = {} if viewer is None else viewer.payload(image, made.features, trace)
+    return Finished(image, PictureTrace.of(trace, image, job.chain.names), tokens, shown)
+
+
+def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
+    """A viewer of this run."""
+    model = sampling.model
+
+    def decoded(features: Tensor) -> Tensor:
+        return to_image(model.tokenizer.decode(features.to(model.patcher.load_device))).cpu()
+
+    return Viewer(
+        recorder,
+        LOOPS[model.family.kind].features_so_far,
+        decoded if view.mode == DECODED else None,
+        view.candidates,
+        view.send if wants_previews() else None,
+    )
+
+
+def recorder_of(sampling: Sampling, job: Any) -> TraceRecorder:
+    """A recorder for this run."""
+    model = sampling.model
+    return TraceRecorder(job.run.grids, LOOPS[model.family.kind].picture(model.config))
+
+
+def sample(
+    sampling: Sampling, job: Any, on_step: OnStep, recorder: TraceRecorder | None = None
+) -> tuple[Generated, Trace]:
+    """Run the loop with the models on the device: what was made, and what was recorded."""
+    model = sampling.model
+    rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
+    to_gpu(
+        [model.patcher, model.tokenizer_patcher],
+        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
+    )
+    device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
+    made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
+    return made, recorder.finish()
+
+
+def describe(sampling: Sampling) -> Any:
+    """The loop's view of a sampling, checked: every refusal happens here."""
+    model = sampling.model
+    streams = streams_of(sampling)
+    job = plan(
+        model,
+        branches_of(sampling),
+        sampling.batch,
+        sampling.links,
+        sampling.drawing,
+        Streams.of(streams),
+    )
+    return replace(job, kept=kept_by(sampling, job.run, streams))
+
+
+def decode(model: ARModel, features: Tensor) -> Tensor:
+    """Feature maps -> pictures (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
+    pictures, started = [], time.monotonic()
+    for part in features.split(decode_chunk(model.tokenizer, model.config)):
+        mm.throw_exception_if_processing_interrupted()
+        pictures.append(model.tokenizer.decode(part).to(mm.intermediate_device()))
+    made = torch.cat(pictures)
+    remember(model.tokenizer, time.monotonic() - started, made[:, 0].numel())
+    return made
+
+
+def to_image(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] -> ComfyUI's IMAGE (B, H, W, 3) in 0-1."""
+    return (pictures.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).float().contiguous()
+
+
+class Reporter:
+    """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
+
+    Previews and live maps together take at most `share` of the time (see `budget`): a step's picture is left out where one as
+    dear as the last would make it more. The finished picture is shown by `finish`.
+
+    `runs`: how many runs of the sampling the one bar covers.
+    """
+
+    def __init__(self, sampling: Sampling, runs: int = 1, share: float = ALONE) -> None:
+        self.sampling = sampling
+        self.loop = LOOPS[sampling.model.family.kind]
+        self.every = self.loop.report_every(sampling.model.config)
+        self.total = runs * len(steps(sampling.model))
+        self.bar = comfy.utils.ProgressBar(self.total)
+        self.done = 0
+        self.shown = time.monotonic()
+        decoder = sampling.model.tokenizer
+        self.budget = Budget(
+            share, expected_seconds(decoder, pixels(decoder, sampling.model.config))
+        )
+
+    def __call__(self, progress: Any) -> bool:
+        """Report a step; whether it was one of those that are shown."""
+        mm.throw_exception_if_processing_interrupted()
+        self.budget.start()
+        self.done += 1
+        done = progress.index + 1
+        if done % self.every and done < progress.count:
+            return False
+        due, preview = self.due(), None
+        if due and self.budget.affords_preview():
+            with self.budget.previewing():
+                preview = self.framed(self.so_far(progress))
+        self.bar.update_absolute(self.done, self.total, preview)
+        return due
+
+    def finish(self, image: Tensor) -> None:
+        """Show the first of the finished pictures (B, H, W, 3)."""
+        if wants_previews():
+            self.bar.update_absolute(self.done, self.total, self.framed(image[0]))
+
+    def due(self) -> bool:
+        """Whether the user wants previews and the last one is old enough."""
+        now = time.monotonic()
+        if not wants_previews() or now - self.shown < PREVIEW_SECONDS:
+            return False
+        self.shown = now
+        return True
+
+    def so_far(self, progress: Any) -> Tensor:
+        """The first picture (H, W, 3) of the batch as it stands after this step."""
+        model = self.sampling.model
+        return to_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
+
+    def framed(self, image: Tensor) -> tuple[str, Image.Image, int]:
+        """A picture (H, W, 3) as the host's progress bar takes it."""
+        picture = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
+        enlarge = max(1, 256 // picture.width)  # by whole pixels: the host would blur a small one
+        size = (picture.width * enlarge, picture.height * enlarge)
+        return "JPEG", picture.resize(size, Image.Resampling.NEAREST), args.preview_size
+
+
+def wants_previews() -> bool:
+    """The user's choice in ComfyUI's settings, which may change between runs."""
+    return args.preview_method != LatentPreviewMethod.NoPreviews

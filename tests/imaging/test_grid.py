@@ -1,0 +1,73 @@
+"""Contact sheets: what differs, where pictures go, and that they keep their pixels."""
+
+import numpy as np
+from ar_guidance.imaging.differences import caption, differing, parse_label
+from ar_guidance.imaging.grid import arrange, draw_sheet, wrap
+from PIL import Image
+
+COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250), (250, 0, 250)]
+
+
+def squares(count: int, size: tuple[int, int] = (64, 64)) -> list[list[Image.Image]]:
+    return [[Image.new("RGB", size, colour)] for colour in COLOURS[:count]]
+
+
+def places(sheet: Image.Image, count: int) -> list[tuple[int, int]]:
+    """Upper left corner of each square, by its colour; it must be whole."""
+    pixels, corners = np.asarray(sheet), []
+    for colour in COLOURS[:count]:
+        rows, columns = np.nonzero((pixels == colour).all(-1))
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert len(rows) == height * width, "a picture is covered or cut"
+        corners.append((int(columns.min()), int(rows.min())))
+    return corners
+
+
+def test_only_what_differs_is_kept() -> None:
+    runs = [
+        parse_label("scale = 3; seed = 7; model = x"),
+        parse_label("scale = 4; seed = 7; model = x"),
+    ]
+    assert differing(runs) == [{"scale": "3"}, {"scale": "4"}]
+    assert differing([{"a": "1"}, {"a": "1", "b": "2"}]) == [{"b": "-"}, {"b": "2"}]
+    assert parse_label("free text") == {"": "free text"}
+    assert caption({"scale": "3", "": "free"}) == "scale 3, free"
+
+
+def test_two_settings_in_every_combination_are_a_table() -> None:
+    runs = [{"seed": s, "scale": c} for s in "12" for c in "345"]
+    sheet = arrange(squares(6), runs, 0, "title")
+    assert sheet.columns == ["scale 3", "scale 4", "scale 5"] and sheet.rows == ["seed 1", "seed 2"]
+    corners = places(draw_sheet(sheet), 6)
+    assert len({x for x, _ in corners}) == 3 and len({y for _, y in corners}) == 2
+    assert corners == sorted(corners, key=lambda corner: (corner[1], corner[0]))
+
+
+def test_an_incomplete_table_is_a_list() -> None:
+    runs = [{"seed": s, "scale": c} for s, c in ("13", "14", "25")]
+    sheet = arrange(squares(3), runs, 2, "")
+    assert [len(row) for row in sheet.cells] == [2, 1] and not sheet.rows
+    assert sheet.captions[1] == ["seed 2, scale 5"]
+    assert len(places(draw_sheet(sheet), 3)) == 3
+
+
+def test_batches_get_a_row_each() -> None:
+    pictures = [squares(6)[0] + squares(6)[1], squares(6)[2]]
+    sheet = arrange(pictures, [{"scale": "1"}, {"scale": "2"}], 0, "")
+    assert sheet.rows == ["scale 1", "scale 2"] and sheet.cells[1][1] is None
+    places(draw_sheet(sheet), 3)
+
+
+def test_small_pictures_are_enlarged_evenly_and_large_ones_are_not() -> None:
+    small = np.asarray(draw_sheet(arrange(squares(1), [{}], 0, "")))
+    assert (small == COLOURS[0]).all(-1).sum() == (3 * 64) ** 2
+    large = np.asarray(draw_sheet(arrange(squares(1, (300, 200)), [{}], 0, "")))
+    assert (large == COLOURS[0]).all(-1).sum() == 300 * 200
+
+
+def test_long_captions_are_wrapped_and_cut() -> None:
+    lines = wrap("a caption of several words " * 4, 160, 18)
+    assert len(lines) > 2
+    assert wrap("x" * 200, 160, 18)[0].endswith("...")
+    runs = [{"prompt": "word " * 40}, {"prompt": "w" * 100}]
+    places(draw_sheet(arrange(squares(2), runs, 0, "")), 2)

@@ -1,0 +1,129 @@
+"""What the viewer is sent: small, complete, and true to the run."""
+
+import base64
+import io
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.imaging.viewer import PICTURES, TOP, Viewer, packed, published_schedule
+from ar_guidance.sampling.plan import Drawing, facts
+from ar_guidance.sampling.preview import colour, fit_colours
+from ar_guidance.tests.tiny import tiny_hart
+from ar_guidance.tests.tiny_tokens import tiny_llamagen
+from PIL import Image
+from torch import Tensor
+
+GRIDS = ((1, 1), (2, 2), (3, 4))
+
+
+def run(viewer: Viewer, recorder: TraceRecorder, batch: int) -> Tensor:
+    """A made-up run of three scales; its last feature map."""
+    features = torch.zeros(batch, 5, 3, 4)
+    for k, (h, w) in enumerate(GRIDS):
+        features = features + torch.randn(batch, 5, 3, 4)
+        cond = torch.randn(batch, h * w, 9)
+        if k:
+            recorder.add("added", k, lambda cond=cond: cond.norm(dim=-1))
+        recorder.add("entropy", k, lambda cond=cond: cond.abs().mean(-1).clamp(0, 1))
+        tokens = cond.argmax(-1)
+        viewer(
+            SimpleNamespace(
+                index=k, count=3, cond=cond, guided=cond * 2, tokens=tokens, features=features
+            )
+        )
+    return features
+
+
+def test_payload() -> None:
+    recorder = TraceRecorder(GRIDS)
+    viewer = Viewer(recorder, lambda progress: progress.features, candidates=True)
+    features = run(viewer, recorder, batch=6)
+    image = torch.rand(6, 24, 32, 3)
+    trace = recorder.finish()
+    sent = json.loads(json.dumps(viewer.payload(image, features, trace)))
+    assert (sent["size"], sent["batch"], sent["grids"]) == ([32, 24], 6, [list(g) for g in GRIDS])
+    assert len(sent["pictures"]) == PICTURES
+    first = sent["pictures"][0]
+    assert len(first["frames"]) == len(first["evenness"]) == len(first["candidates"]) == 3
+    assert first["maps"]["added"][0] is None and first["evenness"][0] is None
+    assert first["final"].startswith("data:image/bmp;") and opened(first["final"]).shape[:2] == (
+        24,
+        32,
+    )
+    values = base64.b64decode(first["maps"]["added"][2]["values"])
+    assert len(values) == 12 and {min(values), max(values)} == {0, 255}
+    last = first["candidates"][2]
+    for side in ("before", "after"):
+        assert [len(row) for row in last[side]["tokens"]] == [TOP] * 12
+    assert [row[0] for row in last["before"]["tokens"]] == last["drawn"]
+    assert all(
+        a[0] >= b[0] for a, b in zip(last["after"]["share"], last["before"]["share"], strict=True)
+    )
+
+
+def opened(url: str) -> Tensor:
+    """The picture (H, W, 3) of a data URL, 0-255."""
+    file = io.BytesIO(base64.b64decode(url.split(",")[1]))
+    return torch.from_numpy(np.array(Image.open(file)))
+
+
+def test_frames_are_those_of_their_picture_and_step() -> None:
+    recorder = TraceRecorder(GRIDS)
+    viewer = Viewer(recorder, lambda progress: progress.features)
+    features, image = run(viewer, recorder, batch=3), torch.rand(3, 24, 32, 3)
+    sent = viewer.payload(image, features, recorder.finish())["pictures"]
+    fitted = fit_colours(features, image)
+    for k, step in enumerate(viewer.steps):
+        wanted = (colour(step, fitted) * 255).round()
+        for picture, one in zip(sent, wanted, strict=True):
+            assert (opened(picture["frames"][k]) - one).abs().max() <= 1
+    for picture, one in zip(sent, image, strict=True):
+        assert (opened(picture["final"]) - one * 255).abs().max() <= 0.5
+
+
+def test_live_map_and_silence() -> None:
+    recorder, heard = TraceRecorder(GRIDS), []
+    viewer = Viewer(recorder, None, send=heard.append)
+    values = torch.tensor([[1.0, 2.0, 3.0, 5.0]])
+    recorder.add("added", 1, lambda: values)
+    viewer.live(SimpleNamespace(index=1, count=3))
+    viewer.live(SimpleNamespace(index=0, count=3))  # nothing was recorded at this step
+    assert [message["map"] for message in heard] == ["added"]
+    assert (heard[0]["low"], heard[0]["high"], heard[0]["grid"]) == (1.0, 5.0, [2, 2])
+    Viewer(recorder, None).live(SimpleNamespace(index=1, count=3))
+
+
+def test_a_flat_map_is_zero() -> None:
+    assert set(base64.b64decode(packed(np.full((2, 2), 3.0))["values"])) == {0}
+
+
+def test_what_family_default_means_is_sent() -> None:
+    for tiny, kind, steps in ((tiny_hart(), "held ramp", 4), (tiny_llamagen(), "constant", 12)):
+        run = facts(tiny, Drawing())
+        sent = json.loads(json.dumps(published_schedule(run)))
+        assert sent["steps"] == run.count == steps and sent["published"]["kind"] == kind
+        again = Schedule(**sent["published"])
+        for k in range(run.count):
+            wanted = CFG(4.0).gamma(k, run)
+            assert again.strength(k, run.count, 4.0, rest=1.0) == wanted
+
+
+def test_bits_have_no_candidates_and_the_viewer_is_told() -> None:
+    recorder, image = TraceRecorder(GRIDS[1:2]), torch.rand(1, 8, 8, 3)
+    features = torch.randn(1, 5, 2, 2)
+    bits = torch.randint(0, 2, (1, 4, 6))
+    logits = torch.randn(1, 4, 12)
+    step = SimpleNamespace(
+        index=0, count=1, cond=logits, guided=logits, tokens=bits, features=features
+    )
+    recorder.add("entropy", 0, lambda: torch.rand(1, 4))
+    for asked in (True, False):
+        viewer = Viewer(recorder, lambda progress: progress.features, candidates=asked)
+        viewer(step)
+        sent = viewer.payload(image, features, recorder.finish())
+        assert sent["bits"] is asked and sent["pictures"][0]["candidates"] == []
