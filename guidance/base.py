@@ -24,7 +24,8 @@ class Run:
     """What is known before a run starts.
 
     Attributes:
-        kind: "scale" (next-scale prediction) or "token" (next-token prediction).
+        kind: "scale" (next-scale prediction), "token" (next-token prediction) or "diffusion" (denoised images, whose
+            tokens are their positions).
         grids: (h, w) of every step.
         causal: whether a cache carries a branch's past, so that it must be computed at every step up to its last use.
         published: the family's own schedule, for guidances that leave the choice to the model.
@@ -33,7 +34,7 @@ class Run:
         mixable: number of blocks at whose output the network lets branches be mixed; 0 = none.
     """
 
-    kind: Literal["scale", "token"]
+    kind: Literal["scale", "token", "diffusion"]
     grids: tuple[Grid, ...]
     causal: bool = True
     published: Schedule = Schedule()

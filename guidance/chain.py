@@ -139,16 +139,21 @@ class ChainRun:
         return any(link.needs_weights for link in self.chain.links)
 
     def apply(
-        self, index: int, cond: Tensor, uncond: Tensor | None, head: Head = CATEGORICAL
+        self, index: int, cond: Tensor, uncond: Tensor | None, head: Head | None = CATEGORICAL
     ) -> Tensor:
-        """Guided logits (B, T, V) of step `index` from the raw branches; `head`: what the channels stand for."""
+        """Guided logits (B, T, V) of step `index` from the raw branches.
+
+        `head`: what the channels stand for; None = they are no prediction of tokens (diffusion).
+        """
         combining = self.chain.combining(index, self.run)
         signal = Signal(cond, uncond)
         for link, recorder, state in zip(
             self.chain.links, self.recorders, self.states, strict=True
         ):
             if link in combining or (not link.combines and link.active(index, self.run)):
-                step = Step(index, self.run.count, self.run.grids[index], recorder, head)
+                step = Step(
+                    index, self.run.count, self.run.grids[index], recorder, head or CATEGORICAL
+                )
                 signal = link.apply(step, signal, self.run, state)
         self._record(index, head, cond, uncond if combining else None, signal.result)
         return signal.result
@@ -167,7 +172,7 @@ class ChainRun:
                 link.observe(drawn, self.run, state)
 
     def _record(
-        self, index: int, head: Head, cond: Tensor, uncond: Tensor | None, guided: Tensor
+        self, index: int, head: Head | None, cond: Tensor, uncond: Tensor | None, guided: Tensor
     ) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""
         add, base = self.recorder.add, cond if uncond is None else uncond
@@ -175,5 +180,6 @@ class ChainRun:
         if uncond is not None:
             add("nudge", index, lambda: norms(cond - uncond, beside()))
         add("added", index, lambda: norms(guided - base, beside()))
-        add("confidence", index, lambda: head.confidence(cond))
-        add("entropy", index, lambda: head.entropy(guided))
+        if head is not None:
+            add("confidence", index, lambda: head.confidence(cond))
+            add("entropy", index, lambda: head.entropy(guided))

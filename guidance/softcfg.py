@@ -148,6 +148,8 @@ class SoftCFG(CFG):
                 raise ValueError(f"there is no '{value}'; choose one of: {', '.join(options)}")
 
     def refuse(self, run: Run) -> str | None:
+        if run.kind == "diffusion":
+            return "it looks at how sure the model is of its tokens, and a diffusion model draws none: use CFG or IGG"
         if not run.causal:
             return (
                 "it fades tokens out of a model's memory (its key/value cache), and this model keeps none between its"

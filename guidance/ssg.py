@@ -207,6 +207,8 @@ class SSG(Guidance):
     def refuse(self, run: Run) -> str | None:
         if run.kind == "token":
             return "SSG compares a scale with the previous one, and this model draws single tokens: use CFG or SoftCFG"
+        if run.kind == "diffusion":
+            return "SSG compares a scale with a coarser one, and every step of a diffusion model has the same size: use CFG or IGG"
         try:
             self.shape().check(run.count)
         except ValueError as error:

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from ..models.family import Defaults, Family, FileFacts
-from .families import TOKENIZERS, TRANSFORMERS
+from .families import PARTS
 from .read import CheckpointError, Weights
 
 SMALL = 1 << 20  # integer buffers up to this many elements are handed to the config function
 
 LEVELS = "lvl_1L"  # of the scale-wise families
+
+# What a part is called behind its family's title; that of a tokenizer says it already.
+_NOUNS = {"transformer": "transformer", "tokenizer": "", "diffusion": "diffusion network"}
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ class Part:
 
 
 def find_part(weights: Weights, part: str) -> Part:
-    """The one `part` ("transformer" or "tokenizer") in a file.
+    """The one `part` ("transformer", "tokenizer" or "diffusion") in a file.
 
     Raises:
         CheckpointError: there is none, or it is incomplete; the message says what was found instead.
     """
-    found = _find(weights, TRANSFORMERS if part == "transformer" else TOKENIZERS)
+    found = _find(weights, PARTS[part])
     if found is None:
         raise CheckpointError(_nothing_found(weights, part))
     family, tensors = found
@@ -114,7 +117,7 @@ def fitted(transformer: Part, tokenizer: Part) -> Part:
 
 def has_part(weights: Weights, part: str) -> bool:
     """Whether a file holds a network of this kind at all."""
-    return _find(weights, TRANSFORMERS if part == "transformer" else TOKENIZERS) is not None
+    return _find(weights, PARTS[part]) is not None
 
 
 def _find(
@@ -140,20 +143,27 @@ def _find(
 
 
 def _nothing_found(weights: Weights, part: str) -> str:
-    name, other = weights.path.name, "tokenizer" if part == "transformer" else "transformer"
-    found = _find(weights, TOKENIZERS if part == "transformer" else TRANSFORMERS)
-    if found is not None:
-        return (
-            f"{name}: this is a {found[0].title} {other if part == 'tokenizer' else ''}".rstrip()
-            + f", not a {part}. Choose it as the {other} and another file as the {part}"
-        )
-    family, missing = _nearest(weights, TRANSFORMERS if part == "transformer" else TOKENIZERS)
+    name = weights.path.name
+    for other, families in PARTS.items():
+        if other != part and (found := _find(weights, families)) is not None:
+            what = f"{found[0].title} {_NOUNS[other]}".rstrip()
+            return f"{name}: this is a {what}, not a {part}. {_remedy(other, part)}"
+    family, missing = _nearest(weights, PARTS[part])
     sample = ", ".join(list(weights.tensors)[:3]) or "no tensors at all"
     hint = f"; nearest is {family.title}, but {missing[0]} is missing" if missing else ""
     return (
         f"{name}: no known {part} in this file{hint} (it holds {len(weights.tensors)} tensors: {sample} ...)."
         " Check that it is the file named in the README's table of models"
     )
+
+
+def _remedy(found: str, wanted: str) -> str:
+    """What to do with a file that holds another part than was asked for."""
+    if found == "diffusion":
+        return "Load it with AR Load EDM2"
+    if wanted == "diffusion":
+        return f"Load it with AR Load Checkpoint, as the {found}"
+    return f"Choose it as the {found} and another file as the {wanted}"
 
 
 def _nearest(weights: Weights, families: tuple[Family, ...]) -> tuple[Family, list[str]]:

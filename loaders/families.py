@@ -1,6 +1,7 @@
 """Every kind of network the pack can load, one line each, specific ones before broad ones."""
 
 from ..models import alitok, llamagen, lumina2, simplear, var, var_clip
+from ..models.edm2 import network as edm2
 from ..models.family import Family
 from ..models.hart import network as hart
 from ..models.infinity import network as infinity
@@ -27,3 +28,5 @@ TOKENIZERS: tuple[Family, ...] = (
     cosmos_dv.FAMILY,
     movq.FAMILY,
 )
+DIFFUSION: tuple[Family, ...] = (edm2.FAMILY,)
+PARTS = {"transformer": TRANSFORMERS, "tokenizer": TOKENIZERS, "diffusion": DIFFUSION}

@@ -13,9 +13,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..models.edm2.config import ARGUMENTS
+from . import edm2_pickle
 from .jit import archive_tensors
+from .opcodes import Damaged, Refused
 
-SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit"}
+SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit", ".pkl"}
 
 INDEX, INDEX_SUFFIX = "model.safetensors.index.json", ".safetensors.index.json"
 _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})(\.\w+)")  # model-00001-of-00002.safetensors
@@ -170,7 +173,23 @@ def _read_one(path: Path) -> Weights:
         return _read_safetensors(path)
     if path.suffix == ".jit":
         return Weights(path, _read_archives(path))
+    if path.suffix == ".pkl":
+        return _read_edm2(path)
     return Weights(path, dict(_flatten(_load_pickle(path))))
+
+
+def _read_edm2(path: Path) -> Weights:
+    """A release file of EDM2; nothing in it is run."""
+    try:
+        found = edm2_pickle.read_network(path)
+    except Refused as error:
+        raise CheckpointError(
+            f"{path.name}: this is not a release file of EDM2, the only kind of .pkl this pack reads: it holds {error}."
+            " Nothing of it was run. Get the file from its authors, or a .safetensors of the same model"
+        ) from error
+    except (Damaged, OSError) as error:
+        raise CheckpointError(_damaged(path, error)) from error
+    return Weights(path, found.tensors, {ARGUMENTS: found.described()})
 
 
 def _read_archives(path: Path) -> dict[str, Tensor]:

@@ -158,7 +158,7 @@ class Family:
     Attributes:
         name: identifier, as in case files and metadata.
         title: for people.
-        part: "transformer" or "tokenizer".
+        part: "transformer", "tokenizer" or "diffusion".
         required: keys (after unwrapping) that must all be there.
         config: facts of the file -> config dataclass; raises ValueError when they do not fit together.
         build: (config, operations=, dtype=, device=) -> network.
@@ -187,6 +187,7 @@ class Family:
         fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
             ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
+        prepare: (key, all tensors) -> that tensor as the network takes it, where files hold it in another form.
     """
 
     name: str
@@ -218,6 +219,7 @@ class Family:
     trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
     fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    prepare: Callable[[str, Mapping[str, Tensor]], Tensor] = lambda key, tensors: tensors[key]
 
     def defaults_for(self, config: Any) -> Defaults:
         """The published settings for a network of these sizes; plain ones where there are none."""

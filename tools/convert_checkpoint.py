@@ -5,6 +5,8 @@
 
 Opening such a file can run code that its author put there: the nodes never do it. Run this only on files from people
 you trust, with the Python that ComfyUI uses. Tensors of nested dictionaries are stored under dotted names.
+
+A release file of EDM2 (.pkl) is read as the nodes read it, which runs nothing, and its constructor's arguments are kept.
 """
 
 import argparse
@@ -14,6 +16,8 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+
+from .pack import load_pack
 
 
 def tensors(tree: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
@@ -26,6 +30,17 @@ def tensors(tree: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
                 yield from tensors(value, f"{prefix}{key}.")
 
 
+def content(source: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors of a file, and what the new file's header says beside them."""
+    if source.suffix == ".pkl":
+        load_pack()
+        from ar_guidance.loaders.read import read_weights
+
+        weights = read_weights(source)
+        return {key: value.clone() for key, value in weights.tensors.items()}, weights.metadata
+    return dict(tensors(torch.load(source, map_location="cpu", weights_only=False))), {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -34,10 +49,10 @@ def main() -> None:
     parser.add_argument("target", type=Path, nargs="?")
     options = parser.parse_args()
     target = options.target or options.source.with_suffix(".safetensors")
-    found = dict(tensors(torch.load(options.source, map_location="cpu", weights_only=False)))
+    found, metadata = content(options.source)
     if not found:
         raise SystemExit(f"{options.source}: no tensors in this file")
-    save_file(found, target)
+    save_file(found, target, metadata or None)
     print(f"{target}: {len(found)} tensors")
 
 
