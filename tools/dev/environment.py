@@ -68,7 +68,7 @@ def prepare_environment() -> Path:
 def expected_stamp(cuda: bool) -> str:
     """A hash of the pins, the Python version and the kind of torch."""
     digest = hashlib.sha256(f"{TORCH} {cuda} {sys.version_info[:2]} {platform.machine()}".encode())
-    for name in ("host.txt", "host-nodeps.txt", "test.txt", "constraints.txt"):
+    for name in ("host.txt", "host-nodeps.txt", "evaluate.txt", "test.txt", "constraints.txt"):
         digest.update((PINS / name).read_bytes())
     return digest.hexdigest()
 
@@ -132,7 +132,7 @@ def install_pins() -> None:
     """Install ComfyUI's Python packages and the tools of the test suite."""
     say("installing ComfyUI's requirements and the test tools")
     pip_install("-r", PINS / "host.txt", "-r", PINS / "test.txt", *CONSTRAINTS)
-    pip_install("--no-deps", "-r", PINS / "host-nodeps.txt")
+    pip_install("--no-deps", "-r", PINS / "host-nodeps.txt", "-r", PINS / "evaluate.txt")
 
 
 def pip_install(*arguments: str | Path) -> None:

@@ -1,0 +1,88 @@
+"""Numbers made in parts are those made at once."""
+
+import numpy as np
+import pytest
+import torch
+from ar_guidance.tools.bundled.metrics import Gaussian, frechet
+from ar_guidance.tools.evaluate.estimates import FrechetTo, ScoreSums, frechet_of, joined
+from ar_guidance.tools.evaluate.judges.library import library
+from ar_guidance.tools.evaluate.moments import Moments
+
+
+def features(count: int, width: int = 24, seed: int = 0, offset: float = 3.0) -> np.ndarray:
+    """Correlated features far from zero."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(count, width)) @ rng.normal(size=(width, width)) + offset).astype("f4")
+
+
+@pytest.mark.parametrize("sizes", [(500,), (1, 499), (100, 150, 250), (7,) * 71 + (3,)])
+def test_moments_in_parts_are_the_two_pass_ones(sizes: tuple[int, ...]) -> None:
+    rows = features(500, offset=1000.0)  # where sums of squares would lose half their digits
+    moments = Moments(rows.shape[1])
+    for part in np.split(rows, np.cumsum(sizes)[:-1]):
+        moments.add(part)
+    double = rows.astype(np.float64)
+    assert moments.count == 500
+    np.testing.assert_allclose(moments.mean, double.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(
+        moments.gaussian().covariance, np.cov(double, rowvar=False), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_a_part_can_be_taken_out_again() -> None:
+    rows = features(300)
+    whole, part, rest = (Moments(rows.shape[1]) for _ in range(3))
+    whole.add(rows)
+    part.add(rows[:40])
+    rest.add(rows[40:])
+    left = whole.without(part)
+    assert left.count == rest.count
+    np.testing.assert_allclose(left.mean, rest.mean, rtol=1e-12)
+    np.testing.assert_allclose(left.scatter, rest.scatter, rtol=1e-9, atol=1e-8)
+
+
+def test_frechet_of_blocks_is_the_distance_of_all_and_jackknifed() -> None:
+    reference = Gaussian.of(torch.from_numpy(features(900, seed=1)))
+    rows = features(200)
+    blocks = []
+    for part in np.split(rows, 8):
+        blocks.append(Moments(rows.shape[1]))
+        blocks[-1].add(part)
+    found = frechet_of(blocks, reference, "distance")
+    assert found is not None
+    assert found.value == pytest.approx(
+        frechet(Gaussian.of(torch.from_numpy(rows)), reference), rel=1e-9
+    )
+    without_first = frechet(Gaussian.of(torch.from_numpy(rows[25:])), reference)
+    assert found.blocks[0] == pytest.approx(8 * found.value - 7 * without_first, rel=1e-6)
+
+
+def score(logits: np.ndarray) -> float:
+    chances = torch.from_numpy(logits).double().softmax(1)
+    apart = chances * (chances.log() - chances.mean(0, keepdim=True).log())
+    return float(apart.sum(1).mean().exp())
+
+
+def test_inception_score_in_parts_is_the_one_of_all() -> None:
+    logits = features(120, 30) * 0.5
+    sums = ScoreSums.of(logits[:50]) + ScoreSums.of(logits[50:])
+    assert sums.score() == pytest.approx(score(logits), rel=1e-12)
+
+
+def test_the_library_has_the_same_distance_and_score() -> None:
+    fid, isc = library("metric_fid"), library("metric_isc")
+
+    made, real = features(400).astype("f8"), features(700, seed=1).astype("f8")
+    theirs = fid.fid_statistics_to_metric(
+        *(fid.fid_features_to_statistics(torch.from_numpy(rows)) for rows in (made, real)), False
+    )["frechet_inception_distance"]
+    moments = Moments(made.shape[1])
+    for part in np.split(made, 16):
+        moments.add(part)
+    whole = joined([moments])
+    assert whole is not None
+    ours = FrechetTo.of(Gaussian.of(torch.from_numpy(real)))(whole.gaussian())
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+    logits = torch.from_numpy(features(100, 30) * 0.5)
+    theirs = isc.isc_features_to_metric(logits, splits=1, shuffle=False)["inception_score_mean"]
+    assert ScoreSums.of(logits.numpy()).score() == pytest.approx(theirs, rel=1e-6)

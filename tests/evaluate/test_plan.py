@@ -1,0 +1,121 @@
+"""Plans: what they mean, and what is refused in words."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.ssg import SSG
+from ar_guidance.tests.evaluate.plans import small
+from ar_guidance.tools.evaluate.chains import chain_of
+from ar_guidance.tools.evaluate.command import PLANS, ready
+from ar_guidance.tools.evaluate.conditions import REFERENCE, TrainingClasses
+from ar_guidance.tools.evaluate.plan import differences, make_plan, read_plan
+from ar_guidance.tools.evaluate.problems import EvaluationError
+from ar_guidance.tools.evaluate.shards import shards_of
+from safetensors.torch import load_file
+
+
+def test_a_row_of_strengths_is_a_setting_each() -> None:
+    row = {
+        "label": "both",
+        "strengths": [0.5, 2],
+        "chain": [{"cfg": {"scale": 3}}, {"ssg": {"beta": "$x"}}],
+    }
+    plan = make_plan(small(rows=[row]))
+    assert [s.name for s in plan.settings] == ["both 0.5", "both 2"]
+    assert chain_of(plan.settings[1].chain) == (CFG(3.0), SSG(2.0))
+    assert [s.slug for s in plan.settings] == ["scale-both-0.5", "scale-both-2"]
+
+
+def test_samplers_may_be_swept_and_rows_add_to_the_plan() -> None:
+    row = {"label": "warm", "strengths": [0.5, 1.5], "sampler": {"temperature": "$x"}}
+    plan = make_plan(small(rows=[row]))
+    assert [s.sampler["temperature"] for s in plan.settings] == [0.5, 1.5]
+    assert all(s.sampler["top_p"] == 0.95 for s in plan.settings)
+
+
+def test_a_sample_is_a_function_of_its_number_alone() -> None:
+    plan = make_plan(small(seeds=[7, 3], each=4))
+    assert [plan.address(n) for n in range(plan.samples)] == [
+        (s, i) for s in (7, 3) for i in range(4)
+    ]
+
+
+@pytest.mark.parametrize("each,shard", [(4, 2), (5, 3), (7, 100)])
+def test_shards_cover_every_sample_of_every_setting_once(each: int, shard: int) -> None:
+    plan = make_plan(small(each=each, shard=shard))
+    covered = [(s.setting, n) for s in shards_of(plan) for n in range(s.start, s.end)]
+    assert sorted(covered) == [(k, n) for k in range(2) for n in range(plan.samples)]
+
+
+def test_training_classes_have_the_drawings_proportions_over_any_stretch() -> None:
+    drawings = load_file(REFERENCE)["groups"].double()
+    asked = TrainingClasses(400)
+    groups = torch.tensor([asked.group(0, image) for image in range(400)])
+    share = drawings / drawings.sum()
+    for part in (groups, groups[:100], groups[250:350]):
+        found = torch.bincount(part, minlength=len(share)) / len(part)
+        assert (found - share).abs().max() < 0.03
+
+
+@pytest.mark.parametrize(
+    "changes,said",
+    [
+        ({"modles": {}}, "unknown entry 'modles'"),
+        ({"models": {}}, "names no model"),
+        ({"rows": []}, "'rows' must be a list"),
+        ({"rows": [{"chain": []}]}, "no 'label'"),
+        ({"rows": [{"label": "a"}, {"label": "a"}]}, "two rows are both called 'a'"),
+        ({"rows": [{"label": "a", "model": "big"}]}, "unknown model 'big'; there are: scale"),
+        ({"rows": [{"label": "a", "strengths": 3}]}, "must be a list"),
+        ({"rows": [{"label": "a", "strengths": ["x"]}]}, "must be a number"),
+        ({"rows": [{"label": "a", "chain": [3]}]}, "a guidance is written as"),
+        ({"rows": [{"label": "a", "sampler": {"topk": 1}}]}, "unknown entry 'topk'"),
+        ({"seeds": [1, 1]}, "'seeds' must be"),
+        ({"each": 0}, "'each' must be a whole number"),
+        ({"keep": "jpeg"}, "'keep' must be one of"),
+        ({"latency": {"times": 3}}, "unknown entry 'times'"),
+    ],
+)
+def test_a_wrong_plan_is_refused_in_words(changes: dict, said: str) -> None:
+    with pytest.raises(EvaluationError, match=said):
+        make_plan(small(**changes))
+
+
+@pytest.mark.parametrize(
+    "chain,said",
+    [
+        (("cgf", {}), "unknown guidance 'cgf'; there are: cfg"),
+        (("cfg", {"scael": 2}), "cfg has no option 'scael'"),
+        (("cfg", {"schedule": "wavy"}), "cfg: .*wavy"),
+    ],
+)
+def test_a_wrong_guidance_is_refused_in_words(chain: tuple, said: str) -> None:
+    with pytest.raises(EvaluationError, match=said):
+        chain_of([chain])
+
+
+def test_what_is_not_a_plan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        read_plan(tmp_path / "none.yaml")
+    (tmp_path / "text.yaml").write_text("just words")
+    with pytest.raises(EvaluationError, match=r"text\.yaml: a plan is a list of names"):
+        read_plan(tmp_path / "text.yaml")
+    (tmp_path / "code.yaml").write_text("!!python/object/apply:os.getcwd []")
+    with pytest.raises(EvaluationError, match="this is not YAML"):
+        read_plan(tmp_path / "code.yaml")
+
+
+def test_differences_name_the_place() -> None:
+    before, after = make_plan(small()).identity(), make_plan(small(batch=4, seeds=3)).identity()
+    assert differences(before, after) == [
+        "seeds: was [0, 1], is now [0, 1, 2]",
+        "batch: was 2, is now 4",
+    ]
+
+
+@pytest.mark.parametrize("name", ready())
+def test_ready_plans_are_plans(name: str) -> None:
+    plan = read_plan(PLANS / f"{name}.yaml")
+    assert all(chain_of(setting.chain) is not None for setting in plan.settings)

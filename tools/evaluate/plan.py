@@ -1,0 +1,367 @@
+"""A plan: which samples are made, of which models under which chains, and what is measured of them.
+
+A plan is a YAML file. Everything that decides a sample stands in it, so that sample n of a setting is the same whoever
+makes it, wherever, and however often the run was stopped in between.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .problems import EvaluationError
+
+FORMAT = 1
+KEEP = ("nothing", "png", "tokens")
+SWEPT = "$x"  # stands for the strength in a row that lists several
+
+TOP = {
+    *(
+        "name",
+        "about",
+        "models",
+        "conditions",
+        "seeds",
+        "each",
+        "batch",
+        "shard",
+        "sampler",
+        "keep",
+    ),
+    *("judges", "trace", "rows", "blocks", "latency", "threads", "figures"),
+}
+ROW = {
+    "model",
+    "label",
+    "strengths",
+    "strength",
+    "chain",
+    "sampler",
+    "conditions",
+    "paper",
+    "about",
+}
+SAMPLER = {"temperature", "temperatures", "top_k", "top_p", "min_p", "smooth"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point: a model, a chain of guidances, how tokens are drawn, what of.
+
+    Attributes:
+        label: the curve it lies on.
+        strength: its place on the curve's axis, or None where there is no axis.
+        model: name of one of the plan's models.
+        chain: (method, options) of every guidance, in order.
+        sampler: filters; what is left out is as published for the family.
+        conditions: what the samples show, see `conditions.py`.
+        paper: numbers a paper reports for it, by metric.
+    """
+
+    label: str
+    strength: float | None
+    model: str
+    chain: tuple[tuple[str, Mapping[str, Any]], ...]
+    sampler: Mapping[str, Any]
+    conditions: Mapping[str, Any]
+    paper: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.label if self.strength is None else f"{self.label} {self.strength:g}"
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder."""
+        return re.sub(r"[^a-z0-9.+]+", "-", f"{self.model} {self.name}".lower()).strip("-.")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run depends on.
+
+    Attributes:
+        name, about: for the report.
+        models: name -> where its weights are, see `models.py`.
+        settings: in the order of the report.
+        seeds, each: sample n of a setting is image n % each of seed n // each.
+        batch: samples per pass; part of the plan, for rounding may depend on it.
+        shard: samples per unit of work: the most that is lost when a run is stopped.
+        keep: what is stored of the samples besides what was measured: "nothing", "png" or "tokens".
+        judges: name -> options of what looks at the samples, see `judges`.
+        trace: whether the guidance itself is measured (evenness, divergence, entropy).
+        blocks: parts of the samples the intervals are made from.
+        latency: {"runs", "warm_up", "batch"} of the latency table, or {} for none.
+        threads: of a worker on the CPU; part of the plan, for rounding may depend on it.
+        figures: what is drawn, see `figures.py`.
+    """
+
+    name: str
+    about: str
+    models: Mapping[str, Mapping[str, Any]]
+    settings: tuple[Setting, ...]
+    seeds: tuple[int, ...]
+    each: int
+    batch: int
+    shard: int
+    keep: str
+    judges: Mapping[str, Mapping[str, Any]]
+    trace: bool
+    blocks: int
+    latency: Mapping[str, int]
+    threads: int
+    figures: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def samples(self) -> int:
+        """Of every setting."""
+        return len(self.seeds) * self.each
+
+    def address(self, n: int) -> tuple[int, int]:
+        """(seed, image index) of sample n: which random numbers it is drawn with."""
+        return self.seeds[n // self.each], n % self.each
+
+    def identity(self) -> dict[str, Any]:
+        """What decides samples and measurements, as plain JSON: a stored run goes on only under the same."""
+        return {
+            "format": FORMAT,
+            "models": {name: dict(spec) for name, spec in self.models.items()},
+            "settings": {
+                s.slug: {
+                    "model": s.model,
+                    "chain": [{method: dict(options)} for method, options in s.chain],
+                    "sampler": dict(s.sampler),
+                    "conditions": dict(s.conditions),
+                }
+                for s in self.settings
+            },
+            "seeds": list(self.seeds),
+            **{name: getattr(self, name) for name in ("each", "batch", "shard", "keep", "trace")},
+            "threads": self.threads,
+            "judges": {name: dict(options) for name, options in self.judges.items()},
+        }
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a YAML file.
+
+    Raises:
+        EvaluationError: the file cannot be read, or says something a plan cannot say.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EvaluationError(f"{path}: the plan cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path.name}: this is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise EvaluationError(
+            f"{path.name}: a plan is a list of names and values; see docs/evaluation.md"
+        )
+    try:
+        return make_plan(content)
+    except EvaluationError as error:
+        raise EvaluationError(f"{path.name}: {error}") from error
+
+
+def make_plan(content: Mapping[str, Any]) -> Plan:
+    """A plan from what its file says, checked.
+
+    Raises:
+        EvaluationError: what is wrong, by the name in the file.
+    """
+    _known(content, TOP, "the plan")
+    models = _mapping(content, "models")
+    if not models:
+        raise EvaluationError("'models' names no model: there is nothing to sample from")
+    rows = content.get("rows")
+    if not isinstance(rows, list) or not rows:
+        raise EvaluationError("'rows' must be a list with a row per setting or curve")
+    settings = tuple(
+        s for number, row in enumerate(rows, 1) for s in _settings(row, number, content)
+    )
+    _check_settings(settings, models)
+    plan = Plan(
+        name=str(content.get("name", "evaluation")),
+        about=str(content.get("about", "")).strip(),
+        models=models,
+        settings=settings,
+        seeds=_seeds(content.get("seeds", 1)),
+        each=_count(content, "each", 100),
+        batch=_count(content, "batch", 50),
+        shard=_count(content, "shard", 250),
+        keep=_one_of(content, "keep", KEEP),
+        judges=_judges(content.get("judges", ["bundled"])),
+        trace=_flag(content, "trace"),
+        blocks=_count(content, "blocks", 20),
+        latency=_latency(content.get("latency")),
+        threads=_count(content, "threads", 1),
+        figures=tuple(content.get("figures", ())),
+    )
+    json.dumps(
+        plan.identity()
+    )  # what YAML reads as dates and the like is found here, not after an hour
+    return plan
+
+
+def _settings(row: Any, number: int, content: Mapping[str, Any]) -> list[Setting]:
+    """The settings of one row: one, or one per strength."""
+    where = f"row {number}"
+    if not isinstance(row, dict):
+        raise EvaluationError(f"{where} is not a list of names and values: {row!r}")
+    _known(row, ROW, where)
+    if "label" not in row:
+        raise EvaluationError(f"{where} has no 'label'")
+    if "strength" in row and "strengths" in row:
+        raise EvaluationError(f"{where} ('{row['label']}') has both 'strength' and 'strengths'")
+    swept = "strengths" in row
+    strengths = row["strengths"] if swept else [row.get("strength")]
+    if not isinstance(strengths, list) or not strengths:
+        raise EvaluationError(f"{where} ('{row['label']}'): 'strengths' must be a list of numbers")
+    return [_setting(row, where, content, strength) for strength in strengths]
+
+
+def _setting(row: Mapping[str, Any], where: str, content: Mapping[str, Any], x: Any) -> Setting:
+    where = f"{where} ('{row['label']}')"
+    if x is not None and (isinstance(x, bool) or not isinstance(x, (int, float))):
+        raise EvaluationError(f"{where}: a strength must be a number, not {x!r}")
+    models = content.get("models", {})
+    model = row.get("model", next(iter(models), ""))
+    if model not in models:
+        raise EvaluationError(f"{where}: unknown model '{model}'; there are: {', '.join(models)}")
+    sampler = {**content.get("sampler", {}), **row.get("sampler", {})}
+    _known(sampler, SAMPLER, f"{where}, 'sampler'")
+    return Setting(
+        label=str(row["label"]),
+        strength=None if x is None else float(x),
+        model=model,
+        chain=tuple(_link(entry, where, x) for entry in row.get("chain", [])),
+        sampler=_filled(sampler, x),
+        conditions=dict(row.get("conditions", content.get("conditions", {"classes": "all"}))),
+        paper=dict(row.get("paper", {})),
+    )
+
+
+def _link(entry: Any, where: str, x: float | None) -> tuple[str, Mapping[str, Any]]:
+    """One guidance: its name, or {name: options}."""
+    if isinstance(entry, str):
+        return entry, {}
+    if isinstance(entry, dict) and len(entry) == 1:
+        (method, options), *_ = entry.items()
+        if options is None or isinstance(options, dict):
+            return str(method), _filled(options or {}, x)
+    raise EvaluationError(
+        f"{where}: a guidance is written as 'name: {{option: value}}', not {entry!r}"
+    )
+
+
+def _filled(options: Mapping[str, Any], x: float | None) -> dict[str, Any]:
+    """Options with the strength in its place."""
+    return {name: x if value == SWEPT else value for name, value in options.items()}
+
+
+def _check_settings(settings: Sequence[Setting], models: Mapping[str, Any]) -> None:
+    """No two settings share a folder; every model is used."""
+    seen: dict[str, str] = {}
+    for setting in settings:
+        if setting.slug in seen:
+            raise EvaluationError(
+                f"two rows are both called '{setting.name}' on model '{setting.model}': give one another label"
+            )
+        seen[setting.slug] = setting.name
+    unused = set(models) - {setting.model for setting in settings}
+    if unused:
+        raise EvaluationError(f"no row uses the model '{sorted(unused)[0]}': use it or remove it")
+
+
+def _known(given: Mapping[str, Any], names: set[str], where: str) -> None:
+    unknown = [str(name) for name in given if name not in names]
+    if unknown:
+        raise EvaluationError(
+            f"{where}: unknown entry '{unknown[0]}'; there are: {', '.join(sorted(names))}"
+        )
+
+
+def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    given = content.get(name, {})
+    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
+        raise EvaluationError(f"'{name}' must hold a name with options for each entry")
+    return given
+
+
+def _count(content: Mapping[str, Any], name: str, default: int) -> int:
+    value = content.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise EvaluationError(f"'{name}' must be a whole number of 1 or more, not {value!r}")
+    return value
+
+
+def _flag(content: Mapping[str, Any], name: str) -> bool:
+    value = content.get(name, False)
+    if not isinstance(value, bool):
+        raise EvaluationError(f"'{name}' must be true or false, not {value!r}")
+    return value
+
+
+def _one_of(content: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
+    value = content.get(name, choices[0])
+    if value not in choices:
+        raise EvaluationError(f"'{name}' must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    """A number of seeds (0, 1, ...), or the seeds themselves."""
+    seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
+    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise EvaluationError(
+            f"'seeds' must be how many, or a list of different whole numbers from 0, not {given!r}"
+        )
+    return tuple(seeds)
+
+
+def _judges(given: Any) -> dict[str, dict[str, Any]]:
+    """["name", {"name": options}, ...] -> name -> options."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in given if isinstance(given, list) else [given]:
+        both = entry if isinstance(entry, dict) else {entry: {}}
+        for name, options in both.items():
+            if not isinstance(options or {}, dict):
+                raise EvaluationError(f"'judges': {name} needs options, not {options!r}")
+            found[str(name)] = dict(options or {})
+    return found
+
+
+def _latency(given: Any) -> dict[str, int]:
+    if not given:
+        return {}
+    asked = {} if given is True else given
+    if not isinstance(asked, dict):
+        raise EvaluationError(f"'latency' must be true or options, not {given!r}")
+    _known(asked, {"runs", "warm_up", "batch"}, "'latency'")
+    defaults = {"runs": 100, "warm_up": 3, "batch": 1}
+    return {name: _count(asked, name, default) for name, default in defaults.items()}
+
+
+def differences(stored: Any, asked: Any, where: str = "") -> list[str]:
+    """What two plain values differ in, one line each."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        lines = []
+        for name in [*stored, *(n for n in asked if n not in stored)]:
+            path = f"{where}.{name}" if where else str(name)
+            if name not in asked:
+                lines.append(f"{path}: is no longer there (was {json.dumps(stored[name])})")
+            elif name not in stored:
+                lines.append(f"{path}: is new ({json.dumps(asked[name])})")
+            else:
+                lines += differences(stored[name], asked[name], path)
+        return lines
+    if stored != asked:
+        return [f"{where}: was {json.dumps(stored)}, is now {json.dumps(asked)}"]
+    return []
