@@ -42,6 +42,11 @@ class ComfyPage:
         self.page.goto(url)
         self.page.wait_for_function(READY)
 
+    def reload(self) -> None:
+        """Load the page anew, as F5 does."""
+        self.page.reload()
+        self.page.wait_for_function(READY)
+
     def load(self, workflow: dict[str, Any]) -> None:
         """Show a workflow in UI format, all of it in view."""
         self.page.evaluate(

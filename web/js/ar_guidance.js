@@ -3,6 +3,7 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { addStyle } from "./dom.mjs";
+import { startChecking } from "./panels.mjs";
 import { ScheduleEditor } from "./schedule.mjs";
 import { Viewer } from "./viewer.mjs";
 import { ClassPicker } from "./class_picker.mjs";
@@ -11,6 +12,7 @@ import { before, lastOutput, signature } from "./past_runs.mjs";
 const viewers = new WeakMap(); // node -> Viewer
 const running = new Set(); // viewers that show a run under way
 const editors = new WeakMap(); // node -> ScheduleEditor
+const RECALL = 500; // milliseconds after a graph was loaded; by then panels show what was kept in this page
 
 /** The node an execution id such as "12" or, inside subgraphs, "12:3" means. */
 function nodeOf(id) {
@@ -39,7 +41,7 @@ async function showNew(id, output) {
   if (output?.ar_viewer) running.delete(viewer);
   const { output: prompt } = await app.graphToPrompt();
   show(id, output, prompt);
-  viewer.settings = signature(prompt, id);
+  viewer.belongsTo(signature(prompt, id));
 }
 
 /** Show a run's newest map. */
@@ -67,8 +69,15 @@ async function recall(ids) {
     const output = await lastOutput(api, id, prompt);
     if (!output || viewer.settings !== shown) continue; // nothing is known, or something newer has come meanwhile
     show(id, output, prompt);
-    viewer.settings = wanted;
+    viewer.belongsTo(wanted);
   }
+}
+
+/** A graph has been loaded, perhaps after a reload of the page: viewers that show nothing look into the host's history. */
+async function recallAll() {
+  const { output: prompt } = await app.graphToPrompt();
+  const empty = Object.keys(prompt).filter((id) => prompt[id].class_type === "ARDecode" && viewers.get(nodeOf(id))?.shown === null);
+  if (empty.length) await recall(empty);
 }
 
 app.registerExtension({
@@ -76,6 +85,7 @@ app.registerExtension({
 
   async setup() {
     addStyle();
+    startChecking();
     api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));
     api.addEventListener("execution_cached", ({ detail }) => recall((detail.nodes ?? []).filter((id) => viewers.has(nodeOf(id)))).catch(console.warn));
     api.addEventListener("ar_guidance.step", ({ detail }) => showLive(detail));
@@ -89,8 +99,7 @@ app.registerExtension({
     if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) editors.set(node, new ScheduleEditor(node));
   },
 
-  loadedGraphNode(node) {
-    const kept = app.nodeOutputs?.[node.id]; // after switching tabs: what the last run left
-    if (viewers.has(node) && kept) setTimeout(async () => show(node.id, kept, (await app.graphToPrompt()).output), 0);
+  afterConfigureGraph() {
+    setTimeout(() => recallAll().catch(console.warn), RECALL);
   },
 });

@@ -1,6 +1,7 @@
 // Choosing classes of the bundled model by their pictures: type to search, click to add or remove.
 
-import { addPanel, element, fitNode, keepEvents, setWidget, widgetOf } from "./dom.mjs";
+import { element, setWidget, widgetOf } from "./dom.mjs";
+import { addPanel, fitNode } from "./panels.mjs";
 import { say } from "./words.mjs";
 
 const [SHUT, OPEN] = [30, 280];
@@ -27,8 +28,8 @@ export class ClassPicker {
     this.grid = element("div", { class: "arg-classes" });
     this.list = element("div", {}, [this.search, this.grid]);
     this.list.hidden = true;
-    this.panel = keepEvents(element("div", { class: "arg-panel" }, [this.button, this.list]));
-    addPanel(node, "ar_classes", this.panel, () => (this.open ? OPEN : SHUT));
+    this.panel = element("div", { class: "arg-panel" }, [this.button, this.list]);
+    addPanel(node, "ar_classes", this.panel, () => (this.open ? OPEN : SHUT), () => this.open && this.mark()); // typing
     this.label();
   }
 
@@ -41,9 +42,7 @@ export class ClassPicker {
     this.list.hidden = !this.open;
     this.label();
     this.resize();
-    clearInterval(this.timer);
     if (!this.open) return;
-    this.timer = setInterval(() => (this.panel.isConnected ? this.mark() : clearInterval(this.timer)), 250); // typing
     if (!this.grid.children.length) await this.fill();
     this.mark();
   }

@@ -22,12 +22,6 @@ function fill(node, settings, children) {
   return node;
 }
 
-/** Keep the graph from reacting to what happens inside: dragging a point must not drag the node. */
-export function keepEvents(node, names = ["pointerdown", "pointermove", "pointerup", "wheel", "keydown"]) {
-  for (const name of names) node.addEventListener(name, (event) => event.stopPropagation());
-  return node;
-}
-
 /** Load the pack's style sheet, once. */
 export function addStyle() {
   const href = new URL("../ar_guidance.css", import.meta.url).href;
@@ -46,26 +40,5 @@ export function setWidget(node, name, value) {
   if (!widget) return;
   widget.value = value;
   widget.callback?.(value);
-  node.graph?.setDirtyCanvas?.(true, true);
-}
-
-/** Add an element to a node in a way both renderers of the frontend draw; it is not part of the prompt. */
-export function addPanel(node, name, panel, height) {
-  const widget = node.addDOMWidget(name, "ar-panel", panel, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: height,
-    getValue: () => undefined,
-    setValue: () => {},
-  });
-  widget.serialize = false;
-  return widget;
-}
-
-/** Make the node tall enough for its panels, never smaller than the user made it. */
-export function fitNode(node, width = 0) {
-  const wanted = node.computeSize?.();
-  if (!wanted) return;
-  node.setSize?.([Math.max(node.size[0], width, wanted[0]), Math.max(node.size[1], wanted[1])]);
   node.graph?.setDirtyCanvas?.(true, true);
 }

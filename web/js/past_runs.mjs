@@ -8,7 +8,7 @@ export function signature(prompt, id) {
   if (!node) return "";
   const inputs = Object.entries(node.inputs).map(([name, value]) => {
     const linked = Array.isArray(value) && value.length === 2 && prompt[value[0]];
-    return [name, linked ? [signature(prompt, value[0]), value[1]] : value];
+    return [name, linked ? [signature(prompt, value[0]), value[1]] : value?.__value__ ?? value]; // a curve is queued in a wrapping that the history lacks
   });
   return JSON.stringify([node.class_type, inputs.sort(([a], [b]) => (a < b ? -1 : 1))]);
 }

@@ -1,7 +1,9 @@
 // The curve of a guidance's strength over the steps, drawn on its node; dragging a point writes the list of numbers.
 // A schedule that the model decides is known after a run of that model; until then a dashed line stands for it.
 
-import { addPanel, element, keepEvents, setWidget, svg, widgetOf } from "./dom.mjs";
+import { element, setWidget, svg, widgetOf } from "./dom.mjs";
+import { addPanel } from "./panels.mjs";
+import { keep, kept } from "./memory.mjs";
 import { FAMILY, firstWrong, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
 import { say } from "./words.mjs";
 
@@ -22,23 +24,17 @@ export class ScheduleEditor {
     this.steps = steps;
     this.run = null; // what is known of the last run behind this node: {steps, published}
     this.build();
-    addPanel(node, "ar_schedule", this.panel, () => HEIGHT);
-    this.watch();
+    addPanel(node, "ar_schedule", this.panel, () => HEIGHT, () => this.check()); // widgets change in many ways: typing, undo, links
   }
 
-  /** Look at the widgets while the node is in a graph: they change in many ways (typing, undo, loading, links). */
-  watch() {
-    const { onAdded, onRemoved } = this.node;
-    const start = () => (this.timer ??= setInterval(() => this.refresh(), 250));
-    this.node.onAdded = (...details) => {
-      start();
-      return onAdded?.apply(this.node, details);
-    };
-    this.node.onRemoved = (...details) => {
-      this.timer = clearInterval(this.timer);
-      return onRemoved?.apply(this.node, details);
-    };
-    if (this.node.graph) start();
+  /** Recall what an earlier node in this place had learnt, once; then follow the widgets. */
+  check() {
+    if (!this.recalled) {
+      this.recalled = true;
+      const run = kept(this.node, "schedule");
+      if (run && !this.run) this.learn(run);
+    }
+    this.refresh();
   }
 
   build() {
@@ -48,7 +44,7 @@ export class ScheduleEditor {
       element("button", { type: "button", title, ".textContent": label, onclick: () => this.resize(change) });
     const buttons = [button("−", -1, say("draw fewer steps")), button("+", 1, say("draw more steps"))];
     const foot = element("div", { class: "arg-row" }, [this.text, ...buttons]);
-    this.panel = keepEvents(element("div", { class: "arg-panel" }, [this.plot, foot]));
+    this.panel = element("div", { class: "arg-panel" }, [this.plot, foot]);
     this.plot.addEventListener("pointerdown", (event) => this.grab(event));
     this.plot.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"]) this.plot.addEventListener(name, () => (this.held = null));
@@ -101,6 +97,7 @@ export class ScheduleEditor {
   /** What a run of this node's model said: its steps, and the schedule its authors published. */
   learn(run) {
     this.run = run;
+    keep(this.node, "schedule", run);
     if (this.settings.kind !== "list") this.steps = run.steps;
     this.refresh();
   }

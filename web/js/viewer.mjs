@@ -1,7 +1,9 @@
 // The viewer on AR Decode: scrub through the scales, see where guidance pushed, how evenly, how sure the model was.
-// It draws what the node sent (see docs/viewer.md) and keeps no state outside its own panel.
+// It draws what the node sent (see docs/viewer.md); what was looked at is kept for the next node in this node's place.
 
-import { addPanel, element, fitNode, keepEvents, svg } from "./dom.mjs";
+import { element, svg } from "./dom.mjs";
+import { addPanel, fitNode } from "./panels.mjs";
+import { keep, kept } from "./memory.mjs";
 import { drawMap, valueAt } from "./colours.mjs";
 import { say, sayMap } from "./words.mjs";
 
@@ -22,7 +24,7 @@ export class Viewer {
     this.plain = false; // the user wants no map
     this.tall = EMPTY;
     this.build();
-    this.widget = addPanel(node, "ar_viewer", this.panel, () => this.tall);
+    this.widget = addPanel(node, "ar_viewer", this.panel, () => this.tall, () => this.recall());
   }
 
   build() {
@@ -38,7 +40,7 @@ export class Viewer {
     this.maps = element("select", { class: "arg-select arg-maps", "aria-label": say("map") });
     this.maps.addEventListener("change", () => this.overlay());
     this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": say("opacity") });
-    this.opacity.addEventListener("input", () => (this.map.style.opacity = this.opacity.value / 100));
+    this.opacity.addEventListener("input", () => this.draw());
     this.pictures = element("select", { class: "arg-select", "aria-label": say("picture") });
     this.pictures.addEventListener("change", () => this.choose(Number(this.pictures.value)));
     this.controls = element("div", { class: "arg-row" }, [this.maps, this.opacity, this.pictures]);
@@ -48,7 +50,7 @@ export class Viewer {
     this.body = element("div", { class: "arg-body" }, [
       this.stage, this.slider, this.caption, this.controls, this.curves, this.token,
     ]);
-    this.panel = keepEvents(element("div", { class: "arg-viewer" }, [this.hint, this.body]));
+    this.panel = element("div", { class: "arg-viewer" }, [this.hint, this.body]);
     this.body.hidden = this.maps.hidden = this.pictures.hidden = true; // until there is something to choose from
   }
 
@@ -61,6 +63,33 @@ export class Viewer {
     const listed = runs.some((run) => run.bits || run.pictures.some((picture) => picture.candidates.length));
     this.reveal(FULL + (listed ? TABLE : 0));
     this.go(this.count - 1);
+  }
+
+  /** Show what an earlier node in this place showed, once. */
+  recall() {
+    if (this.recalled) return;
+    this.recalled = true;
+    const before = this.shown ? undefined : kept(this.node, "viewer");
+    if (!before) return;
+    const { runs, chosen, step, plain, map, opacity, settings } = before;
+    Object.assign(this, { chosen, plain, settings });
+    this.opacity.value = opacity;
+    this.show(runs);
+    if ([...this.maps.options].some(({ value }) => value === map)) this.maps.value = map;
+    this.go(step);
+  }
+
+  /** Keep what is looked at. */
+  remember() {
+    const { chosen, step, plain, settings } = this;
+    const runs = [...new Set(this.choices.map(({ run }) => run))];
+    keep(this.node, "viewer", { runs, chosen, step, plain, map: this.maps.value, opacity: this.opacity.value, settings });
+  }
+
+  /** Which settings what is shown belongs to. */
+  belongsTo(settings) {
+    this.settings = settings;
+    if (this.shown) this.remember();
   }
 
   /** A run is under way: its newest map. */
@@ -171,6 +200,7 @@ export class Viewer {
     this.map.style.opacity = this.opacity.value / 100;
     this.caption.textContent = this.describe(map);
     this.drawCurves();
+    this.remember();
   }
 
   gridNow() {

@@ -1,0 +1,98 @@
+// Panels on nodes: added so that both renderers draw them, and kept on the node they belong to.
+
+import { app } from "../../../scripts/app.js";
+import { element } from "./dom.mjs";
+
+const CHECK = 200; // milliseconds between two looks at what has changed without telling
+const panels = new Set(); // of nodes that are in a graph: {node, name, home, panel, check}
+
+/** Add an element to a node; it is not part of the prompt. `check` is called a few times a second while the panel is seen. */
+export function addPanel(node, name, panel, height, check = () => {}) {
+  const home = element("div", { class: "arg-home", "data-panel": name }, [keepEvents(panel)]);
+  const widget = node.addDOMWidget(name, "ar-panel", home, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: height,
+    getValue: () => undefined,
+    setValue: () => {},
+  });
+  widget.serialize = false;
+  follow(node, { node, name, home, panel, check });
+  return widget;
+}
+
+/** Look after a panel for as long as its node is in a graph. */
+function follow(node, entry) {
+  const { onAdded, onRemoved } = node;
+  node.onAdded = (...details) => {
+    panels.add(entry);
+    return onAdded?.apply(node, details);
+  };
+  node.onRemoved = (...details) => {
+    panels.delete(entry);
+    return onRemoved?.apply(node, details);
+  };
+  if (node.graph) panels.add(entry);
+}
+
+/**
+ * Nodes 2.0 keeps what it shows for a node id when undo or another tab puts a new node in the place of the old one: the home of
+ * the dead node's panel stays on screen. The new node's panel moves in there.
+ */
+function settle({ node, name, home, panel }) {
+  const place = home.isConnected ? home : homeOnScreen(node, name);
+  if (place && panel.parentElement !== place) place.replaceChildren(panel);
+}
+
+function homeOnScreen(node, name) {
+  if (node.graph !== app.canvas?.graph) return null;
+  return document.querySelector(`[data-node-id="${CSS.escape(node.id)}"] .arg-home[data-panel="${name}"]`);
+}
+
+/** Begin to look after the panels; called once. */
+export function startChecking() {
+  setInterval(() => {
+    if (document.hidden) return;
+    for (const entry of panels) {
+      settle(entry);
+      entry.check();
+    }
+  }, CHECK);
+}
+
+/** Make the node tall enough for its panels, never smaller than the user made it. */
+export function fitNode(node, width = 0) {
+  const wanted = node.computeSize?.();
+  if (!wanted) return;
+  node.setSize?.([Math.max(node.size[0], width, wanted[0]), Math.max(node.size[1], wanted[1])]);
+  node.graph?.setDirtyCanvas?.(true, true);
+}
+
+/** Keep the graph from reacting to what a control inside needs: dragging a point must not drag the node. */
+function keepEvents(panel) {
+  for (const name of ["pointerdown", "pointermove", "pointerup", "wheel"]) panel.addEventListener(name, (event) => event.stopPropagation());
+  panel.addEventListener("keydown", (event) => {
+    if (needsKey(event.target, event)) event.stopPropagation();
+    else if (event.target.matches("input[type=range]")) undoOrRedo(event);
+  });
+  return panel;
+}
+
+/** The frontend leaves these keys to every input, as if a slider had a text of its own to undo. */
+function undoOrRedo({ key, ctrlKey, metaKey, shiftKey }) {
+  if (!ctrlKey && !metaKey) return;
+  const back = key.toLowerCase() === "z" && !shiftKey;
+  if (back || /^[yz]$/i.test(key)) app.extensionManager?.command?.execute(back ? "Comfy.Undo" : "Comfy.Redo");
+}
+
+const STEERING = /^(Arrow|Home|End|Page)/;
+
+/** Whether a key is meant for the control that has the focus; all others are the frontend's shortcuts. */
+function needsKey(control, { key, ctrlKey, metaKey, altKey }) {
+  const typed = control.matches("textarea, input:not([type=range])");
+  if (ctrlKey || metaKey || altKey) return typed && /^[acvxyz]$|^Arrow|^Backspace|^Delete|^Home|^End/i.test(key);
+  if (typed) return key !== "Escape";
+  if (control.matches("select")) return STEERING.test(key) || key.length === 1 || key === "Enter";
+  if (control.matches("button, a")) return key === "Enter" || key === " ";
+  return STEERING.test(key) || key === " ";
+}
