@@ -3,6 +3,7 @@
 
 import { element, setWidget, svg, widgetOf } from "./dom.mjs";
 import { addPanel } from "./panels.mjs";
+import { showCurve, watchCurve } from "./curve.mjs";
 import { keep, kept } from "./memory.mjs";
 import { FAMILY, firstWrong, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
 import { say } from "./words.mjs";
@@ -25,10 +26,12 @@ export class ScheduleEditor {
     this.run = null; // what is known of the last run behind this node: {steps, published}
     this.build();
     addPanel(node, "ar_schedule", this.panel, () => HEIGHT, () => this.check()); // widgets change in many ways: typing, undo, links
+    watchCurve(node);
   }
 
   /** Recall what an earlier node in this place had learnt, once; then follow the widgets. */
   check() {
+    showCurve(this.node);
     if (!this.recalled) {
       this.recalled = true;
       const run = kept(this.node, "schedule");

@@ -1,0 +1,31 @@
+// The host's curve widget on a guidance node: shown only where the schedule reads it.
+
+import { setWidget, widgetOf } from "./dom.mjs";
+import { fitNode } from "./panels.mjs";
+
+const CURVE = "curve";
+
+/** Prepare a node's curve widget, if it has one: changing the curve chooses the schedule that reads it. */
+export function watchCurve(node) {
+  const curve = widgetOf(node, "curve");
+  if (!curve) return;
+  const { callback } = curve;
+  curve.callback = function (...details) {
+    if (widgetOf(node, "schedule")?.value !== CURVE) setWidget(node, "schedule", CURVE);
+    return callback?.apply(this, details);
+  };
+  showCurve(node);
+}
+
+/** Show the curve widget where the schedule is "curve" or a link decides it; hide it elsewhere. */
+export function showCurve(node) {
+  const curve = widgetOf(node, "curve");
+  if (!curve) return;
+  const linked = node.inputs?.some((input) => ["schedule", "curve"].includes(input.name) && (input.link ?? null) !== null);
+  const hidden = !linked && widgetOf(node, "schedule")?.value !== CURVE;
+  if (curve.hidden === hidden && curve.options.hidden === hidden) return;
+  curve.hidden = curve.options.hidden = hidden;
+  node.widgets.push(node.widgets.pop()); // Nodes 2.0 of frontend 1.47 looks at `hidden` only when the list of widgets changes
+  if (!hidden) fitNode(node);
+  else if (node.graph) node.setSize?.([node.size[0], Math.min(node.size[1], node.computeSize?.()[1] ?? Infinity)]);
+}
