@@ -98,3 +98,25 @@ def test_shortcuts_work_inside_panels(screen: ComfyPage) -> None:
     page.locator(".arg-slider").focus()
     page.keyboard.press("Home")
     assert page.locator(".arg-slider").input_value() == "0"
+
+
+# The curve widget's row on the first CFG node, in whichever renderer: what is laid out, and what Nodes 2.0 shows.
+CURVE_SHOWN = """() => {
+  const node = window.app.graph.nodes.find((node) => node.comfyClass === 'ARGuidanceCFG');
+  const curve = node.widgets.find((widget) => widget.name === 'curve');
+  const seen = document.querySelector(`[data-node-id="${node.id}"]`);
+  return seen?.offsetHeight ? seen.offsetHeight > 500 : !curve.hidden; }"""
+
+
+def test_the_curve_shows_where_it_is_read(screen: ComfyPage) -> None:
+    page = screen.page
+    screen.load(example(STEM)[1])
+    if "curve" not in inputs(screen, "ARGuidanceCFG"):
+        return  # the older host has no such widget
+    for schedule in ("linear ramp", "curve", "constant"):
+        page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "schedule", schedule])
+        wanted = f"(shown) => ({CURVE_SHOWN})() === shown"
+        page.wait_for_function(wanted, arg=schedule == "curve")
+    curve = {"points": [[0, 1], [1, 0.5]], "interpolation": "linear"}
+    page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "curve", curve])
+    assert inputs(screen, "ARGuidanceCFG")["schedule"] == "curve"
