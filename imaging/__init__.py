@@ -1,1 +1,1 @@
-"""Images and everything made of them: tokens, traces, edits, maps, plots, viewer payloads. No host."""
+"""Images and everything made of them: tokens, traces, edits, maps, plots, viewer payloads."""

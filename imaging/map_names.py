@@ -1,4 +1,4 @@
-"""The maps a run may record, as AR Guidance Map offers them. No host.
+"""The maps a run may record, as AR Guidance Map offers them.
 
 A chain may hold any number of links of one method, and a list in a node is fixed before anything runs: maps of the first
 `MOST` of each are offered. The viewer on AR Decode lists what was recorded, however many.

@@ -1,4 +1,4 @@
-"""Maps of a recorded run laid over the picture they belong to, with a colour bar and numbers. No host.
+"""Maps of a recorded run laid over the picture they belong to, with a colour bar and numbers.
 
 Per scale, a map (h, w) is enlarged to the picture by nearest neighbour, so that every token stays visible. Combined is
 the mean of the enlarged maps over the steps, weighted by their tokens, the first step left out, as in the metrics.

@@ -1,4 +1,4 @@
-"""What may be spent on showing a run while it is under way: a share of the time the run has taken. No host.
+"""What may be spent on showing a run while it is under way: a share of the time the run has taken.
 
 A preview is a decoded picture, and a live map is copied off the device: both come out of one purse. What a preview costs
 is known from the last one, or from the last time the same decoder was used; before that, a first one is taken
