@@ -5,16 +5,14 @@
 Prints one line per network: seconds on the clock and of processor time.
 """
 
-import sys
 from dataclasses import replace
 
-from inside import ROOT, enter  # the script beside this one
+from inside import enter  # the script beside this one
 
 enter()
-sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import families  # noqa: E402
 import torch  # noqa: E402
+from ar_guidance.benchmarks import families  # noqa: E402
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig  # noqa: E402
 from ar_guidance.models.tokenizers.vq16 import VQ16Config  # noqa: E402
 from ar_guidance.sampling import loops  # noqa: E402
