@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything a developer needs, with nothing but Python:
 
-python3 dev.py demo      install, start ComfyUI, run the first example workflow, leave its pictures in demo/
+python3 dev.py demo      install, start ComfyUI, run the first example workflow, leave its images in demo/
 python3 dev.py test      formatter, linter, types, and all tests against two versions of ComfyUI and a browser
 python3 dev.py boot      start ComfyUI with this pack and keep it running, to look at in a browser
 

@@ -5,8 +5,8 @@ the scanned scales: e'(s) = (e(s) - min e) / (max e - min e), d' alike. They mee
 probed one at a time: first a few spread over the range, then always the middle of the narrowest interval with a change
 of sign (bisection), or of the widest interval while there is none.
 
-Stretched to its own range, pure noise crosses too. Where a probe carries the numbers of its single pictures, a meeting
-point is therefore only `sure` if both curves move more than chance moves them, and if resampling the pictures leaves it
+Stretched to its own range, pure noise crosses too. Where a probe carries the numbers of its single images, a meeting
+point is therefore only `sure` if both curves move more than chance moves them, and if resampling the images leaves it
 where it is.
 """
 
@@ -31,14 +31,14 @@ class Probe:
 
     Attributes:
         scale: where.
-        evenness, divergence: means over the pictures.
-        pictures: (evenness, divergence) of every picture in a fixed order, None where there is none; () if not kept.
+        evenness, divergence: means over the images.
+        images: (evenness, divergence) of every image in a fixed order, None where there is none; () if not kept.
     """
 
     scale: float
     evenness: float
     divergence: float
-    pictures: tuple[tuple[float, float] | None, ...] = ()
+    images: tuple[tuple[float, float] | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Crossing:
         message: the result in words.
         probes: everything measured, by scale.
         gaps: e' - d' of every probe (e - d when compared as they are).
-        sure: whether they meet beyond what chance does; False where the probes kept no single pictures.
-        interval: ends of the middle 90 % of meeting points when the pictures are resampled; None if not known.
+        sure: whether they meet beyond what chance does; False where the probes kept no single images.
+        interval: ends of the middle 90 % of meeting points when the images are resampled; None if not known.
     """
 
     scale: float
@@ -69,7 +69,7 @@ class Crossing:
     @property
     def in_doubt(self) -> bool:
         """Whether the curves meet, but within noise."""
-        return self.crosses and not self.sure and bool(self.probes[0].pictures)
+        return self.crosses and not self.sure and bool(self.probes[0].images)
 
 
 def search(
@@ -168,15 +168,15 @@ def conclude(curve: Sequence[Probe], own_ranges: bool) -> Crossing:
     scale = meeting(curve, own_ranges, place)
     text = f"Evenness and divergence meet at scale {scale:.2f} (between {a.scale:.2f} and {b.scale:.2f})."
     crossing = Crossing(scale, True, a.scale, b.scale, text, *found)
-    return judged(crossing, own_ranges) if curve[0].pictures else crossing
+    return judged(crossing, own_ranges) if curve[0].images else crossing
 
 
 def judged(crossing: Crossing, own_ranges: bool) -> Crossing:
-    """A meeting point with the verdict whether it is more than chance, from the single pictures of its probes."""
-    rows = picture_rows(crossing.probes)
+    """A meeting point with the verdict whether it is more than chance, from the single images of its probes."""
+    rows = image_rows(crossing.probes)
     count = rows.shape[1]
     if count < FEWEST:
-        doubt = f"{count} pictures with a subject are too few to tell a meeting point from chance."
+        doubt = f"{count} images with a subject are too few to tell a meeting point from chance."
         return replace(crossing, message=_doubted(doubt, crossing))
     interval, share = resampled_meeting(crossing.probes, rows, own_ranges)
     names = ("evenness", "divergence")
@@ -187,21 +187,23 @@ def judged(crossing: Crossing, own_ranges: bool) -> Crossing:
     doubt = ""
     if still:
         does = "move" if len(still) > 1 else "moves"
-        doubt = f"{' and '.join(still)} {does} no more than chance does on {count} pictures."
+        doubt = f"{' and '.join(still)} {does} no more than chance does on {count} images."
     elif share < MOST:
-        doubt = f"when the {count} pictures are resampled, the curves meet in only {share:.0%} of cases."
+        doubt = (
+            f"when the {count} images are resampled, the curves meet in only {share:.0%} of cases."
+        )
     elif interval is None or interval[1] - interval[0] > NARROW * reach:
-        doubt = f"resampling the {count} pictures moves the meeting point over most of the range."
+        doubt = f"resampling the {count} images moves the meeting point over most of the range."
     if doubt:
         return replace(crossing, interval=interval, message=_doubted(doubt, crossing))
     assert interval is not None
-    text = f"{crossing.message[:-2]}; 9 in 10 resamplings of {count} pictures: {interval[0]:.2f} to {interval[1]:.2f})."
+    text = f"{crossing.message[:-2]}; 9 in 10 resamplings of {count} images: {interval[0]:.2f} to {interval[1]:.2f})."
     return replace(crossing, sure=True, interval=interval, message=text)
 
 
-def picture_rows(curve: Sequence[Probe]) -> torch.Tensor:
-    """Evenness and divergence (2, N, P) of the N pictures that could be measured at every one of P scales."""
-    together = zip(*(p.pictures for p in curve), strict=True)
+def image_rows(curve: Sequence[Probe]) -> torch.Tensor:
+    """Evenness and divergence (2, N, P) of the N images that could be measured at every one of P scales."""
+    together = zip(*(p.images for p in curve), strict=True)
     whole = [row for row in together if None not in row]
     rows = torch.tensor(whole, dtype=torch.float64).reshape(len(whole), len(curve), 2)
     return rows.permute(2, 0, 1)
@@ -210,7 +212,7 @@ def picture_rows(curve: Sequence[Probe]) -> torch.Tensor:
 def resampled_meeting(
     curve: Sequence[Probe], rows: torch.Tensor, own_ranges: bool
 ) -> tuple[tuple[float, float] | None, float]:
-    """Interval of the meeting points under resampling of the pictures, and the share of resamplings that have one."""
+    """Interval of the meeting points under resampling of the images, and the share of resamplings that have one."""
     weights = resampled(rows.shape[1])
     evens, divergings = (weights @ rows).tolist()  # (2, TRIES, P)
     scales = [p.scale for p in curve]
@@ -225,7 +227,7 @@ def resampled_meeting(
 
 def _doubted(doubt: str, crossing: Crossing) -> str:
     return (
-        f"Within noise: {doubt} The crossing at scale {crossing.scale:.2f} is no result: measure more pictures, or a"
+        f"Within noise: {doubt} The crossing at scale {crossing.scale:.2f} is no result: measure more images, or a"
         " wider range of scales."
     )
 

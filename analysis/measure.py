@@ -1,4 +1,4 @@
-"""What a recorded run measures like: evenness, divergence and entropy of every picture at every step.
+"""What a recorded run measures like: evenness, divergence and entropy of every image at every step.
 
 "scaled" measures the directions D_i, what a link pushes towards before its scale gamma_k multiplies it; the metrics of
 several links are averaged. "raw" measures the whole term that was added to the base branch. Evenness and divergence
@@ -28,14 +28,14 @@ UNSEEN = (
 
 @dataclass(frozen=True)
 class Measured:
-    """Metrics of a run: per picture, per step, a number or None where nothing was added or nothing can be told.
+    """Metrics of a run: per image, per step, a number or None where nothing was added or nothing can be told.
 
     Attributes:
         tokens: tokens of every step, the weights of the means.
         evenness, divergence: 0-1; divergence is () when no subject was marked.
         entropy: of the guided prediction / ln V, mean over tokens.
         strength: mean L2 norm of what was measured.
-        whole: of a token-by-token run, whose steps here are rows of tokens: the same of the picture as one step, which
+        whole: of a token-by-token run, whose steps here are rows of tokens: the same of the image as one step, which
             is what the means are then.
     """
 
@@ -46,23 +46,23 @@ class Measured:
     strength: tuple[Row, ...]
     whole: "Measured | None" = None
 
-    def of_picture(self, name: str, picture: int) -> float | None:
-        """Mean of a metric over the steps of one picture, weighted by tokens, first step left out; or of `whole`."""
+    def of_image(self, name: str, image: int) -> float | None:
+        """Mean of a metric over the steps of one image, weighted by tokens, first step left out; or of `whole`."""
         if self.whole is not None:
-            return self.whole._rows(name)[picture][0]
+            return self.whole._rows(name)[image][0]
         steps = [
-            None if value is None else torch.tensor(value) for value in self._rows(name)[picture]
+            None if value is None else torch.tensor(value) for value in self._rows(name)[image]
         ]
         mean = weighted_mean(steps, self.tokens)
         return None if mean is None else mean.item()
 
     def mean(self, name: str) -> float | None:
-        """Mean over pictures of `of_picture`; None if there is none."""
-        pictures = [self.of_picture(name, picture) for picture in range(len(self._rows(name)))]
-        return average(pictures)
+        """Mean over images of `of_picture`; None if there is none."""
+        images = [self.of_image(name, image) for image in range(len(self._rows(name)))]
+        return average(images)
 
     def per_step(self, name: str) -> Row:
-        """Mean over pictures at every step."""
+        """Mean over images at every step."""
         return tuple(average(column) for column in zip(*self._rows(name), strict=True))
 
     def _rows(self, name: str) -> tuple[Row, ...]:
@@ -88,14 +88,14 @@ def measure(
     """
     per_step = [magnitudes(trace, step, scaled) for step in range(len(trace.grids))]
     diverging, whole = (), None
-    if trace.picture is not None:
+    if trace.image_grid is not None:
         whole = measure(trace.whole(), scaled, subject, seed)
     if subject is not None:
         columns = [
             _divergence(maps, background.expand(trace.batch, -1), seed)
             for maps, background in zip(per_step, backgrounds(trace, subject), strict=True)
         ]
-        diverging = _by_picture(columns, trace.batch)
+        diverging = _by_image(columns, trace.batch)
     entropies = [None if m is None else [m.float()] for m in trace.maps.get("entropy", ())]
     return Measured(
         tokens=tuple(h * w for h, w in trace.grids),
@@ -128,41 +128,41 @@ def background_of(subject: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def backgrounds(trace: Trace, subject: Tensor) -> list[Tensor]:
     """Tokens (M, N) of every step that are background."""
-    if trace.picture is not None:
-        return list(background_of(subject, trace.picture).split(trace.picture[1], dim=1))
+    if trace.image_grid is not None:
+        return list(background_of(subject, trace.image_grid).split(trace.image_grid[1], dim=1))
     return [background_of(subject, grid) for grid in trace.grids]
 
 
 def check_subject(subject: Tensor) -> None:
     """Raise ValueError when a mask marks nothing or everything."""
-    for picture in subject:
-        background_picks(~picture, seed=0)
+    for image in subject:
+        background_picks(~image, seed=0)
 
 
 def _divergence(maps: list[Tensor] | None, background: Tensor, seed: int) -> list[float | None]:
-    """Divergence of every picture at a step, of background tokens (B, N); None where a picture shows only one of both."""
+    """Divergence of every image at a step, of background tokens (B, N); None where an image shows only one of both."""
     if maps is None:
         return [None] * len(background)
     values: list[float | None] = []
-    for picture, positions in enumerate(background):
+    for image, positions in enumerate(background):
         if positions.all() or not positions.any():
             values.append(None)
             continue
         picks = background_picks(positions, seed)
-        values.append(average([divergence(m[picture].flatten(), picks).item() for m in maps]))
+        values.append(average([divergence(m[image].flatten(), picks).item() for m in maps]))
     return values
 
 
 def _rows(
     steps: Sequence[list[Tensor] | None], metric: Callable[[Tensor], Tensor], batch: int
 ) -> tuple[Row, ...]:
-    """A metric of flat maps (B, N) -> (B,), averaged over the maps of each step, by picture."""
+    """A metric of flat maps (B, N) -> (B,), averaged over the maps of each step, by image."""
     columns = [
         None if maps is None else torch.stack([metric(m.flatten(1)) for m in maps]).mean(0).tolist()
         for maps in steps
     ]
-    return _by_picture([column or [None] * batch for column in columns], batch)
+    return _by_image([column or [None] * batch for column in columns], batch)
 
 
-def _by_picture(columns: Sequence[Sequence[float | None]], batch: int) -> tuple[Row, ...]:
-    return tuple(tuple(column[picture] for column in columns) for picture in range(batch))
+def _by_image(columns: Sequence[Sequence[float | None]], batch: int) -> tuple[Row, ...]:
+    return tuple(tuple(column[image] for column in columns) for image in range(batch))

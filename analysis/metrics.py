@@ -53,7 +53,7 @@ def background_picks(background: Tensor, seed: int) -> Tensor:
     positions = background.flatten().nonzero()[:, 0]
     if len(positions) == 0 or len(positions) == background.numel():
         raise ValueError(
-            "divergence compares the background with the whole picture, and this mask marks"
+            "divergence compares the background with the whole image, and this mask marks"
             f" {'no pixel' if len(positions) == 0 else 'every pixel'} as background: paint the subject"
         )
     generator = torch.Generator().manual_seed(seed)

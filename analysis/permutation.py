@@ -1,7 +1,7 @@
-"""Whether curves measured on a few pictures move more than chance moves them.
+"""Whether curves measured on a few images move more than chance moves them.
 
-The same pictures (classes and seeds) are measured at every scale, so a picture's numbers over the scales belong
-together: tests and resampling treat each picture's whole row as one thing. Letters: N pictures, P scales.
+The same images (classes and seeds) are measured at every scale, so an image's numbers over the scales belong
+together: tests and resampling treat each image's whole row as one thing. Letters: N images, P scales.
 """
 
 import torch
@@ -10,13 +10,13 @@ from torch import Tensor
 TRIES = 1023  # sign changes of a test, resamplings of an interval
 CHANCE = 0.05  # a movement that chance makes more often than this is called noise
 ROUNDING = 1e-9  # what moves less does not move
-FEWEST = 6  # pictures below which no movement can be told from chance: 2^-(N-1) passes CHANCE
+FEWEST = 6  # images below which no movement can be told from chance: 2^-(N-1) passes CHANCE
 
 
 def chance_of(rows: Tensor) -> float:
-    """How often chance alone would move the mean over pictures at least as much, 0-1, from rows (N, P).
+    """How often chance alone would move the mean over images at least as much, 0-1, from rows (N, P).
 
-    A sign-change test. If the scale had no say, a picture's row less its own mean would be as likely upside down, so
+    A sign-change test. If the scale had no say, an image's row less its own mean would be as likely upside down, so
     the mean of rows with random signs is what chance looks like. Neighbouring scales may resemble each other: whole
     rows change sign.
     """
@@ -31,13 +31,13 @@ def chance_of(rows: Tensor) -> float:
     return float((1 + (by_chance >= moved * (1 - 1e-9)).sum()) / (TRIES + 1))
 
 
-def resampled(pictures: int) -> Tensor:
-    """Weights (TRIES, N), each row summing to 1: the share every picture has in a resampling with replacement."""
+def resampled(images: int) -> Tensor:
+    """Weights (TRIES, N), each row summing to 1: the share every image has in a resampling with replacement."""
     generator = torch.Generator().manual_seed(0)
-    picks = torch.randint(pictures, (TRIES, pictures), generator=generator)
-    weights = torch.zeros(TRIES, pictures, dtype=torch.float64)
+    picks = torch.randint(images, (TRIES, images), generator=generator)
+    weights = torch.zeros(TRIES, images, dtype=torch.float64)
     weights.scatter_add_(1, picks, torch.ones_like(picks, dtype=torch.float64))
-    return weights / pictures
+    return weights / images
 
 
 def middle_share(values: list[float], share: float) -> tuple[float, float]:

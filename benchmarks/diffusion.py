@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What AR Diffusion: IGG adds to a step of a diffusion model: seconds and memory, for one picture of four channels.
+"""What AR Diffusion: IGG adds to a step of a diffusion model: seconds and memory, for one image of four channels.
 
     python -m benchmarks.diffusion [--sides 64 128] [--window 33] [--repeats 5] [--threads 1]
 

@@ -4,7 +4,7 @@
     python -m benchmarks.families [--dtype bfloat16] [--batch 1] [--run "Infinity-125M, 256" ...] [--host .hosts/0.30.0]
 
 The table comes from networks without memory (torch's meta device). With --run the named ones are really built and make a
-picture with classifier-free guidance and the published settings, each in a process of its own: seconds, and the peak of
+image with classifier-free guidance and the published settings, each in a process of its own: seconds, and the peak of
 memory beside the prediction. The prediction is `loaders/place.py`'s, the function the nodes call, so a ComfyUI must be
 unpacked (`python3 dev.py test` does that).
 """
@@ -25,7 +25,7 @@ from ar_guidance.models.family import Defaults, Family
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Streams
-from ar_guidance.sampling.plan import Drawing, plan
+from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.tools.pack import ROOT
 
 from .memory import peak_bytes
@@ -132,9 +132,11 @@ def randomise(model: Model) -> None:
 
 
 def picture(loops: Any, model: Model, batch: int) -> tuple[float, float]:
-    """Seconds of one whole run with its picture: on the clock, and of processor time (on a busy machine the fairer one)."""
-    links = (CFG(model.defaults.scale),)
-    job = plan(model, conditions(model, batch), batch, links, Drawing(), Streams(0, batch))
+    """Seconds of one whole run with its image: on the clock, and of processor time (on a busy machine the fairer one)."""
+    guidances = (CFG(model.defaults.scale),)
+    job = plan(
+        model, conditions(model, batch), batch, guidances, SamplerSettings(), Streams(0, batch)
+    )
     started, worked = time.perf_counter(), time.process_time()
     loop = loops.LOOPS[model.family.kind]
     made = loop.run(model, job, torch.device("cpu"), lambda progress: None, NULL_RECORDER)
@@ -188,7 +190,7 @@ def main() -> None:
     if options.one:
         print(measure(modules, options.one, options.batch, dtype), flush=True)
         return
-    print(f"weights {options.dtype}, tokenizer float32, {options.batch} picture(s), two branches\n")
+    print(f"weights {options.dtype}, tokenizer float32, {options.batch} image(s), two branches\n")
     print("| release | M parameters | weights GB | cache GB | told to ComfyUI GB | predicted GB |")
     print("|---|---|---|---|---|---|", flush=True)
     for family in TRANSFORMERS:

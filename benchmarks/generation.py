@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds per picture and peak memory of a whole run: the bundled model, and VAR-d16 with random weights.
+"""Seconds per image and peak memory of a whole run: the bundled model, and VAR-d16 with random weights.
 
     python -m benchmarks.generation [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32]
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
@@ -29,8 +29,8 @@ from ar_guidance.models.tokenizers.multiscale_vq import (
     MultiScaleVQConfig,
 )
 from ar_guidance.models.var import VAR, VARConfig
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.pack import ROOT
 
 from .memory import peak_bytes
@@ -95,12 +95,12 @@ def measure(name: str, batch: int, device: torch.device, dtype: torch.dtype) -> 
     grids = network.config.grids
 
     def picture() -> torch.Tensor:
-        job = ScalewiseRun(
+        job = ScalewiseJob(
             conditions=(torch.zeros(batch, dtype=torch.long), network.null_condition(batch)),
             batch=batch,
-            run=Run("scale", grids, published=Schedule("linear ramp")),
+            run=RunInfo("scale", grids, published=Schedule("linear ramp")),
             chain=Chain((CFG(4.0),)),
-            draw=StreamDrawer(Filters(top_k=900, top_p=0.95), Streams(0, batch)),
+            draw=StreamSampler(Filters(top_k=900, top_p=0.95), Streams(0, batch)),
         )
         return codec.decode(generate(network, codec, job, device).features)
 
@@ -135,7 +135,7 @@ def main() -> None:
     print(
         f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
-    print("| model | batch | type | s per picture | of the matrix limit | weights MB | peak MB |")
+    print("| model | batch | type | s per image | of the matrix limit | weights MB | peak MB |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for model in options.model:
         for batch in options.batch:

@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
@@ -27,8 +27,8 @@ from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.ssg import SSG
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 
 from .generation import MODELS
 from .memory import EXACT, held_bytes, peak_bytes
@@ -52,20 +52,20 @@ CHAINS = {
 Steps = list[tuple[torch.Tensor, torch.Tensor]]
 
 
-def record_run(name: str) -> tuple[float, Run, Steps]:
+def record_run(name: str) -> tuple[float, RunInfo, Steps]:
     """Seconds of a run under CFG, and the branch logits of its steps."""
     network, codec = MODELS[name](torch.float32)
     grids = network.config.grids
-    run = Run("scale", grids, published=Schedule("linear ramp"))
+    run = RunInfo("scale", grids, published=Schedule("linear ramp"))
     steps: Steps = []
     seconds = []
     for kept in (False, True):  # the first run warms up
-        job = ScalewiseRun(
+        job = ScalewiseJob(
             conditions=(torch.zeros(1, dtype=torch.long), network.null_condition(1)),
             batch=1,
             run=run,
             chain=Chain(CHAINS["CFG"]),
-            draw=StreamDrawer(Filters(top_k=900, top_p=0.95), Streams(0, 1)),
+            draw=StreamSampler(Filters(top_k=900, top_p=0.95), Streams(0, 1)),
         )
         keep = (lambda p: steps.append((p.cond, p.uncond))) if kept else (lambda p: None)
         started = time.perf_counter()
@@ -75,7 +75,7 @@ def record_run(name: str) -> tuple[float, Run, Steps]:
     return seconds[-1], run, steps
 
 
-def guide(name: str, run: Run, steps: Steps) -> float:
+def guide(name: str, run: RunInfo, steps: Steps) -> float:
     """Seconds one chain takes over all steps."""
     started = time.perf_counter()
     recorder = TraceRecorder(run.grids) if name == "CFG recorded" else None
@@ -98,9 +98,9 @@ def extra_memory(name: str, height: int, width: int, vocab: int) -> float:
     return (peak_bytes() - start) / 1e6
 
 
-def steps_of(grids: tuple[tuple[int, int], ...], vocab: int) -> tuple[Run, Steps]:
+def steps_of(grids: tuple[tuple[int, int], ...], vocab: int) -> tuple[RunInfo, Steps]:
     """A run on such grids, and random logits of its steps."""
-    run = Run("scale", grids, published=Schedule())
+    run = RunInfo("scale", grids, published=Schedule())
     return run, [(torch.randn(1, h * w, vocab), torch.randn(1, h * w, vocab)) for h, w in grids]
 
 

@@ -3,8 +3,8 @@
 
     python -m benchmarks.seams [--pictures 128] [--seeds 5] [--sheet seams.png]
 
-Gradient energy across the mask's edge in edited pictures, as a multiple of that of the same pictures before: 1 = no seam,
-below 1 = smoother than the pictures are. The bar is 1.2. Out-painting begins with a part cut out of the pictures, whose true
+Gradient energy across the mask's edge in edited images, as a multiple of that of the same images before: 1 = no seam,
+below 1 = smoother than the images are. The bar is 1.2. Out-painting begins with a part cut out of the images, whose true
 surroundings are known for that reason; `as filled` is what it starts from, before anything is drawn. Each number is the mean over the seeds and, after it, half the width of
 its 95 % interval.
 """
@@ -50,14 +50,14 @@ def spread(values: list[float]) -> str:
 
 
 def sheet(rows: list[torch.Tensor], path: str) -> None:
-    """Rows of pictures (B, H, W, 3) as one picture, three times as large."""
+    """Rows of images (B, H, W, 3) as one image, three times as large."""
     whole = torch.cat([torch.cat(list(row), dim=1) for row in rows], dim=0)
     picture = Image.fromarray((whole.clamp(0, 1) * 255).byte().numpy())
     picture.resize((picture.width * 3, picture.height * 3), Image.Resampling.NEAREST).save(path)
 
 
 def outpainting(pair: Any, sources: list[Sources], path: str) -> None:
-    """The table of out-painting at the default settings; `path`: also draw eight pictures of every frame."""
+    """The table of out-painting at the default settings; `path`: also draw eight images of every frame."""
     shapes, rows = frames(), [sources[0].pixels[:8]]
     print("\n| out-painting | " + " | ".join(shapes) + " |\n|---|" + "---|" * len(shapes))
     for name in ("same class", "another class", "as filled"):
@@ -83,7 +83,7 @@ def main() -> None:
     )
     parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--sheet", default="", help="also draw eight pictures of every way")
+    parser.add_argument("--sheet", default="", help="also draw eight images of every way")
     parser.add_argument("--out-sheet", default="", help="the same of every frame of out-painting")
     parser.add_argument("--only-out", action="store_true", help="leave in-painting out")
     options = parser.parse_args()

@@ -3,9 +3,9 @@
 
     python -m benchmarks.sweep [--model scale|token] [--seeds 5] [--pictures 100] [--workers 2] [--only CFG IGG]
 
-Every setting makes pictures of the same classes from the same seeds through the loop the nodes use, and a small
+Every setting makes images of the same classes from the same seeds through the loop the nodes use, and a small
 classifier trained on the same drawings judges them. OUTPUT gets one file per setting and seed: the classifier's
-features, which pictures it recognised, and evenness, divergence and entropy of every step (of the whole term that the
+features, which images it recognised, and evenness, divergence and entropy of every step (of the whole term that the
 chain added). What is there already is not made again, so a run that was stopped goes on where it was; seeds come
 one after the other, so that whatever is there is complete for the first seeds. `sweep_report.py` makes tables and plots.
 """
@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 from ar_guidance.analysis.measure import measure as measure_trace
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.imaging.subject import subject_from_border
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.bundled.classifier import judge, load_classifier
 from ar_guidance.tools.bundled.groups import ANY_STYLE
 from ar_guidance.tools.bundled.sample import load_pair
@@ -55,7 +55,7 @@ def networks(model: str = "scale") -> tuple[Any, Any, Any]:
 
 
 def classes(count: int, seed: int) -> Tensor:
-    """Groups of the pictures in the proportions of the training drawings, the same for every setting.
+    """Groups of the images in the proportions of the training drawings, the same for every setting.
 
     Evenly spaced places along the drawings sorted by group, from a start of the seed's own: less scatter than drawing
     them at random.
@@ -68,17 +68,17 @@ def classes(count: int, seed: int) -> Tensor:
 
 @torch.inference_mode()
 def make(setting: Setting, groups: Tensor, seed: int, first: int) -> tuple[Tensor, Trace]:
-    """Pictures (B, 3, 64, 64) in [-1, 1] of these groups, and what was recorded; `first`: place of the first picture."""
+    """Pictures (B, 3, 64, 64) in [-1, 1] of these groups, and what was recorded; `first`: place of the first image."""
     codec, network, _ = networks()
     labels = groups * (ANY_STYLE + 1) + ANY_STYLE
-    run = Run("scale", network.config.grids, published=Schedule("linear ramp"))
+    run = RunInfo("scale", network.config.grids, published=Schedule("linear ramp"))
     recorder = TraceRecorder(run.grids)
-    job = ScalewiseRun(
+    job = ScalewiseJob(
         conditions=(labels, network.null_condition(len(labels))),
         batch=len(labels),
         run=run,
-        chain=Chain(setting.links),
-        draw=StreamDrawer(Filters(top_p=0.95), Streams(seed, len(labels), first=first)),
+        chain=Chain(setting.guidances),
+        draw=StreamSampler(Filters(top_p=0.95), Streams(seed, len(labels), first=first)),
     )
     result = generate(network, codec, job, CPU, recorder=recorder)
     return codec.decode(result.features), recorder.finish()
@@ -102,7 +102,7 @@ class Task:
     path: Path
 
     def make(self, groups: Tensor, first: int) -> tuple[Tensor, dict[str, np.ndarray]]:
-        """A batch of pictures, and what was measured of each."""
+        """A batch of images, and what was measured of each."""
         if self.model == "token":
             pair = networks("token")[:2]
             return sweep_tokens.make(pair, self.setting, groups, self.seed, first)

@@ -72,7 +72,7 @@ ASIDE = 0.008  # share of the axis by which curves stand beside each other, so t
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PlotSpec:
     """A plot of one measure against the strength of some methods."""
 
     model: str
@@ -85,33 +85,33 @@ class Drawing:
 SCALE, BETA = "guidance scale", "beta"
 DISTANCE = "Frechet distance to the training drawings, lower is better"
 PLOTS = {
-    "frechet": Drawing("scale", DISTANCE, SCALE, ("CFG", "IGG"), "frechet"),
-    "accuracy": Drawing("scale", "Share of classes recognised", SCALE, ("CFG", "IGG"), "accuracy"),
-    "evenness": Drawing("scale", "Evenness of what is added", SCALE, ("CFG", "IGG"), "evenness"),
-    "divergence": Drawing(
+    "frechet": PlotSpec("scale", DISTANCE, SCALE, ("CFG", "IGG"), "frechet"),
+    "accuracy": PlotSpec("scale", "Share of classes recognised", SCALE, ("CFG", "IGG"), "accuracy"),
+    "evenness": PlotSpec("scale", "Evenness of what is added", SCALE, ("CFG", "IGG"), "evenness"),
+    "divergence": PlotSpec(
         "scale", "Divergence of what is added", SCALE, ("CFG", "IGG"), "divergence"
     ),
-    "ssg-priors": Drawing(
+    "ssg-priors": PlotSpec(
         "scale",
         "SSG on CFG 3, by prior. Frechet distance",
         BETA,
         ("CFG + SSG", "CFG + SSG, linear", "CFG + SSG, nearest"),
         "frechet",
     ),
-    "ssg-options": Drawing(
+    "ssg-options": PlotSpec(
         "scale",
         "SSG on CFG 3, by schedule and amplitude. Frechet distance",
         BETA,
         ("CFG + SSG", "CFG + SSG, constant", "CFG + SSG, preserve amplitude"),
         "frechet",
     ),
-    "softcfg-scales": Drawing(
+    "softcfg-scales": PlotSpec(
         "scale", "SoftCFG on the scale-wise model. Frechet distance", SCALE, SOFT, "frechet"
     ),
-    "softcfg-tokens": Drawing(
+    "softcfg-tokens": PlotSpec(
         "token", "SoftCFG on the token-wise model. Frechet distance", SCALE, SOFT, "frechet"
     ),
-    "softcfg-accuracy": Drawing(
+    "softcfg-accuracy": PlotSpec(
         "token",
         "SoftCFG on the token-wise model. Share of classes recognised",
         SCALE,
@@ -174,7 +174,7 @@ def _difference(
 def everything(rows: Sequence[Row]) -> list[str]:
     """Markdown: one line per setting."""
     lines = [
-        "| method | strength | pictures | Fréchet distance | class accuracy | evenness | divergence |"
+        "| method | strength | images | Fréchet distance | class accuracy | evenness | divergence |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -189,7 +189,7 @@ def everything(rows: Sequence[Row]) -> list[str]:
 
 
 def crossings(content: Row) -> list[str]:
-    """Markdown: what AR Find Scale's rules say about all these pictures."""
+    """Markdown: what AR Find Scale's rules say about all these images."""
     return [f"- {found['method']}: *{found['message']}*" for found in content["crossings"]]
 
 
@@ -210,7 +210,7 @@ def draw(content: Row, name: str) -> None:
 
 
 def draw_course(content: Row, measure: str, title: str) -> None:
-    """A measure of the token-wise model's guidance over the rows of the picture, if it is there."""
+    """A measure of the token-wise model's guidance over the rows of the image, if it is there."""
     series = []
     for method, style in zip(SOFT, STYLES, strict=True):
         row = by_method(content["token"], method).get(COURSE_SCALE)
@@ -218,7 +218,7 @@ def draw_course(content: Row, measure: str, title: str) -> None:
             values = row["steps"][measure]
             series.append(Series(method, range(1, len(values) + 1), values, *style))
     if series:
-        save(f"{title}, scale {COURSE_SCALE:g}", "row of the picture", series, f"course-{measure}")
+        save(f"{title}, scale {COURSE_SCALE:g}", "row of the image", series, f"course-{measure}")
 
 
 def save(title: str, label: str, series: Sequence[Series], name: str) -> None:

@@ -3,10 +3,10 @@
 
     python -m benchmarks.sweep_report [--runs .bundled-work] [--output docs/data/sweep.json]
 
-Every number is kept once per block, a quarter of a seed's pictures, so that whoever reads the file can compare
-settings block by block: every picture has a random stream of its own, so blocks are as independent as seeds. The Frechet
-distance of few pictures is too large, by an amount that shrinks like 1 / pictures; kept are the jackknife values of the
-distance of all pictures together (`tools/bundled/seeds.py`), whose mean has that part of the excess taken off.
+Every number is kept once per block, a quarter of a seed's images, so that whoever reads the file can compare
+settings block by block: every image has a random stream of its own, so blocks are as independent as seeds. The Frechet
+distance of few images is too large, by an amount that shrinks like 1 / images; kept are the jackknife values of the
+distance of all images together (`tools/bundled/seeds.py`), whose mean has that part of the excess taken off.
 `sweep_document.py` makes tables and plots of it.
 """
 
@@ -36,12 +36,12 @@ FEWEST = 5  # seeds
 SEARCHED = ("CFG", "IGG")  # curves whose crossing is looked for
 TOKENWISE = tokenwise_settings()
 
-Run = dict[str, np.ndarray]
+RunInfo = dict[str, np.ndarray]
 
 
-def read(folder: Path) -> dict[str, dict[int, Run]]:
+def read(folder: Path) -> dict[str, dict[int, RunInfo]]:
     """Slug -> seed -> arrays."""
-    found: dict[str, dict[int, Run]] = defaultdict(dict)
+    found: dict[str, dict[int, RunInfo]] = defaultdict(dict)
     for path in sorted(folder.glob("*~*~*[0-9].npz")):
         slug, seed, _ = path.stem.split("~")
         with np.load(path) as stored:
@@ -55,15 +55,15 @@ def reference() -> Gaussian:
     return Gaussian(stored["mean"].double().numpy(), stored["covariance"].double().numpy())
 
 
-def blocks(runs: Sequence[Run]) -> list[Run]:
-    """Every fourth picture of a seed: its classes are sorted, so all blocks have about the same ones."""
+def blocks(runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """Every fourth image of a seed: its classes are sorted, so all blocks have about the same ones."""
     return [{k: v[b::BLOCKS] for k, v in run.items()} for run in runs for b in range(BLOCKS)]
 
 
-def frechet_values(runs: Sequence[Run], drawings: Gaussian) -> list[float]:
+def frechet_values(runs: Sequence[RunInfo], drawings: Gaussian) -> list[float]:
     """The blocks' jackknife values of the Frechet distance."""
 
-    def distance(parts: list[Run]) -> float:
+    def distance(parts: list[RunInfo]) -> float:
         features = np.concatenate([part["features"] for part in parts]).astype(np.float32)
         return frechet(Gaussian.of(torch.from_numpy(features)), drawings)
 
@@ -71,9 +71,9 @@ def frechet_values(runs: Sequence[Run], drawings: Gaussian) -> list[float]:
 
 
 def over_steps(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Mean over the steps of every picture (B, K) -> (B,), weighted by tokens, first step left out; NaN if none.
+    """Mean over the steps of every image (B, K) -> (B,), weighted by tokens, first step left out; NaN if none.
 
-    Measures of a whole picture (B, 1) are their own mean.
+    Measures of a whole image (B, 1) are their own mean.
     """
     if values.shape[1] == 1:
         return values[:, 0]
@@ -84,7 +84,7 @@ def over_steps(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def record(
-    setting: Setting, seeds: dict[int, Run], tokens: np.ndarray, drawings: Gaussian
+    setting: Setting, seeds: dict[int, RunInfo], tokens: np.ndarray, drawings: Gaussian
 ) -> dict[str, Any]:
     """What is kept of one setting."""
     runs = blocks([seeds[seed] for seed in sorted(seeds)])
@@ -103,7 +103,10 @@ def record(
 
 
 def crossing(
-    method: str, settings: Sequence[Setting], found: dict[str, dict[int, Run]], tokens: np.ndarray
+    method: str,
+    settings: Sequence[Setting],
+    found: dict[str, dict[int, RunInfo]],
+    tokens: np.ndarray,
 ) -> dict[str, Any]:
     """Where the curves of a method meet over its scales, by the node's own search rules."""
     scales = {s.strength: found[s.slug] for s in settings if s.method == method}
@@ -115,8 +118,8 @@ def crossing(
     return kept | {"sure": result.sure, "interval": interval, "message": result.message}
 
 
-def probe(scale: float, runs: Sequence[Run], tokens: np.ndarray) -> Probe:
-    """All pictures of a setting as one probe of the search."""
+def probe(scale: float, runs: Sequence[RunInfo], tokens: np.ndarray) -> Probe:
+    """All images of a setting as one probe of the search."""
     even, diverging = (
         np.concatenate([over_steps(run[name], tokens) for run in runs])
         for name in ("evenness", "divergence")
@@ -128,7 +131,7 @@ def probe(scale: float, runs: Sequence[Run], tokens: np.ndarray) -> Probe:
     return Probe(scale, float(np.nanmean(even)), float(np.nanmean(diverging)), singles)
 
 
-def _there(settings: Sequence[Setting], found: dict[str, dict[int, Run]]) -> list[Setting]:
+def _there(settings: Sequence[Setting], found: dict[str, dict[int, RunInfo]]) -> list[Setting]:
     """The settings with enough seeds."""
     return [setting for setting in settings if len(found[setting.slug]) >= FEWEST]
 

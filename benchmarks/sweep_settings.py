@@ -20,7 +20,7 @@ class Setting:
 
     method: str
     strength: float
-    links: tuple[Guidance, ...]
+    guidances: tuple[Guidance, ...]
 
     @property
     def slug(self) -> str:
@@ -44,7 +44,9 @@ def scalewise_settings() -> list[Setting]:
             "DSE zero": SSG(beta, prior="DSE zero"),
             "preserve amplitude": SSG(beta, amplitude=PRESERVE),
         }
-        rows += [Setting(f"CFG + SSG, {n}", beta, (base, link)) for n, link in ablations.items()]
+        rows += [
+            Setting(f"CFG + SSG, {n}", beta, (base, guidance)) for n, guidance in ablations.items()
+        ]
     for scale in (1.5, 2.0, 3.0):
         rows.append(Setting("CFG, constant", scale, (CFG(scale, "constant"),)))
         rows.append(Setting("mix with IGG -0.4, constant", scale, (Mixed(scale, igg_scale=-0.4),)))

@@ -36,7 +36,7 @@ def tokenwise_settings() -> list[Setting]:
 def make(
     pair: tuple[Any, Any], setting: Setting, groups: Tensor, seed: int, first: int
 ) -> tuple[Tensor, dict[str, np.ndarray]]:
-    """Pictures (B, 3, 64, 64) in [-1, 1], and per picture: evenness, divergence, entropy (B, 1), `ROWS` (B, h)."""
+    """Pictures (B, 3, 64, 64) in [-1, 1], and per image: evenness, divergence, entropy (B, 1), `ROWS` (B, h)."""
     codec, network = pair
     steps: list[Tensor] = []
 
@@ -46,7 +46,7 @@ def make(
 
     labels = groups * (ANY_STYLE + 1) + ANY_STYLE
     drawer = Sampling().drawer(seed, len(labels), first)
-    pictures = codec.decode(token_features(pair, labels, Chain(setting.links), drawer, add))
+    pictures = codec.decode(token_features(pair, labels, Chain(setting.guidances), drawer, add))
     if not steps:
         return pictures, {}
     return pictures, numbers(torch.stack(steps, 1), pictures, network.config.grid)
@@ -65,7 +65,7 @@ def numbers(steps: Tensor, pictures: Tensor, grid: tuple[int, int]) -> dict[str,
 
 
 def _divergence(gaps: Tensor, background: Tensor) -> float:
-    """Of one picture; NaN where it shows only subject or only background."""
+    """Of one image; NaN where it shows only subject or only background."""
     if background.all() or not background.any():
         return float("nan")
     return float(divergence(gaps, background_picks(background, 0)))

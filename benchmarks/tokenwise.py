@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Milliseconds per token of the token-wise loop: LlamaGen-B with random weights, CFG, one picture.
+"""Milliseconds per token of the token-wise loop: LlamaGen-B with random weights, CFG, one image.
 
     python -m benchmarks.tokenwise [--official PATH] [--tokens 256] [--device cpu|cuda] [--dtype float32]
 
-Decoding one picture reads every weight once per token, so the limit is the memory's bandwidth, measured in the same
+Decoding one image reads every weight once per token, so the limit is the memory's bandwidth, measured in the same
 process by a matrix-vector product that reads as many bytes (fewer would stay in the processor's cache, which is about
 twice as fast and says nothing of a network that does not fit): results are shares of it. `--official PATH` names a
 checkout of FoundationVision/LlamaGen; its loop then runs with the same weights, in turns with ours, and greedy tokens
@@ -20,12 +20,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 
 from .memory import peak_bytes
 
@@ -42,13 +42,13 @@ def network(device: torch.device, dtype: torch.dtype) -> LlamaGen:
     return model
 
 
-def ours(model: LlamaGen, tokens: int, link: Guidance, device: torch.device) -> torch.Tensor:
+def ours(model: LlamaGen, tokens: int, guidance: Guidance, device: torch.device) -> torch.Tensor:
     """Greedy tokens (1, T) of our loop."""
-    job = TokenwiseRun(
+    job = TokenwiseJob(
         conditions=(torch.tensor([LABEL]), model.null_condition(1)),
         batch=1,
-        run=Run("token", ((1, 1),) * tokens),
-        chain=Chain((link,)),
+        run=RunInfo("token", ((1, 1),) * tokens),
+        chain=Chain((guidance,)),
         draw=lambda logits: logits.argmax(-1),
     )
     with torch.inference_mode():

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.record import NULL_RECORDER, TraceRecorder
@@ -37,8 +37,8 @@ from ar_guidance.imaging.preview_budget import (
     remember,
 )
 from ar_guidance.imaging.viewer import Viewer
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.bundled.sample import load_pair
 from ar_guidance.tools.pack import ROOT
 from PIL import Image
@@ -104,15 +104,15 @@ def seconds(pair: tuple, batch: int, mode: str) -> float:
     """One run from the class to what the node returns."""
     codec, network = pair
     started = time.process_time()
-    run = Run("scale", network.config.grids, published=Schedule("linear ramp"))
+    run = RunInfo("scale", network.config.grids, published=Schedule("linear ramp"))
     recorder = TraceRecorder(run.grids)
     viewer, on_step = watching(codec, OFF if mode == NONE else mode, recorder)
-    job = ScalewiseRun(
+    job = ScalewiseJob(
         conditions=(torch.arange(batch) * 5, network.null_condition(batch)),
         batch=batch,
         run=run,
         chain=Chain((CFG(4.0),)),
-        draw=StreamDrawer(Filters(), Streams(0, batch)),
+        draw=StreamSampler(Filters(), Streams(0, batch)),
     )
     with torch.inference_mode():
         listener = NULL_RECORDER if mode == NONE else recorder

@@ -10,7 +10,7 @@ from ..sampling.model import Model
 
 @dataclass(frozen=True)
 class ClassConditioning:
-    """Class indices, one per picture of the batch; the class after the model's last is "no class".
+    """Class indices, one per image of the batch; the class after the model's last is "no class".
 
     Attributes:
         labels: indices.

@@ -13,10 +13,10 @@ SEPARATOR = r"^[ \t]*-{3,}[ \t]*$"
 
 @dataclass(frozen=True)
 class PromptConditioning:
-    """Prompts as text: ids are made when the run is described, for a prompt may name the picture's size.
+    """Prompts as text: ids are made when the run is described, for a prompt may name the image's size.
 
     Attributes:
-        prompts: one per picture of the batch.
+        prompts: one per image of the batch.
         negative: of all of them; "" = what the model's authors published.
         tokenizer: the model's own.
     """

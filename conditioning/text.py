@@ -60,7 +60,7 @@ def _entry(features: Tensor, options: dict[str, Any], which: str) -> Prompts:
         if options.get(option) is not None:
             raise ValueError(
                 f"{which}: this CONDITIONING carries '{option}', which autoregressive models cannot follow:"
-                f" the whole prompt holds for the whole picture. Remove {node} from the chain"
+                f" the whole prompt holds for the whole image. Remove {node} from the chain"
             )
     mask, pooled = options.get("attention_mask"), options.get("pooled_output")
     rows, length = features.shape[:2]
@@ -78,11 +78,11 @@ def _entry(features: Tensor, options: dict[str, Any], which: str) -> Prompts:
 
 @dataclass(frozen=True, eq=False)
 class TextConditioning:
-    """Prompts, one per picture of the batch, and what to keep away from.
+    """Prompts, one per image of the batch, and what to keep away from.
 
     Attributes:
         positive: what to draw.
-        negative: the unconditional branch's prompts, one for all pictures or one each; () = "no prompt" as the model learnt it.
+        negative: the unconditional branch's prompts, one for all images or one each; () = "no prompt" as the model learnt it.
     """
 
     positive: tuple[Prompts, ...]
@@ -166,7 +166,7 @@ def _check(model: Model, spec: TextSpec, prompts: Prompts, which: str) -> None:
         )
     if not _finite(prompts.text):
         raise ValueError(
-            f"{which}: the text features of this CONDITIONING are not all numbers (NaN or infinity), so no picture can be"
+            f"{which}: the text features of this CONDITIONING are not all numbers (NaN or infinity), so no image can be"
             f" drawn from them: {spec.encoder.title} was not read properly. Use {spec.encoder.load}; if that made them,"
             " set its precision to float32 or download the file again"
         )

@@ -20,7 +20,7 @@ Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunInfo:
     """What is known before a run starts.
 
     Attributes:
@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Signal:
-    """What travels along the chain: the pair of branch logits, then, after a combining link, guided logits."""
+    """What travels along the chain: the pair of branch logits, then, after a combining guidance, guided logits."""
 
     cond: Tensor
     uncond: Tensor | None = None
@@ -85,11 +85,11 @@ class Signal:
 
     @property
     def result(self) -> Tensor:
-        """The guided logits; the conditional ones while no link has combined the branches."""
+        """The guided logits; the conditional ones while no guidance has combined the branches."""
         return self.cond if self.guided is None else self.guided
 
     def combine(self, direction: Tensor, gamma: float) -> "Signal":
-        """Add gamma * D on top of u (first combining link) or of what earlier links made."""
+        """Add gamma * D on top of u (first combining guidance) or of what earlier guidances made."""
         base = self.uncond if self.guided is None else self.guided
         if base is None:
             raise RuntimeError("the unconditional branch was not computed at this step")
@@ -107,8 +107,8 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What a step has decided, for links that look back: raw logits (B, T, V) and tokens (B, T) or bits (B, T, D).
+class StepResult:
+    """What a step has decided, for guidances that look back: raw logits (B, T, V) and tokens (B, T) or bits (B, T, D).
 
     Tokens that an edit keeps stand in place of those that were drawn.
     """
@@ -126,7 +126,7 @@ class TokenWeights:
     """Factors (B, n) on the cached values and keys of tokens 0..n-1, unconditional branch only; None = 1.
 
     Tokens are counted in the order of generation. A token's entry is the position that reads it (next-token models) or
-    the position it was predicted at (next-scale models, whose scales read a picture of all earlier ones).
+    the position it was predicted at (next-scale models, whose scales read an image of all earlier ones).
     """
 
     values: Tensor | None = None
@@ -176,40 +176,40 @@ class Guidance:
     )
 
     def records(self) -> tuple[str, ...]:
-        """First words of the names of its maps and numbers, for telling several links of one method apart."""
+        """First words of the names of its maps and numbers, for telling several guidances of one method apart."""
         return (self.name,)
 
-    def refuse(self, run: Run) -> str | None:
+    def refuse(self, run: RunInfo) -> str | None:
         """Why this method cannot act on such a run, or None."""
         return None
 
-    def active(self, index: int, run: Run) -> bool:
-        """Whether the link does anything at this step."""
+    def active(self, index: int, run: RunInfo) -> bool:
+        """Whether the guidance does anything at this step."""
         return True
 
-    def is_conditional(self, index: int, run: Run) -> bool:
-        """Whether the link alone would give the conditional logits unchanged at this step."""
+    def is_conditional(self, index: int, run: RunInfo) -> bool:
+        """Whether the guidance alone would give the conditional logits unchanged at this step."""
         return False
 
-    def gamma(self, index: int, run: Run) -> float | None:
-        """Weight of a combining link's term, or None where it is off."""
+    def gamma(self, index: int, run: RunInfo) -> float | None:
+        """Weight of a combining guidance's term, or None where it is off."""
         return None
 
-    def mixes(self, index: int, run: Run) -> Mapping[int, float]:
+    def mixes(self, index: int, run: RunInfo) -> Mapping[int, float]:
         """Block -> gamma for methods that mix the branches inside the network, at the output of that block."""
         return {}
 
-    def begin(self, run: Run) -> Any:
+    def begin(self, run: RunInfo) -> Any:
         """State of one run."""
         return None
 
-    def apply(self, step: Step, signal: Signal, run: Run, state: Any) -> Signal:
-        """The signal after this link; inputs are never written to."""
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: Any) -> Signal:
+        """The signal after this guidance; inputs are never written to."""
         raise NotImplementedError
 
-    def weights(self, index: int, run: Run, state: Any) -> TokenWeights | None:
+    def weights(self, index: int, run: RunInfo, state: Any) -> TokenWeights | None:
         """Weights for the forward pass of step `index`, asked for before it: steps 0..index-1 have been drawn."""
         return None
 
-    def observe(self, drawn: Drawn, run: Run, state: Any) -> None:
-        """Called after every step whose unconditional branch was computed, if the link needs weights."""
+    def observe(self, drawn: StepResult, run: RunInfo, state: Any) -> None:
+        """Called after every step whose unconditional branch was computed, if the guidance needs weights."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .base import Run, Signal, Step
+from .base import RunInfo, Signal, Step
 from .combining import Combining
 
 
@@ -33,7 +33,7 @@ class CFG(Combining):
         "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` at this step."
     )
 
-    def is_conditional(self, index: int, run: Run) -> bool:
+    def is_conditional(self, index: int, run: RunInfo) -> bool:
         return self.gamma(index, run) == 1.0
 
     def direction(self, step: Step, signal: Signal) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every combining link has: a scale, a schedule, and a direction D.
+"""What every combining guidance has: a scale, a schedule, and a direction D.
 
 guided = u + sum_i gamma_i,k D_i,    gamma_k = 1 + (scale - 1) r_k
 """
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .base import Guidance, Run, Signal, Step, parameter
+from .base import Guidance, RunInfo, Signal, Step, parameter
 from .curve import Curve
 from .schedule import KINDS, Schedule
 
@@ -31,7 +31,7 @@ def check_finite(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class Combining(Guidance):
-    """A link that adds gamma_k D on top of u.
+    """A guidance that adds gamma_k D on top of u.
 
     Attributes:
         scale: gamma at full strength; see `scale_parameter`.
@@ -45,7 +45,7 @@ class Combining(Guidance):
     combines: ClassVar[bool] = True
 
     scale: float = scale_parameter(
-        "How strongly the picture follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."
+        "How strongly the image follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."
         " Too much: harsh colours, less variety."
     )
     schedule: str = parameter(
@@ -83,7 +83,7 @@ class Combining(Guidance):
     curve: Curve = parameter(Curve(), DRAWN)
 
     def __post_init__(self) -> None:
-        self.shape(Schedule())  # refuses bad settings when the link is made, not when it runs
+        self.shape(Schedule())  # refuses bad settings when the guidance is made, not when it runs
         check_finite("scale", self.scale)
 
     def shape(self, published: Schedule) -> Schedule:
@@ -105,7 +105,7 @@ class Combining(Guidance):
             return replace(published, start=start, end=end)
         return Schedule(self.schedule, self.start, self.end, self.power, self.values, self.curve)
 
-    def gamma(self, index: int, run: Run) -> float | None:
+    def gamma(self, index: int, run: RunInfo) -> float | None:
         """gamma_k, or None where the guidance is off."""
         return self.shape(run.published).strength(index, run.count, self.scale, rest=1.0)
 
@@ -113,17 +113,17 @@ class Combining(Guidance):
         """D (B, T, V)."""
         raise NotImplementedError
 
-    def refuse(self, run: Run) -> str | None:
+    def refuse(self, run: RunInfo) -> str | None:
         try:
             self.shape(run.published).check(run.count)
         except ValueError as error:
             return str(error)
         return None
 
-    def active(self, index: int, run: Run) -> bool:
+    def active(self, index: int, run: RunInfo) -> bool:
         return self.gamma(index, run) is not None
 
-    def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: None) -> Signal:
         gamma = self.gamma(step.index, run)
         assert gamma is not None
         direction = self.direction(step, signal)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Guidance, Run, Signal, Step, parameter
+from .base import Guidance, RunInfo, Signal, Step, parameter
 from .combining import check_finite
 from .schedule import LIST, SHAPES, Schedule
 
@@ -38,7 +38,7 @@ class HiddenCFG(Guidance):
 
     scale: float = parameter(
         3.0,
-        "How strongly the picture follows the prompt. 1 = no guidance. Too little: vague. Too much: harsh colours.",
+        "How strongly the image follows the prompt. 1 = no guidance. Too little: vague. Too much: harsh colours.",
         minimum=-20.0,
         maximum=50.0,
         step=0.05,
@@ -61,7 +61,7 @@ class HiddenCFG(Guidance):
     )
 
     def __post_init__(self) -> None:
-        self._schedule()  # refuses bad settings when the link is made, not when it runs
+        self._schedule()  # refuses bad settings when the guidance is made, not when it runs
         check_finite("scale", self.scale)
         if self.depth < 1:
             raise ValueError(f"depth must be 1 or more, not {self.depth}")
@@ -69,7 +69,7 @@ class HiddenCFG(Guidance):
     def _schedule(self) -> Schedule:
         return Schedule(self.schedule, values=self.values)
 
-    def refuse(self, run: Run) -> str | None:
+    def refuse(self, run: RunInfo) -> str | None:
         if not run.mixable:
             return "this model cannot mix branches inside; use AR Guidance: CFG"
         if self.depth >= run.mixable:
@@ -80,11 +80,11 @@ class HiddenCFG(Guidance):
             return str(error)
         return None
 
-    def mixes(self, index: int, run: Run) -> Mapping[int, float]:
+    def mixes(self, index: int, run: RunInfo) -> Mapping[int, float]:
         gamma = self._schedule().strength(index, run.count, self.scale, rest=1.0)
         if gamma is None or gamma == 1.0:
             return {}
         return {run.mixable - self.depth: gamma}
 
-    def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: None) -> Signal:
         return signal  # the network has done it

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import Grid, Run, Signal, Step, parameter
+from .base import Grid, RunInfo, Signal, Step, parameter
 from .combining import Combining, scale_parameter
 
 SCORES = 1 << 22  # attention scores held at once: 16 MB in fp32
@@ -120,7 +120,7 @@ class IGG(Combining):
     )
 
     scale: float = scale_parameter(
-        "How strongly the picture follows the class or prompt. 0 = off where the schedule is constant; other schedules"
+        "How strongly the image follows the class or prompt. 0 = off where the schedule is constant; other schedules"
         " run between 1 and the scale. Unlike CFG's, a scale of 1 is not off: the push acts, averaged. Too little:"
         " vague, mixed-up shapes. Too much: harsh colours, less variety."
     )
@@ -163,7 +163,7 @@ class IGG(Combining):
     def records(self) -> tuple[str, ...]:
         return ("igg", "attention")
 
-    def refuse(self, run: Run) -> str | None:
+    def refuse(self, run: RunInfo) -> str | None:
         if run.kind == "token":
             return (
                 "a next-token model has one nudge per step, so there is nothing for attention to average:"
@@ -171,7 +171,7 @@ class IGG(Combining):
             )
         return super().refuse(run)
 
-    def active(self, index: int, run: Run) -> bool:
+    def active(self, index: int, run: RunInfo) -> bool:
         return bool(self.gamma(index, run))  # a scale of 0 is exactly absent
 
     def direction(self, step: Step, signal: Signal) -> Tensor:

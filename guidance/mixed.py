@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .base import Run, Signal, Step, parameter
+from .base import RunInfo, Signal, Step, parameter
 from .cfg import CFG
 from .combining import check_finite, scale_parameter
 from .igg import IGG
@@ -18,7 +18,7 @@ from .igg import IGG
 
 @dataclass(frozen=True)
 class Mixed(IGG):
-    """CFG and IGG in one link.
+    """CFG and IGG in one guidance.
 
     Attributes:
         scale: gamma of the CFG term.
@@ -55,7 +55,7 @@ class Mixed(IGG):
     values: tuple[float, ...] = ()  # a list gives one scale a step, and the mix has two
     igg_scale: float = scale_parameter(
         "Weight of the IGG term. 0 = CFG alone, where the schedule is constant. Negative: crisper, then noisy. Large:"
-        " flat, over-even pictures.",
+        " flat, over-even images.",
         default=-0.4,
     )
 
@@ -70,18 +70,18 @@ class Mixed(IGG):
     def records(self) -> tuple[str, ...]:
         return (CFG.name, IGG.name, "attention")
 
-    def active(self, index: int, run: Run) -> bool:
+    def active(self, index: int, run: RunInfo) -> bool:
         return self._strengths(index, run) is not None
 
-    def is_conditional(self, index: int, run: Run) -> bool:
+    def is_conditional(self, index: int, run: RunInfo) -> bool:
         return self._strengths(index, run) == (1.0, 0.0)
 
-    def gamma(self, index: int, run: Run) -> float | None:
+    def gamma(self, index: int, run: RunInfo) -> float | None:
         """gamma_k + gamma'_k: what a chain of both weighs together, or None where the guidance is off."""
         strengths = self._strengths(index, run)
         return None if strengths is None else sum(strengths)
 
-    def apply(self, step: Step, signal: Signal, run: Run, state: None) -> Signal:
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: None) -> Signal:
         strengths = self._strengths(step.index, run)
         assert strengths is not None
         plain, attended = strengths
@@ -98,7 +98,7 @@ class Mixed(IGG):
         step.recorder.add(f"{name} direction", step.index, lambda: direction.norm(dim=-1))
         return signal.combine(direction, gamma)
 
-    def _strengths(self, index: int, run: Run) -> tuple[float, float] | None:
+    def _strengths(self, index: int, run: RunInfo) -> tuple[float, float] | None:
         """gamma and gamma' of a step, or None where the guidance is off."""
         shape = self.shape(run.published)
         plain = shape.strength(index, run.count, self.scale, rest=1.0)

@@ -35,7 +35,7 @@ def norms(change: Tensor, beside: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Numbered(Recorder):
-    """Passes on what a link records under names that tell links of one method apart: "igg 2 direction".
+    """Passes on what a guidance records under names that tell guidances of one method apart: "igg 2 direction".
 
     Attributes:
         inner: where it goes.
@@ -65,29 +65,29 @@ class Trace:
 
     Attributes:
         grids: (h, w) of every step; of a token-by-token run (1, w) for every row of tokens.
-        maps: name -> per step a (B, h, w) map on the CPU, half precision where that holds it, or None where a link did not act.
+        maps: name -> per step a (B, h, w) map on the CPU, half precision where that holds it, or None where a guidance did not act.
         numbers: name -> per step a number (gamma and the like), or None.
-        batch: pictures.
-        picture: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole picture.
+        batch: images.
+        image_grid: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole image.
     """
 
     grids: tuple[Grid, ...]
     maps: Mapping[str, Maps]
     numbers: Mapping[str, Sequence[float | None]]
     batch: int
-    picture: Grid | None = None
+    image_grid: Grid | None = None
 
     def __repr__(self) -> str:
-        steps = f"{len(self.grids)} {'rows of tokens' if self.picture else 'steps'}"
-        return f"AR trace: {self.batch} pictures, {steps}, {', '.join(self.maps)}"
+        steps = f"{len(self.grids)} {'rows of tokens' if self.image_grid else 'steps'}"
+        return f"AR trace: {self.batch} images, {steps}, {', '.join(self.maps)}"
 
     def whole(self) -> "Trace":
-        """A token-by-token run as one step that draws the whole picture; any other run as it is."""
-        if self.picture is None:
+        """A token-by-token run as one step that draws the whole image; any other run as it is."""
+        if self.image_grid is None:
             return self
         maps = {name: [_joined(rows)] for name, rows in self.maps.items()}
         numbers = {name: [_mean(row)] for name, row in self.numbers.items()}
-        return replace(self, grids=(self.picture,), maps=maps, numbers=numbers, picture=None)
+        return replace(self, grids=(self.image_grid,), maps=maps, numbers=numbers, image_grid=None)
 
 
 @dataclass
@@ -96,12 +96,12 @@ class TraceRecorder(Recorder):
 
     Attributes:
         grids: (h, w) of every step.
-        picture: of a token-by-token run, (h, w) its last h w tokens make up in raster order: the trace then has a step
-            for every row. Tokens before them (AliTok's line) have no place in the picture and are left out.
+        image_grid: of a token-by-token run, (h, w) its last h w tokens make up in raster order: the trace then has a step
+            for every row. Tokens before them (AliTok's line) have no place in the image and are left out.
     """
 
     grids: tuple[Grid, ...]
-    picture: Grid | None = None
+    image_grid: Grid | None = None
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
 
@@ -113,13 +113,13 @@ class TraceRecorder(Recorder):
 
     def finish(self) -> Trace:
         """The trace, on the CPU."""
-        if self.picture is not None:
-            return self._by_rows(*self.picture)
+        if self.image_grid is not None:
+            return self._by_rows(*self.image_grid)
         maps = _off_device(self.maps, self.grids)
         return Trace(self.grids, maps, dict(self.numbers), _batch(maps))
 
     def _by_rows(self, height: int, width: int) -> Trace:
-        """The trace of a token-by-token run; a token at which a link was off counts as 0 in a row where it acted."""
+        """The trace of a token-by-token run; a token at which a guidance was off counts as 0 in a row where it acted."""
         count, grids = height * width, ((1, width),) * height
         starts = range(0, count, width)
         rows = {
@@ -131,7 +131,7 @@ class TraceRecorder(Recorder):
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
         }
-        return Trace(grids, maps, numbers, _batch(maps), self.picture)
+        return Trace(grids, maps, numbers, _batch(maps), self.image_grid)
 
 
 def _off_device(maps: Mapping[str, Maps], grids: Sequence[Grid]) -> dict[str, Maps]:
@@ -171,7 +171,7 @@ def join_traces(traces: Sequence[Trace]) -> Trace:
 
 
 def _join_maps(parts: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
-    """One name's maps: per step those of all pictures, or None where a link did not act."""
+    """One name's maps: per step those of all images, or None where a guidance did not act."""
     steps = ([row for row in step if row is not None] for step in zip(*parts, strict=True))
     return [torch.cat(rows) if rows else None for rows in steps]
 

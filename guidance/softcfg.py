@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Drawn, Run, TokenWeights, parameter
+from .base import RunInfo, StepResult, TokenWeights, parameter
 from .cfg import CFG
 
 PAPER, RELEASED = "paper", "released code"
@@ -69,7 +69,7 @@ class SoftCFG(CFG):
     node_id: ClassVar[str] = "ARGuidanceSoftCFG"
     title: ClassVar[str] = "AR Guidance: SoftCFG"
     summary: ClassVar[str] = (
-        "Guidance that keeps its effect to the end of the picture: the prediction it pushes away from pays less attention"
+        "Guidance that keeps its effect to the end of the image: the prediction it pushes away from pays less attention"
         " to tokens the model was sure of. Takes the place of CFG. Made for token-by-token models; on models that draw"
         " scale by scale it is our extension, not in the paper."
     )
@@ -100,7 +100,7 @@ class SoftCFG(CFG):
     )
     normalise: bool = parameter(
         True,
-        "Share one unit of fading among all tokens so far, so that its total stays the same over the picture. Off: every"
+        "Share one unit of fading among all tokens so far, so that its total stays the same over the image. Off: every"
         " token fades by its own confidence, which grows strong towards the end.",
     )
     perturb: str = parameter(
@@ -147,7 +147,7 @@ class SoftCFG(CFG):
             if value not in options:
                 raise ValueError(f"there is no '{value}'; choose one of: {', '.join(options)}")
 
-    def refuse(self, run: Run) -> str | None:
+    def refuse(self, run: RunInfo) -> str | None:
         if run.kind == "diffusion":
             return "it looks at how sure the model is of its tokens, and a diffusion model draws none: use CFG or IGG"
         if not run.causal:
@@ -157,10 +157,10 @@ class SoftCFG(CFG):
             )
         return super().refuse(run)
 
-    def begin(self, run: Run) -> Memory:
+    def begin(self, run: RunInfo) -> Memory:
         return Memory()
 
-    def weights(self, index: int, run: Run, state: Memory) -> TokenWeights | None:
+    def weights(self, index: int, run: RunInfo, state: Memory) -> TokenWeights | None:
         end = run.starts[index]
         if run.kind == "scale":  # the first scale's positions are the prefix
             first = spared = run.starts[1]
@@ -181,7 +181,7 @@ class SoftCFG(CFG):
         strength = 1.0 if released and not self.normalise else self.strength
         return position_weights(sure, self.normalise, strength, floor, 1e-5 if released else 1e-8)
 
-    def observe(self, drawn: Drawn, run: Run, state: Memory) -> None:
+    def observe(self, drawn: StepResult, run: RunInfo, state: Memory) -> None:
         branches = {
             "conditional": drawn.cond,
             "unconditional": drawn.uncond,

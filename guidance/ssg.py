@@ -2,7 +2,7 @@
 
     l <- l + beta_k (l - prior),    prior = DSE upsampling of the signal seen at the previous scale, before SSG acted
 
-It refines whatever the signal is at its place in the chain: both branches before a combining link, the guided logits
+It refines whatever the signal is at its place in the chain: both branches before a combining guidance, the guided logits
 after one. Discrete spatial enhancement (DSE) takes the low frequencies (orthonormal 2-D DCT) from the previous scale and the high ones from its
 interpolation. With a separable interpolation U, DCT bases C and the h (w) lowest rows C_h of the large basis, along
 each axis:   P = C_H[:h]^T C_H[:h],   S = C_H[:h]^T C_h,   prior = U x U^T - (P U) x (P U)^T + s S x S^T.
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Grid, Guidance, Run, Signal, Step, parameter
+from .base import Grid, Guidance, RunInfo, Signal, Step, parameter
 from .combining import DRAWN
 from .curve import Curve
 from .schedule import CURVE, SHAPES, Schedule
@@ -204,7 +204,7 @@ class SSG(Guidance):
     def shape(self) -> Schedule:
         return Schedule(self.schedule, self.start, self.end, curve=self.curve)
 
-    def refuse(self, run: Run) -> str | None:
+    def refuse(self, run: RunInfo) -> str | None:
         if run.kind == "token":
             return "SSG compares a scale with the previous one, and this model draws single tokens: use CFG or SoftCFG"
         if run.kind == "diffusion":
@@ -215,13 +215,13 @@ class SSG(Guidance):
             return str(error)
         return None
 
-    def active(self, index: int, run: Run) -> bool:
+    def active(self, index: int, run: RunInfo) -> bool:
         return self.beta > 0
 
-    def begin(self, run: Run) -> Seen:
+    def begin(self, run: RunInfo) -> Seen:
         return Seen()
 
-    def apply(self, step: Step, signal: Signal, run: Run, state: Seen) -> Signal:
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: Seen) -> Signal:
         beta = self.shape().strength(step.index, step.count, self.beta, rest=0.0) or 0.0
         now: dict[str, Tensor] = {}
 

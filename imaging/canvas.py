@@ -1,4 +1,4 @@
-"""What all drawings share: colours, colour maps, fonts, and the way between pictures and IMAGE tensors."""
+"""What all drawings share: colours, colour maps, fonts, and the way between images and IMAGE tensors."""
 
 import numpy as np
 import torch
@@ -55,15 +55,15 @@ def fitting_size(lines: list[str], width: int, wanted: int) -> int:
     return size
 
 
-def to_picture(image: Tensor) -> Image.Image:
-    """(H, W, 3) in 0-1 -> a picture."""
+def to_pil(image: Tensor) -> Image.Image:
+    """(H, W, 3) in 0-1 -> an image."""
     pixels = (image.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(pixels[..., :3].numpy(), "RGB")
 
 
-def to_image(pictures: list[Image.Image]) -> Tensor:
-    """Pictures of one size -> IMAGE (B, H, W, 3) in 0-1."""
-    arrays = [np.asarray(picture.convert("RGB"), dtype=np.float32) / 255 for picture in pictures]
+def from_pil(images: list[Image.Image]) -> Tensor:
+    """Images of one size -> IMAGE (B, H, W, 3) in 0-1."""
+    arrays = [np.asarray(image.convert("RGB"), dtype=np.float32) / 255 for image in images]
     return torch.from_numpy(np.stack(arrays))
 
 

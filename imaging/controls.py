@@ -1,10 +1,10 @@
 """Numbers from widgets or links: checked, and turned into whole scales and tokens."""
 
-from .tokens import PictureTokens
+from .tokens import ImageTokens
 
 BY_VARIATION = -1
 SOFTEST = 256  # pixels
-WIDEST = 0.9  # of a picture, on one side
+WIDEST = 0.9  # of an image, on one side
 
 
 def within(name: str, value: float, low: float, high: float) -> float:
@@ -20,7 +20,7 @@ def within(name: str, value: float, low: float, high: float) -> float:
     return value
 
 
-def share_kept(tokens: PictureTokens, variation: float, keep_scales: int) -> float:
+def share_kept(tokens: ImageTokens, variation: float, keep_scales: int) -> float:
     """Share of the steps to keep, 0-1, from the two controls of AR Keep Scales.
 
     Raises:
@@ -37,23 +37,23 @@ def share_kept(tokens: PictureTokens, variation: float, keep_scales: int) -> flo
         )
     if keep_scales > scales:
         raise ValueError(
-            f"keep_scales is {keep_scales}, but these pictures of {tokens.family} have {scales} scales:"
-            f" {scales} keeps the picture as it is, {scales - 1} draws only the finest scale anew"
+            f"keep_scales is {keep_scales}, but these images of {tokens.family} have {scales} scales:"
+            f" {scales} keeps the image as it is, {scales - 1} draws only the finest scale again"
         )
     return keep_scales / scales
 
 
 def margins(tokens: int, **sides: float) -> tuple[int, int]:
-    """Whole tokens before and after the picture, of a side `tokens` long, from the shares of its two `sides`, by name.
+    """Whole tokens before and after the image, of a side `tokens` long, from the shares of its two `sides`, by name.
 
     Raises:
-        ValueError: a share out of range, or no token is left for the picture.
+        ValueError: a share out of range, or no token is left for the image.
     """
     before, after = (within(name, share, 0, WIDEST) for name, share in sides.items())
     margin = round(before * tokens), round(after * tokens)
     if sum(margin) >= tokens:
         raise ValueError(
-            f"{' and '.join(sides)} together take {before + after:.2f} of the picture and leave no place for the old one:"
+            f"{' and '.join(sides)} together take {before + after:.2f} of the image and leave no place for the old one:"
             " lower them"
         )
     return margin

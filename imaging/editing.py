@@ -1,4 +1,4 @@
-"""An edit: what a run keeps of pictures there already are, and how that is said to the loops."""
+"""An edit: what a run keeps of images there already are, and how that is said to the loops."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.base import Run
+from ..guidance.base import RunInfo
 from ..sampling.draw import Streams
 from ..sampling.edit import (
     KeptSequence,
@@ -17,7 +17,7 @@ from ..sampling.edit import (
     keep_first,
     repainted_cells,
 )
-from .tokens import PictureTokens
+from .tokens import ImageTokens
 
 BLENDED, TOKENS_ONLY = "blend features", "tokens only"
 WHICH_TOKENS = 0x5EED  # turns an image's seed into one for which tokens to keep, apart from how others are drawn
@@ -28,16 +28,16 @@ class Edit:
     """An edit that has not happened.
 
     Attributes:
-        source: tokens of the pictures it starts from.
+        source: tokens of the images it starts from.
         kept: share of the steps kept everywhere, 0-1: of the scales, coarse ones first; or of the token sequence, of a
             masked one the share of what lies inside the mask, in reading order.
-        mask: (M, H, W) at the picture's size, 1 = draw anew; None = everywhere.
-        softness: pixels over which what is drawn anew fades in from the mask's edge.
+        mask: (M, H, W) at the image's size, 1 = draw again; None = everywhere.
+        softness: pixels over which what is drawn again fades in from the mask's edge.
         blend: whether it fades in the feature map as well, so that no seam forms.
-        pixels: (P, H, W, 3) that the finished picture shows outside the mask, or None.
+        pixels: (P, H, W, 3) that the finished image shows outside the mask, or None.
     """
 
-    source: PictureTokens
+    source: ImageTokens
     kept: float = 0.0
     mask: Tensor | None = None
     softness: int = 0
@@ -54,24 +54,24 @@ class Edit:
         return f"AR edit: {self.source}, {self.kept:.0%} of the steps kept"
 
 
-def row_of(count: int, whole: int, pictures: Sequence[int], what: str) -> list[int]:
-    """Which of `count` given things each picture takes: one for all, one each, or every one for several in a row.
+def row_of(count: int, whole: int, images: Sequence[int], what: str) -> list[int]:
+    """Which of `count` given things each image takes: one for all, one each, or every one for several in a row.
 
     Raises:
         ValueError: `count` does not divide the whole batch.
     """
     if whole % count:
         raise ValueError(
-            f"there are {count} {what} for a batch of {whole} pictures: give one for all, one for each, or change"
+            f"there are {count} {what} for a batch of {whole} images: give one for all, one for each, or change"
             f" the batch size to a multiple of {count}"
         )
-    return [picture * count // whole for picture in pictures]
+    return [image * count // whole for image in images]
 
 
-def kept_by(sampling: Any, run: Run, streams: Sequence[tuple[int, int]]) -> Any:
+def kept_by(sampling: Any, run: RunInfo, streams: Sequence[tuple[int, int]]) -> Any:
     """What the loop must keep: `KeptTokens`, `KeptSequence`, or None without an edit.
 
-    `streams`: (seed, image index) of every picture to be made.
+    `streams`: (seed, image index) of every image to be made.
 
     Raises:
         ValueError: the edit's tokens do not fit the model, or their number the batch.
@@ -82,7 +82,7 @@ def kept_by(sampling: Any, run: Run, streams: Sequence[tuple[int, int]]) -> Any:
     model = sampling.model
     grids = run.grids if run.kind == "scale" else (model.config.grid,)
     edit.source.check(model, grids)
-    rows = row_of(edit.source.batch, sampling.whole, sampling.pictures, "pictures to start from")
+    rows = row_of(edit.source.batch, sampling.whole, sampling.images, "images to start from")
     source = edit.source.pick(rows)
     mask = _mask_rows(edit, sampling)
     if run.kind == "scale":
@@ -91,17 +91,17 @@ def kept_by(sampling: Any, run: Run, streams: Sequence[tuple[int, int]]) -> Any:
 
 
 def _mask_rows(edit: Edit, sampling: Any) -> Tensor | None:
-    """The mask of every picture to be made, (B, H, W)."""
+    """The mask of every image to be made, (B, H, W)."""
     if edit.mask is None:
         return None
-    return edit.mask[row_of(len(edit.mask), sampling.whole, sampling.pictures, "masks")]
+    return edit.mask[row_of(len(edit.mask), sampling.whole, sampling.images, "masks")]
 
 
 def _kept_scales(
     edit: Edit,
-    source: PictureTokens,
+    source: ImageTokens,
     mask: Tensor | None,
-    run: Run,
+    run: RunInfo,
     streams: Sequence[tuple[int, int]],
 ) -> KeptTokens:
     grids = run.grids
@@ -115,10 +115,10 @@ def _kept_scales(
     return replace(kept, masks=both)
 
 
-def _kept_sequence(edit: Edit, source: PictureTokens, mask: Tensor | None) -> KeptSequence:
+def _kept_sequence(edit: Edit, source: ImageTokens, mask: Tensor | None) -> KeptSequence:
     """The first of the tokens that may change, and what lies outside the mask.
 
-    Without a mask all of them may; with one, those inside: tokens that stand for no place in the picture are kept.
+    Without a mask all of them may; with one, those inside: tokens that stand for no place in the image are kept.
     """
     tokens, grid = source.steps[0], source.grids[0]
     free = torch.ones_like(tokens, dtype=torch.bool)
@@ -136,5 +136,5 @@ def composite(image: Tensor, sampling: Any) -> Tensor:
     mask = None if edit is None else _mask_rows(edit, sampling)
     if edit is None or edit.pixels is None or mask is None:
         return image
-    rows = row_of(len(edit.pixels), sampling.whole, sampling.pictures, "pictures")
+    rows = row_of(len(edit.pixels), sampling.whole, sampling.images, "pictures")
     return compose(image, edit.pixels[rows], mask, edit.softness)

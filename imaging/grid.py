@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in rows and columns, with what they were made with."""
+"""Contact sheets: images in rows and columns, with what they were made with."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,7 @@ from .canvas import INK, PAPER, font, text_width
 from .differences import caption
 
 GAP = 8
-SMALLEST_SIDE = (
-    160  # smaller pictures are enlarged by whole pixels, so that captions fit under them
-)
+SMALLEST_SIDE = 160  # smaller images are enlarged by whole pixels, so that captions fit under them
 
 
 @dataclass(frozen=True)
@@ -20,9 +18,9 @@ class Sheet:
     """What to draw.
 
     Attributes:
-        cells: rows of pictures; None is an empty place.
+        cells: rows of images; None is an empty place.
         columns, rows: headings, or () for none.
-        captions: under every picture, in the same rows, or () for none.
+        captions: under every image, in the same rows, or () for none.
         title: above all.
     """
 
@@ -34,29 +32,29 @@ class Sheet:
 
 
 def arrange(
-    pictures: Sequence[Sequence[Image.Image]],
+    images: Sequence[Sequence[Image.Image]],
     runs: Sequence[Mapping[str, str]],
     columns: int,
     title: str,
 ) -> Sheet:
-    """Where each picture goes.
+    """Where each image goes.
 
     Args:
-        pictures: of every run, one or more.
+        images: of every run, one or more.
         runs: what differs between the runs, a mapping each.
-        columns: pictures in a row where the settings do not say it; 0 = about as many as rows, but at least four.
+        columns: images in a row where the settings do not say it; 0 = about as many as rows, but at least four.
 
-    Two settings that take every combination of their values make a table. Otherwise runs of several pictures get a row
-    each, and single pictures are set one after the other.
+    Two settings that take every combination of their values make a table. Otherwise runs of several images get a row
+    each, and single images are set one after the other.
     """
-    table = _table(pictures, runs, title)
+    table = _table(images, runs, title)
     if table is not None:
         return table
-    if max(len(own) for own in pictures) > 1:
-        most = max(len(own) for own in pictures)
-        cells = [[*own, *[None] * (most - len(own))] for own in pictures]
+    if max(len(own) for own in images) > 1:
+        most = max(len(own) for own in images)
+        cells = [[*own, *[None] * (most - len(own))] for own in images]
         return Sheet(cells, rows=[caption(run) for run in runs], title=title)
-    flat = [own[0] for own in pictures]
+    flat = [own[0] for own in images]
     wide = min(columns or max(4, math.ceil(math.sqrt(len(flat)))), len(flat))
     lines = [slice(start, start + wide) for start in range(0, len(flat), wide)]
     captions = [[caption(run) for run in runs[line]] for line in lines]
@@ -64,15 +62,15 @@ def arrange(
 
 
 def _table(
-    pictures: Sequence[Sequence[Image.Image]], runs: Sequence[Mapping[str, str]], title: str
+    images: Sequence[Sequence[Image.Image]], runs: Sequence[Mapping[str, str]], title: str
 ) -> Sheet | None:
     """A table of two settings, if the runs are one: the first one's values are its rows."""
-    if len(runs[0]) != 2 or any(len(own) != 1 for own in pictures):
+    if len(runs[0]) != 2 or any(len(own) != 1 for own in images):
         return None
     down, across = runs[0]
     rows = list(dict.fromkeys(run[down] for run in runs))
     columns = list(dict.fromkeys(run[across] for run in runs))
-    places = {(run[down], run[across]): own[0] for run, own in zip(runs, pictures, strict=True)}
+    places = {(run[down], run[across]): own[0] for run, own in zip(runs, images, strict=True)}
     if len(places) != len(runs) or len(runs) != len(rows) * len(columns):
         return None
     return Sheet(
@@ -85,7 +83,7 @@ def _table(
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes in pixels: of a picture's place, of what is left of and above the pictures, of the text under one."""
+    """Sizes in pixels: of an image's place, of what is left of and above the images, of the text under one."""
 
     times: int
     width: int
@@ -97,22 +95,22 @@ class Layout:
     size: int
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
-        """Upper left corner of a picture's place."""
+        """Upper left corner of an image's place."""
         step = self.height + self.under + GAP
         return self.left + GAP + column * (self.width + GAP), self.head + row * step
 
 
 def _layout(sheet: Sheet, size: int) -> Layout:
-    pictures = [picture for row in sheet.cells for picture in row if picture is not None]
-    times = max(1, math.ceil(SMALLEST_SIDE / min(min(picture.size) for picture in pictures)))
-    width = max(picture.width for picture in pictures) * times
+    images = [image for row in sheet.cells for image in row if image is not None]
+    times = max(1, math.ceil(SMALLEST_SIDE / min(min(image.size) for image in images)))
+    width = max(image.width for image in images) * times
     captions = [text for row in sheet.captions for text in row]
     over = _text_height(sheet.columns, width, size)
     title = line_height(size) + GAP if sheet.title else 0
     return Layout(
         times=times,
         width=width,
-        height=max(picture.height for picture in pictures) * times,
+        height=max(image.height for image in images) * times,
         left=min(max((text_width(text, size) for text in sheet.rows), default=-GAP), 320) + GAP,
         over=over,
         head=title + (over + GAP if over else 0) + GAP,
@@ -122,7 +120,7 @@ def _layout(sheet: Sheet, size: int) -> Layout:
 
 
 def draw_sheet(sheet: Sheet, size: int = 18) -> Image.Image:
-    """The sheet as one picture; `size`: of the letters. Pictures keep their pixels: small ones are enlarged evenly."""
+    """The sheet as one image; `size`: of the letters. Images keep their pixels: small ones are enlarged evenly."""
     place = _layout(sheet, size)
     right, bottom = place.corner(len(sheet.cells), max(len(row) for row in sheet.cells))
     right = max(right, text_width(sheet.title, size) + 2 * GAP)
@@ -135,12 +133,12 @@ def draw_sheet(sheet: Sheet, size: int = 18) -> Image.Image:
     for y, text in enumerate(sheet.rows):
         _write(pen, text, (GAP, place.corner(y, 0)[1]), place.left - GAP, size)
     for y, row in enumerate(sheet.cells):
-        for x, picture in enumerate(row):
-            if picture is not None:
+        for x, image in enumerate(row):
+            if image is not None:
                 _cell(
                     canvas,
                     pen,
-                    picture,
+                    image,
                     sheet.captions[y][x] if sheet.captions else "",
                     place,
                     (y, x),
@@ -151,15 +149,15 @@ def draw_sheet(sheet: Sheet, size: int = 18) -> Image.Image:
 def _cell(
     canvas: Image.Image,
     pen: ImageDraw.ImageDraw,
-    picture: Image.Image,
+    image: Image.Image,
     text: str,
     place: Layout,
     where: tuple[int, int],
 ) -> None:
-    """One picture and its caption."""
+    """One image and its caption."""
     x, y = place.corner(*where)
-    whole = picture.width * place.times, picture.height * place.times
-    canvas.paste(picture.resize(whole, Image.Resampling.NEAREST), (x, y))
+    whole = image.width * place.times, image.height * place.times
+    canvas.paste(image.resize(whole, Image.Resampling.NEAREST), (x, y))
     _write(pen, text, (x, y + place.height), place.width, place.size)
 
 

@@ -1,4 +1,4 @@
-"""A trace together with the pictures it was recorded for, told by their content."""
+"""A trace together with the images it was recorded for, told by their content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ def fingerprint(images: Tensor) -> str:
 
 
 @dataclass(frozen=True)
-class PictureTrace:
-    """What was recorded while some pictures were made, and which pictures those are.
+class ImageTrace:
+    """What was recorded while some images were made, and which images those are.
 
     Attributes:
         trace: maps and numbers of the run.
-        height, width: of the pictures.
+        height, width: of the images.
         content: their fingerprint.
         guidance: names of the chain's links.
     """
@@ -35,7 +35,7 @@ class PictureTrace:
     guidance: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, trace: Trace, images: Tensor, guidance: tuple[str, ...] = ()) -> "PictureTrace":
+    def of(cls, trace: Trace, images: Tensor, guidance: tuple[str, ...] = ()) -> "ImageTrace":
         """The trace of the run that made an IMAGE (B, H, W, 3)."""
         return cls(trace, images.shape[1], images.shape[2], fingerprint(images), guidance)
 
@@ -44,7 +44,7 @@ class PictureTrace:
         batch, height, width = images.shape[:3]
         if (batch, height, width) != (self.trace.batch, self.height, self.width):
             found = (
-                f"it was recorded for {self.trace.batch} pictures of {self.width}x{self.height} pixels, and the"
+                f"it was recorded for {self.trace.batch} images of {self.width}x{self.height} pixels, and the"
                 f" image holds {batch} of {width}x{height}"
             )
         elif fingerprint(images) != self.content:

@@ -1,6 +1,6 @@
-"""Maps of a recorded run laid over the picture they belong to, with a colour bar and numbers.
+"""Maps of a recorded run laid over the image they belong to, with a colour bar and numbers.
 
-Per scale, a map (h, w) is enlarged to the picture by nearest neighbour, so that every token stays visible. Combined is
+Per scale, a map (h, w) is enlarged to the image by nearest neighbour, so that every token stays visible. Combined is
 the mean of the enlarged maps over the steps, weighted by their tokens, the first step left out, as in the metrics.
 """
 
@@ -21,14 +21,14 @@ from .canvas import (
     colourise,
     fitting_size,
     font,
+    from_pil,
     number,
     text_width,
-    to_image,
-    to_picture,
+    to_pil,
 )
 from .map_names import unnumbered
 
-MIN_WIDTH = 320  # smaller pictures are enlarged by whole pixels, so that the numbers can be read
+MIN_WIDTH = 320  # smaller images are enlarged by whole pixels, so that the numbers can be read
 MARGIN = 8
 Limits = tuple[float, float]
 
@@ -38,9 +38,9 @@ class MapStyle:
     """How maps are drawn.
 
     Attributes:
-        opacity: 0 = only the picture, 1 = only the map.
+        opacity: 0 = only the image, 1 = only the map.
         colours: name of the colour map.
-        shared: one colour range for all drawings instead of each its own.
+        shared: one colour range for all panels instead of each its own.
     """
 
     opacity: float = 0.6
@@ -49,10 +49,10 @@ class MapStyle:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """One overlay to be: a picture (H, W, 3), a map (h, w) or None, and what is written above."""
+class Panel:
+    """One overlay to be: an image (H, W, 3), a map (h, w) or None, and what is written above."""
 
-    picture: Tensor
+    image: Tensor
     values: Tensor | None
     lines: tuple[str, str]
 
@@ -60,30 +60,30 @@ class Drawing:
 def draw_maps(
     trace: Trace, images: Tensor, name: str, style: MapStyle, combined: bool = False
 ) -> Tensor:
-    """Overlays as IMAGE: picture by picture, and of each picture scale by scale unless combined.
+    """Overlays as IMAGE: image by image, and of each image scale by scale unless combined.
 
     Args:
         trace: what was recorded.
-        images: the pictures of the run (B, H, W, 3).
+        images: the images of the run (B, H, W, 3).
         name: of the map.
         style: how to draw.
-        combined: one overlay per picture.
+        combined: one overlay per image.
 
     Raises:
         ValueError: the run did not record such a map.
 
-    A token-by-token run has one overlay per picture, either way.
+    A token-by-token run has one overlay per image, either way.
     """
-    make = _combined if combined and trace.picture is None else _per_scale
+    make = _combined if combined and trace.image_grid is None else _per_scale
     trace = trace.whole()
     rows = recorded(trace, name)
-    drawings = [
-        drawing
-        for picture, image in enumerate(images)
-        for drawing in make([None if m is None else m[picture] for m in rows], name, trace, image)
+    panels = [
+        panel
+        for row, image in enumerate(images)
+        for panel in make([None if m is None else m[row] for m in rows], name, trace, image)
     ]
-    limits = limits_of([d.values for d in drawings]) if style.shared else None
-    return to_image([draw(drawing, style, limits) for drawing in drawings])
+    limits = limits_of([d.values for d in panels]) if style.shared else None
+    return from_pil([draw(panel, style, limits) for panel in panels])
 
 
 def recorded(trace: Trace, name: str) -> list[Tensor | None]:
@@ -114,8 +114,8 @@ def _source(name: str) -> str:
 
 def _per_scale(
     rows: Sequence[Tensor | None], name: str, trace: Trace, image: Tensor
-) -> list[Drawing]:
-    drawings = []
+) -> list[Panel]:
+    panels = []
     for step, (values, (h, w)) in enumerate(zip(rows, trace.grids, strict=True)):
         top = (
             f"scale {step + 1} of {len(rows)}, {h}x{w} tokens"
@@ -123,18 +123,16 @@ def _per_scale(
             else f"{h}x{w} tokens"
         )
         below = f"{name}: off" if values is None else f"{name}, evenness {_evenness(values):.3f}"
-        drawings.append(Drawing(image, values, (top, below)))
-    return drawings
+        panels.append(Panel(image, values, (top, below)))
+    return panels
 
 
-def _combined(
-    rows: Sequence[Tensor | None], name: str, trace: Trace, image: Tensor
-) -> list[Drawing]:
+def _combined(rows: Sequence[Tensor | None], name: str, trace: Trace, image: Tensor) -> list[Panel]:
     size, counts = (image.shape[0], image.shape[1]), [h * w for h, w in trace.grids]
     mean = weighted_mean([None if m is None else enlarge(m, size) for m in rows], counts)
     even = weighted_mean([None if m is None else evenness(m.flatten()) for m in rows], counts)
     below = f"{name}: off" if even is None else f"{name}, evenness {even.item():.3f}"
-    return [Drawing(image, mean, ("all scales", below))]
+    return [Panel(image, mean, ("all scales", below))]
 
 
 def _evenness(values: Tensor) -> float:
@@ -157,33 +155,33 @@ def limits_of(maps: Sequence[Tensor | None]) -> Limits:
     return (0.0, high) if high > 0 else (low, low + 1.0)
 
 
-def overlay(picture: Tensor, values: Tensor, limits: Limits, style: MapStyle) -> Tensor:
-    """A picture (H, W, 3) under a map (h, w) coloured from `limits`.
+def overlay(image: Tensor, values: Tensor, limits: Limits, style: MapStyle) -> Tensor:
+    """An image (H, W, 3) under a map (h, w) coloured from `limits`.
 
-    The picture turns grey as the map grows opaque: two colours on top of each other cannot be read.
+    The image turns grey as the map grows opaque: two colours on top of each other cannot be read.
     """
     low, high = limits
-    shares = (enlarge(values, (picture.shape[0], picture.shape[1])) - low) / (high - low)
+    shares = (enlarge(values, (image.shape[0], image.shape[1])) - low) / (high - low)
     colours = colourise(shares, style.colours)
-    plain = picture.float().cpu()
+    plain = image.float().cpu()
     below = torch.lerp(plain, plain.mean(-1, keepdim=True).expand_as(plain), style.opacity)
     return torch.lerp(below, colours, style.opacity)
 
 
-def draw(drawing: Drawing, style: MapStyle, limits: Limits | None = None) -> Image.Image:
-    """The finished drawing: two lines of text, the overlay, the colour bar."""
-    picture, values = drawing.picture, drawing.values
+def draw(panel: Panel, style: MapStyle, limits: Limits | None = None) -> Image.Image:
+    """The finished panel: two lines of text, the overlay, the colour bar."""
+    image, values = panel.image, panel.values
     limits = limits or limits_of([values])
-    blended = picture if values is None else overlay(picture, values, limits, style)
-    body = to_picture(blended)
+    blended = image if values is None else overlay(image, values, limits, style)
+    body = to_pil(blended)
     factor = max(1, -(-MIN_WIDTH // body.width))
     body = body.resize((body.width * factor, body.height * factor), Image.Resampling.NEAREST)
-    size = fitting_size(list(drawing.lines), body.width - 2 * MARGIN, max(15, body.width // 36))
+    size = fitting_size(list(panel.lines), body.width - 2 * MARGIN, max(15, body.width // 36))
     head, foot = round(2.9 * size), round(2.8 * size)
     canvas = Image.new("RGB", (body.width, head + body.height + foot), PAPER)
     canvas.paste(body, (0, head))
     pen = ImageDraw.Draw(canvas)
-    for row, line in enumerate(drawing.lines):
+    for row, line in enumerate(panel.lines):
         pen.text((MARGIN, size * (0.2 + 1.25 * row)), line, fill=INK, font=font(size))
     if values is not None:
         _colour_bar(canvas, head + body.height, limits, style.colours, size)
@@ -194,7 +192,7 @@ def _colour_bar(canvas: Image.Image, top: int, limits: Limits, colours: str, siz
     """A strip of all colours with the numbers of its ends and middle."""
     pen, width = ImageDraw.Draw(canvas), canvas.width - 2 * MARGIN
     strip = colourise(torch.linspace(0, 1, width), colours).expand(size, -1, -1)
-    canvas.paste(to_picture(strip), (MARGIN, top + size // 3))
+    canvas.paste(to_pil(strip), (MARGIN, top + size // 3))
     box = (MARGIN - 1, top + size // 3 - 1, MARGIN + width, top + size // 3 + size)
     pen.rectangle(box, outline=FAINT)
     low, high = limits

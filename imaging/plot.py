@@ -97,7 +97,7 @@ def reach(line: Series) -> list[float]:
 
 
 def draw_plot(plot: Plot) -> Image.Image:
-    """The plot as a picture of `SIZE`."""
+    """The plot as an image of `SIZE`."""
     width, height = SIZE[0] * FINE, SIZE[1] * FINE
     canvas = Image.new("RGB", (width, height), PAPER)
     pen, text = ImageDraw.Draw(canvas), 15 * FINE

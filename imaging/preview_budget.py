@@ -1,6 +1,6 @@
 """What may be spent on showing a run while it is under way: a share of the time the run has taken.
 
-A preview is a decoded picture, and a live map is copied off the device: both come out of one purse. What a preview costs
+A preview is a decoded image, and a live map is copied off the device: both come out of one purse. What a preview costs
 is known from the last one, or from the last time the same decoder was used; before that, a first one is taken
 to cost `UNKNOWN` seconds, so it is not made before the run has lasted long enough to carry that.
 """
@@ -58,11 +58,11 @@ class Budget:
 
 
 def remember(decoder: Any, seconds: float, pixels: int) -> None:
-    """Note that this decoder took so long for pictures of so many pixels in all."""
+    """Note that this decoder took so long for images of so many pixels in all."""
     _per_pixel[decoder] = seconds / pixels
 
 
 def expected_seconds(decoder: Any, pixels: int) -> float:
-    """How long the decoder is likely to take for a picture of so many pixels."""
+    """How long the decoder is likely to take for an image of so many pixels."""
     known = _per_pixel.get(decoder)
     return UNKNOWN if known is None else known * pixels

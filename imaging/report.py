@@ -8,7 +8,7 @@ from torch import Tensor
 from ..analysis.crossing import Crossing, on_own_range
 from ..analysis.measure import Measured
 from ..guidance.record import Trace
-from .canvas import to_image
+from .canvas import from_pil
 from .plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
 
 METRICS = ("evenness", "divergence", "entropy", "strength")
@@ -16,7 +16,7 @@ STYLE = {"evenness": (BLUE, "disc"), "divergence": (ORANGE, SQUARE), "entropy": 
 
 
 def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) -> str:
-    """Everything measured: the means, every step, every picture."""
+    """Everything measured: the means, every step, every image."""
     steps = [
         {"step": step + 1, "grid": list(grid)}
         | {name: _short(value) for name, value in zip(METRICS, row, strict=True)}
@@ -27,12 +27,12 @@ def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) ->
         }
         for step, (grid, row) in enumerate(zip(trace.grids, _columns(measured), strict=True))
     ]
-    pictures = [
-        {name: _short(measured.of_picture(name, k)) for name in METRICS if _has(measured, name)}
+    images = [
+        {name: _short(measured.of_image(name, k)) for name in METRICS if _has(measured, name)}
         for k in range(trace.batch)
     ]
     means = {name: _short(measured.mean(name)) for name in METRICS}
-    return _dump(means | {"guidance": list(guidance), "steps": steps, "pictures": pictures})
+    return _dump(means | {"guidance": list(guidance), "steps": steps, "pictures": images})
 
 
 def metrics_plot(measured: Measured) -> Tensor:
@@ -40,7 +40,7 @@ def metrics_plot(measured: Measured) -> Tensor:
     steps = range(1, len(measured.tokens) + 1)
     names = [name for name in STYLE if _has(measured, name)]
     rows = measured.whole is not None
-    title = f"{'whole picture' if rows else 'mean over the steps'}: " + ", ".join(
+    title = f"{'whole image' if rows else 'mean over the steps'}: " + ", ".join(
         f"{name} {'none' if (mean := measured.mean(name)) is None else f'{mean:.3f}'}"
         for name in names
     )
@@ -48,7 +48,7 @@ def metrics_plot(measured: Measured) -> Tensor:
     ticks = steps if len(steps) <= 20 else None
     label = "row of tokens (top to bottom)" if rows else "scale (coarse to fine)"
     plot = Plot(title, label, series, y_range=(0.0, 1.02), x_ticks=ticks)
-    return to_image([draw_plot(plot)])
+    return from_pil([draw_plot(plot)])
 
 
 def search_json(found: Crossing) -> str:
@@ -90,7 +90,7 @@ def search_plot(found: Crossing, own_ranges: bool) -> Tensor:
         title = f"{first}\n{rest[:1].upper()}{rest[1:]}"
     label = "guidance scale (each curve on its own range)" if own_ranges else "guidance scale"
     mark, band = (found.scale, found.interval) if met else (None, None)
-    return to_image([draw_plot(Plot(title, label, series, (-0.02, 1.02), mark=mark, band=band))])
+    return from_pil([draw_plot(Plot(title, label, series, (-0.02, 1.02), mark=mark, band=band))])
 
 
 def _columns(measured: Measured) -> list[tuple[float | None, ...]]:

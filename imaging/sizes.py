@@ -1,4 +1,4 @@
-"""Picture sizes as a readable list: `1024×1024 (1:1)`, width first, of everything any family makes."""
+"""Image sizes as a readable list: `1024×1024 (1:1)`, width first, of everything any family makes."""
 
 import math
 import re
@@ -39,15 +39,15 @@ def parse(text: str) -> Size | None:
     found = re.match(r"\s*(\d+)\s*[x×]\s*(\d+)\b", text)
     if not found:
         raise ValueError(
-            f"'{text}' is not a picture size: choose one of the list, or write width and height as 512x512"
+            f"'{text}' is not an image size: choose one of the list, or write width and height as 512x512"
         )
     return int(found[2]), int(found[1])
 
 
 def nearest(model: Any, height: int, width: int) -> Size:
-    """The size of an `ARModel`'s pictures that is nearest to a given one.
+    """The size of an `ARModel`'s images that is nearest to a given one.
 
-    The very size, if the model makes it. Else the nearest shape, and of that shape the area of the pictures that the model is
+    The very size, if the model makes it. Else the nearest shape, and of that shape the area of the images that the model is
     set to: what it was trained for.
     """
     factor, own = model.tokenizer.config.factor, grids_of(model)[-1]

@@ -1,4 +1,4 @@
-"""Which part of a picture is its subject, told from the picture alone."""
+"""Which part of an image is its subject, told from the image alone."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ TOLERANCE = 0.12  # colours this near to the border's, in every channel, are bac
 
 
 def subject_from_border(images: Tensor) -> Tensor:
-    """True (B, H, W) where a picture (B, H, W, 3) differs from the median colour of its border.
+    """True (B, H, W) where an image (B, H, W, 3) differs from the median colour of its border.
 
     Right for drawings on a plain ground. On photographs the border is a poor guide: give a mask there.
     """

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..loaders.read import Weights, read_weights
-from .tokens import PictureTokens
+from .tokens import ImageTokens
 
 Read = TypeVar("Read")
 FORMAT = "ar_tokens 1"
@@ -27,7 +27,7 @@ def compact(step: Tensor) -> Tensor:
     return step.to(next((kind for kind, end in kinds if largest < end), torch.int64)).contiguous()
 
 
-def write_tokens(tokens: PictureTokens, path: Path, more: dict[str, str] | None = None) -> None:
+def write_tokens(tokens: ImageTokens, path: Path, more: dict[str, str] | None = None) -> None:
     """Save tokens; `more`: further text for the file's header. The file is complete or not there.
 
     Raises:
@@ -63,7 +63,7 @@ def not_written(name: str, error: Exception) -> str:
     )
 
 
-def read_tokens(path: Path) -> PictureTokens:
+def read_tokens(path: Path) -> ImageTokens:
     """Tokens from a file that AR Save Tokens made.
 
     Raises:
@@ -95,7 +95,7 @@ def _or_refuse(path: Path, read: Callable[[], Read], what: str) -> Read:
         raise ValueError(f"{path.name}: {what}: {reason[:200]}. {ANOTHER}") from error
 
 
-def _parsed(weights: Weights) -> PictureTokens:
+def _parsed(weights: Weights) -> ImageTokens:
     facts, tensors = weights.metadata, weights.tensors
     grids = tuple(_grid(entry) for entry in json.loads(facts["grids"]))
     count = sum(name.startswith("step.") for name in tensors)
@@ -103,7 +103,7 @@ def _parsed(weights: Weights) -> PictureTokens:
     features = tensors.get("features")
     if features is not None and not (features.is_floating_point() and features.isfinite().all()):
         raise ValueError("its feature map does not hold finite numbers")
-    return PictureTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], features)
+    return ImageTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], features)
 
 
 def _grid(entry: object) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Tokens of pictures as they travel on a link: what they are, whose they are, and how to go on from them."""
+"""Tokens of images as they travel on a link: what they are, whose they are, and how to go on from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +14,16 @@ KINDS = ("scale", "token")
 
 
 @dataclass(frozen=True, eq=False)
-class PictureTokens:
-    """Tokens of B pictures.
+class ImageTokens:
+    """Tokens of B images.
 
     Attributes:
         kind: "scale" or "token".
-        grids: (h, w) of every step; of token-wise pictures, the one grid of the picture.
-        steps: of every scale (B, T), or bits (B, T, D); of token-wise pictures one line (B, T).
+        grids: (h, w) of every step; of token-wise images, the one grid of the image.
+        steps: of every scale (B, T), or bits (B, T, D); of token-wise images one line (B, T).
         codec: fingerprint of the tokenizer that gives them their meaning (see `ARModel.codec`).
         family: title of the model they were made by or for.
-        features: (B, Z, H, W), the map the pictures are decoded from where the tokens alone do not say it.
+        features: (B, Z, H, W), the map the images are decoded from where the tokens alone do not say it.
 
     Raises:
         ValueError: these do not fit each other.
@@ -61,34 +61,34 @@ class PictureTokens:
             raise ValueError(
                 f"these tokens belong to another model: they were made for {self.family} with the image tokenizer"
                 f" {self.codec}, and {model.name} ({model.family.title}) has {model.codec}. Connect the model they"
-                " were made with, or send the picture through AR Image to Tokens with this one"
+                " were made with, or send the image through AR Image to Tokens with this one"
             )
         self._check_grids(model)
         self._check_range(model)
         if grids is not None and tuple(grids) != self.grids:
             had, has = (picture_size(model, one) for one in (self.grids, grids))
             raise ValueError(
-                f"these tokens are of another picture size: {describe_grids(self.grids)}, and this run of {model.name}"
-                f" has {describe_grids(grids)}. Set AR Sampler's size to {had[1]}x{had[0]}, or scale the picture to"
+                f"these tokens are of another image size: {describe_grids(self.grids)}, and this run of {model.name}"
+                f" has {describe_grids(grids)}. Set AR Sampler's size to {had[1]}x{had[0]}, or scale the image to"
                 f" {has[1]}x{has[0]} pixels before it goes through AR Image to Tokens"
             )
 
     def _check_grids(self, model: Model) -> None:
-        """Raise ValueError when pictures of this model and size have other grids or another number of tokens.
+        """Raise ValueError when images of this model and size have other grids or another number of tokens.
 
-        Another model of the same tokenizer may make scale-wise pictures of sizes that this one does not.
+        Another model of the same tokenizer may make scale-wise images of sizes that this one does not.
         """
         config = config_of(model, self.grids[-1])
         if config is None and self.kind == "scale":
             return
-        if config is None or LOOPS[self.kind].picture_grids(config) != self.grids:
+        if config is None or LOOPS[self.kind].image_grids(config) != self.grids:
             raise ValueError(
-                f"these tokens do not fit {model.name} ({model.family.title}): it makes no pictures of"
+                f"these tokens do not fit {model.name} ({model.family.title}): it makes no images of"
                 f" {describe_grids(self.grids)}. Connect the model they were made with, or load another file"
             )
         if self.kind == "token" and self.steps[0].shape[1] != config.length:
             raise ValueError(
-                f"these tokens are damaged: there are {self.steps[0].shape[1]} of each picture, and pictures of"
+                f"these tokens are damaged: there are {self.steps[0].shape[1]} of each image, and images of"
                 f" {model.name} have {config.length}. Load another file"
             )
 
@@ -114,18 +114,18 @@ class PictureTokens:
                     f" {model.name} has {tuple(empty.shape)}. Load another file"
                 )
 
-    def pick(self, rows: Sequence[int]) -> "PictureTokens":
-        """The tokens of some of the pictures."""
+    def pick(self, rows: Sequence[int]) -> "ImageTokens":
+        """The tokens of some of the images."""
         index = torch.tensor(rows, dtype=torch.long)
         features = None if self.features is None else self.features[index]
         return replace(self, steps=tuple(step[index] for step in self.steps), features=features)
 
     def __repr__(self) -> str:
-        return f"AR tokens: {self.batch} pictures of {self.family}, {describe_grids(self.grids)}"
+        return f"AR tokens: {self.batch} images of {self.family}, {describe_grids(self.grids)}"
 
 
 def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> None:
-    """Raise ValueError when these cannot be the tokens of any pictures, see `PictureTokens`."""
+    """Raise ValueError when these cannot be the tokens of any images, see `ImageTokens`."""
     if kind not in KINDS:
         raise ValueError(f"its kind is '{kind}'")
     if not grids or any(side < 1 for grid in grids for side in grid):
@@ -134,20 +134,20 @@ def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> N
         raise ValueError(f"it has {len(grids)} grids and {len(steps)} steps")
     batch, form = len(steps[0]), steps[0].shape[2:]
     if not batch:
-        raise ValueError("it holds no picture")
+        raise ValueError("it holds no image")
     for step, (height, width) in zip(steps, grids, strict=True):
         if step.dim() not in ((2, 3) if kind == "scale" else (2,)) or step.shape[2:] != form:
             raise ValueError("its tokens are of several kinds")
         count, cells = step.shape[1], height * width
-        # A line may begin with tokens that stand for no place in the picture: how many, only the model knows.
+        # A line may begin with tokens that stand for no place in the image: how many, only the model knows.
         if len(step) != batch or count < cells or count > cells and kind == "scale":
             raise ValueError(
-                f"{tuple(step.shape)} tokens do not fit {describe_grids(grids)} of {batch} pictures"
+                f"{tuple(step.shape)} tokens do not fit {describe_grids(grids)} of {batch} images"
             )
 
 
 def config_of(model: Model, grid: Grid) -> Any:
-    """The model's config for pictures whose finest grid this is; None where it makes no such pictures."""
+    """The model's config for images whose finest grid this is; None where it makes no such images."""
     if grid == grids_of(model)[-1]:
         return model.config
     return (
@@ -163,9 +163,9 @@ def describe_grids(grids: Sequence[Grid]) -> str:
 
 def owned(
     model: Model, grids: Sequence[Grid], steps: Sequence[Tensor], features: Tensor | None = None
-) -> PictureTokens:
+) -> ImageTokens:
     """Tokens just made by a model, on the CPU."""
-    return PictureTokens(
+    return ImageTokens(
         kind=model.family.kind,
         grids=tuple(grids),
         steps=tuple(step.cpu() for step in steps),
@@ -175,7 +175,7 @@ def owned(
     )
 
 
-def features_of(tokens: PictureTokens, model: Model, device: torch.device) -> Tensor:
+def features_of(tokens: ImageTokens, model: Model, device: torch.device) -> Tensor:
     """What the tokenizer decodes, (B, Z, H, W)."""
     if tokens.features is not None:
         return tokens.features.to(device)
@@ -183,15 +183,15 @@ def features_of(tokens: PictureTokens, model: Model, device: torch.device) -> Te
     return LOOPS[tokens.kind].sum(model, steps, tokens.grids)
 
 
-def tokens_of(model: Model, pictures: Tensor, grids: Sequence[Grid]) -> PictureTokens:
-    """Pictures (B, 3, H, W) in [-1, 1], as large as the model's, through the tokenizer's encoder."""
+def tokens_of(model: Model, images: Tensor, grids: Sequence[Grid]) -> ImageTokens:
+    """Images (B, 3, H, W) in [-1, 1], as large as the model's, through the tokenizer's encoder."""
     size = picture_size(model, grids)
-    assert tuple(pictures.shape[-2:]) == size, (pictures.shape, size)
-    steps, features = LOOPS[model.family.kind].encode(model, pictures, grids)
+    assert tuple(images.shape[-2:]) == size, (images.shape, size)
+    steps, features = LOOPS[model.family.kind].encode(model, images, grids)
     return owned(model, grids, steps, features)
 
 
-def join_tokens(parts: Sequence[PictureTokens]) -> PictureTokens:
+def join_tokens(parts: Sequence[ImageTokens]) -> ImageTokens:
     """Tokens of several batches of one model as one."""
     steps = zip(*(part.steps for part in parts), strict=True)
     maps = [part.features for part in parts if part.features is not None]

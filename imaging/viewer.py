@@ -1,7 +1,7 @@
-"""What the viewer on AR Decode shows: pictures so far, maps, curves, candidates, as JSON that a browser can draw.
+"""What the viewer on AR Decode shows: images so far, maps, curves, candidates, as JSON that a browser can draw.
 
-Nothing here is needed for the picture, and the node works the same where the web part is absent. The payload (see
-`docs/viewer.md`) stays small: the first pictures only, maps as bytes, scales as coloured feature maps.
+Nothing here is needed for the image, and the node works the same where the web part is absent. The payload (see
+`docs/viewer.md`) stays small: the first images only, maps as bytes, scales as coloured feature maps.
 """
 
 import base64
@@ -16,14 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..analysis.measure import measure
-from ..guidance.base import Run
+from ..guidance.base import RunInfo
 from ..guidance.record import Trace, TraceRecorder
 from ..sampling.preview import colour, fit_colours
 
 OFF, FAST, DECODED = "off", "fast", "decoded"
 CHOICES = (FAST, DECODED, OFF)
-PICTURES = 4  # of a batch, at most
-SIDE, FRAME_SIDE = 512, 256  # of the finished picture and of those on the way, at most
+IMAGES = 4  # of a batch, at most
+SIDE, FRAME_SIDE = 512, 256  # of the finished image and of those on the way, at most
 TOP = 5  # candidates per token
 SAVING: dict[str, dict[str, Any]] = {
     "bmp": {},
@@ -33,7 +33,7 @@ SAVING: dict[str, dict[str, Any]] = {
 TINY, SMALL = (
     64,
     128,
-)  # pixels a side up to which a picture is sent as bmp (no time to pack it) or png (every pixel)
+)  # pixels a side up to which an image is sent as bmp (no time to pack it) or png (every pixel)
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
 Grid = tuple[int, int]
@@ -48,8 +48,8 @@ class Viewer:
 
     Attributes:
         recorder: of the run.
-        features: progress -> feature maps (B, Z, h, w) so far, or None where pictures grow row by row.
-        decode: how to decode for the exact, dear pictures; None = colours only.
+        features: progress -> feature maps (B, Z, h, w) so far, or None where images grow row by row.
+        decode: how to decode for the exact, dear images; None = colours only.
         candidates: keep the likeliest tokens before and after guidance.
         send: where the live map goes; None = nowhere.
         bits: candidates were asked for, but the tokens of this model are bits and have none.
@@ -67,7 +67,7 @@ class Viewer:
     def __call__(self, progress: Any) -> None:
         """Called after every step."""
         if self.features is not None:
-            self.steps.append(self.features(progress)[:PICTURES].half())
+            self.steps.append(self.features(progress)[:IMAGES].half())
         if not self.candidates:
             return
         if progress.tokens.ndim == 3:  # of bits: 2^D tokens are no list to choose from
@@ -76,7 +76,7 @@ class Viewer:
             self.tops.append(likeliest(progress))
 
     def live(self, progress: Any) -> None:
-        """Send the newest map of the first picture."""
+        """Send the newest map of the first image."""
         if self.send is None:
             return
         k = progress.index
@@ -90,28 +90,28 @@ class Viewer:
             )
 
     def _newest(self, rows: Sequence[Tensor | None], step: int) -> tuple[Tensor, Grid]:
-        """The first picture's map at this step: of a next-token run the tokens so far, 0 where there are none."""
-        picture, newest = self.recorder.picture, rows[step]
+        """The first image's map at this step: of a next-token run the tokens so far, 0 where there are none."""
+        image_grid, newest = self.recorder.image_grid, rows[step]
         assert newest is not None
-        if picture is None:
+        if image_grid is None:
             return newest[0], self.recorder.grids[step]
-        count = picture[0] * picture[1]
+        count = image_grid[0] * image_grid[1]
         blank = torch.zeros_like(newest[0])
-        return torch.cat([blank if row is None else row[0] for row in rows[-count:]]), picture
+        return torch.cat([blank if row is None else row[0] for row in rows[-count:]]), image_grid
 
     def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
-        """Everything the viewer needs: pictures (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
-        shown, whole = min(len(image), PICTURES), trace.whole()
-        tiny = "bmp" if self.decode is None else "png"  # many decoded pictures: short before fast
+        """Everything the viewer needs: images (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
+        shown, whole = min(len(image), IMAGES), trace.whole()
+        tiny = "bmp" if self.decode is None else "png"  # many decoded images: short before fast
         frames = self._frames(image[:shown], final[:shown], tiny)
         finals = data_urls(image[:shown], SIDE, tiny)
         measured = measure(trace)
         tokens = [self._candidates(k, trace) for k in range(shown)]
-        pictures = [
+        images = [
             {
                 "final": finals[k],
                 "frames": [step[k] for step in frames],
-                "maps": {name: picture_maps(rows, k) for name, rows in whole.maps.items()},
+                "maps": {name: image_maps(rows, k) for name, rows in whole.maps.items()},
                 "evenness": rounded(measured.evenness[k]),
                 "entropy": rounded(measured.entropy[k]),
                 "candidates": tokens[k],
@@ -124,14 +124,14 @@ class Viewer:
             "size": [image.shape[2], image.shape[1]],
             "batch": len(image),
             "grids": [list(grid) for grid in whole.grids],
-            "rows": trace.picture is not None,
+            "rows": trace.image_grid is not None,
             "numbers": numbers,
             "bits": self.bits,
-            "pictures": pictures,
+            "pictures": images,
         }
 
     def _frames(self, image: Tensor, final: Tensor, tiny: str) -> list[list[str]]:
-        """Per step, data URLs of the pictures so far; none where the pictures grow row by row."""
+        """Per step, data URLs of the images so far; none where the images grow row by row."""
         if not self.steps:
             return []
         if self.decode is not None:
@@ -140,22 +140,22 @@ class Viewer:
         urls = data_urls(small, FRAME_SIDE, tiny)
         return [urls[start : start + len(image)] for start in range(0, len(urls), len(image))]
 
-    def _candidates(self, picture: int, trace: Trace) -> list[Json]:
+    def _candidates(self, index: int, trace: Trace) -> list[Json]:
         """Per step: drawn tokens, and the likeliest before and after guidance with their probabilities in per mille."""
         tops = self.tops
-        if trace.picture is not None:  # tokens before the picture's have no place in it
-            tops = tops[-trace.picture[0] * trace.picture[1] :]
+        if trace.image_grid is not None:  # tokens before the image's have no place in it
+            tops = tops[-trace.image_grid[0] * trace.image_grid[1] :]
         return [
             {
-                "drawn": drawn[picture].tolist(),
-                "before": {"tokens": before[picture].tolist(), "share": per_mille(p[picture])},
-                "after": {"tokens": after[picture].tolist(), "share": per_mille(q[picture])},
+                "drawn": drawn[index].tolist(),
+                "before": {"tokens": before[index].tolist(), "share": per_mille(p[index])},
+                "after": {"tokens": after[index].tolist(), "share": per_mille(q[index])},
             }
             for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in tops)
         ]
 
 
-def published_schedule(run: Run) -> Json:
+def published_schedule(run: RunInfo) -> Json:
     """Steps of a run, and what "family default" means in it: for the schedules drawn on the guidance nodes."""
     own = run.published
     names = ("kind", "start", "end", "power", "line")
@@ -164,10 +164,10 @@ def published_schedule(run: Run) -> Json:
 
 def likeliest(progress: Any) -> tuple[Tensor, ...]:
     """Drawn tokens (B, T); the `TOP` likeliest before guidance and their probabilities (B, T, TOP); the same after it."""
-    newest = progress.tokens[:PICTURES, -progress.cond.shape[1] :]
+    newest = progress.tokens[:IMAGES, -progress.cond.shape[1] :]
     count = min(TOP, progress.cond.shape[-1])
-    before = progress.cond[:PICTURES].softmax(-1).topk(count)
-    after = progress.guided[:PICTURES].softmax(-1).topk(count)
+    before = progress.cond[:IMAGES].softmax(-1).topk(count)
+    after = progress.guided[:IMAGES].softmax(-1).topk(count)
     return newest, before.indices, before.values, after.indices, after.values
 
 
@@ -176,9 +176,9 @@ def per_mille(shares: Tensor) -> list[Any]:
     return (shares * 1000).round().int().tolist()
 
 
-def picture_maps(rows: Sequence[Tensor | None], picture: int) -> list[Json | None]:
-    """The maps of one picture, step by step."""
-    own = [None if row is None else row.numpy()[picture] for row in rows]
+def image_maps(rows: Sequence[Tensor | None], index: int) -> list[Json | None]:
+    """The maps of one image, step by step."""
+    own = [None if row is None else row.numpy()[index] for row in rows]
     return [None if row is None or not row.any() else packed(row) for row in own]
 
 
@@ -196,12 +196,12 @@ def rounded(values: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else round(value, 4) for value in values]
 
 
-def data_urls(pictures: Tensor, side: int, tiny: str) -> list[str]:
-    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small pictures keep every pixel.
+def data_urls(images: Tensor, side: int, tiny: str) -> list[str]:
+    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small images keep every pixel.
 
     `tiny`: format of the smallest; a bmp takes a tenth of a png's time and twice its length.
     """
-    pixels = (pictures.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    pixels = (images.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     longest = max(pixels.shape[1:3])
     kind = tiny if longest <= TINY else "png" if longest <= SMALL else "jpeg"
     urls = []

@@ -22,7 +22,7 @@ class ARModel:
         patcher: the transformer in ComfyUI's memory management; `get_models` adds the tokenizer's.
         labels: class names in order, or () when the file has none.
         label_set: what the labels are called ("Emoji", "ImageNet").
-        codec: fingerprint of the tokenizer: tokens mean the same picture for every model that has the same one.
+        codec: fingerprint of the tokenizer: tokens mean the same image for every model that has the same one.
         defaults: sampling settings preselected for this model.
         folder: where the transformer's file lies, with whatever belongs to it.
     """
@@ -44,7 +44,7 @@ class ARModel:
 
     @property
     def network(self) -> Any:
-        """The transformer, for pictures of the size that `config` says."""
+        """The transformer, for images of the size that `config` says."""
         return view(self.patcher.model, self.config)
 
     @property
@@ -52,10 +52,10 @@ class ARModel:
         return self.tokenizer_patcher.model
 
     def at(self, height: int, width: int) -> "ARModel":
-        """The same model for pictures of another size in pixels.
+        """The same model for images of another size in pixels.
 
         Raises:
-            ValueError: it makes no such pictures; the message names the nearest it makes.
+            ValueError: it makes no such images; the message names the nearest it makes.
         """
         factor = self.tokenizer.config.factor
         config = self.family.sized(self.config, height, width, factor)
@@ -110,13 +110,13 @@ def _tokenizer_part(main: Part, tokenizer: str | Path | None) -> Part:
 
 
 def _sized(main: Part, codec: Part, picture_size: int) -> Part:
-    """The transformer for pictures of this side; 0 leaves it as it is."""
+    """The transformer for images of this side; 0 leaves it as it is."""
     if not picture_size:
         return main
     name, factor = main.weights.path.name, codec.config.factor
     if not main.family.free_size:
         raise CheckpointError(
-            f"{name}: a {main.family.title} file says itself how large its pictures are."
+            f"{name}: a {main.family.title} file says itself how large its images are."
             " Set picture_size to 0"
         )
     side, rest = divmod(picture_size, factor)

@@ -1,4 +1,4 @@
-"""Which image tokenizer this is, told from its weights: tokens mean a picture only together with it."""
+"""Which image tokenizer this is, told from its weights: tokens mean an image only together with it."""
 
 import hashlib
 

@@ -62,7 +62,7 @@ def run_bytes(
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
 
     Args:
-        transformer, tokenizer: the networks, as they are for pictures of the size that is made.
+        transformer, tokenizer: the networks, as they are for images of the size that is made.
         rows: branches x batch of the fullest step.
         batch: images.
         conditions: of the branches, for networks that read them before the first token.
@@ -80,20 +80,20 @@ def run_bytes(
 
 
 def decode_bytes(tokenizer: Any, config: Any) -> int:
-    """Peak of the image decoder for one chunk of pictures (see `decode_chunk`): six maps of the full size."""
+    """Peak of the image decoder for one chunk of images (see `decode_chunk`): six maps of the full size."""
     sizes = tokenizer.config
     channels = getattr(sizes, "full_channels", sizes.channels)
     return 6 * 4 * channels * pixels(tokenizer, config) * decode_chunk(tokenizer, config)
 
 
 def pixels(tokenizer: Any, config: Any) -> int:
-    """Pixels of one picture."""
+    """Pixels of one image."""
     height, width = config.grid
     return height * width * tokenizer.config.factor**2
 
 
 def decode_chunk(tokenizer: Any, config: Any) -> int:
-    """How many pictures to decode at once: about one 512 x 512 picture's worth of memory."""
+    """How many images to decode at once: about one 512 x 512 image's worth of memory."""
     return max(1, 512 * 512 // pixels(tokenizer, config))
 
 

@@ -1,6 +1,6 @@
 """AliTok: class-conditional next-token prediction over aligned one-dimensional tokens (arXiv 2506.05289), released layout.
 
-Letters as in `parts/causal.py`. The T tokens of a picture are a line of 17 followed by a 16x16 grid in raster order.
+Letters as in `parts/causal.py`. The T tokens of an image are a line of 17 followed by a 16x16 grid in raster order.
 """
 
 from collections.abc import Sequence

@@ -120,7 +120,7 @@ def same_codes(transformer: Any, tokenizer: Any) -> Any:
     for what, attribute in (
         ("tokens in the codebook", "vocab"),
         ("channels per code", "dim"),
-        ("tokens per picture", "length"),
+        ("tokens per image", "length"),
     ):
         ours, theirs = getattr(transformer, attribute, None), getattr(tokenizer, attribute, None)
         if None not in (ours, theirs) and ours != theirs:
@@ -173,10 +173,10 @@ class Family:
             (an encoded empty or negative prompt) (transformers).
         tokenizer: name of the tokenizer family that decodes its tokens (transformers).
         tokenizer_file: what the tokenizer's released file is called (transformers).
-        free_size: the file does not say how large its pictures are, so the user may (transformers); the config has a `grid`.
+        free_size: the file does not say how large its images are, so the user may (transformers); the config has a `grid`.
         sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
-        frames: config -> (h, w) in tokens of every picture the network can make, its own first (transformers).
-        at: (config, one of its frames) -> the config for pictures of that size (transformers).
+        frames: config -> (h, w) in tokens of every image the network can make, its own first (transformers).
+        at: (config, one of its frames) -> the config for images of that size (transformers).
         causal: config -> whether a cache carries a branch's past from step to step (transformers).
         mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
         smoothable: its steps can mix code vectors instead of drawing one (transformers).
@@ -227,10 +227,10 @@ class Family:
         return found or Defaults(4.0, "constant", 0, 1.0)
 
     def sized(self, config: Any, height: int, width: int, factor: int) -> Any:
-        """The config for pictures of this size in pixels; `factor`: pixels per side of a token.
+        """The config for images of this size in pixels; `factor`: pixels per side of a token.
 
         Raises:
-            ValueError: the network makes no such pictures; the message names the nearest it makes.
+            ValueError: the network makes no such images; the message names the nearest it makes.
         """
         frames = {(h * factor, w * factor): (h, w) for h, w in self.frames(config)}
         if (height, width) in frames:
@@ -238,7 +238,7 @@ class Family:
         nearest = sorted(frames, key=lambda size: _unlike(size, (height, width)))
         names = ", ".join(f"{w}x{h}" for h, w in nearest[:3])
         raise ValueError(
-            f"this {self.title} model makes no pictures of {width}x{height} pixels; nearest: {names}"
+            f"this {self.title} model makes no images of {width}x{height} pixels; nearest: {names}"
         )
 
 

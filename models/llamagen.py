@@ -244,7 +244,7 @@ def config_from_file(facts: FileFacts) -> LlamaGenConfig:
 
 
 SIZES = ((256, 256), (384, 384), (512, 512))
-SIDES = (16, 24, 32)  # of these pictures in tokens: every release has 16 pixels a token
+SIDES = (16, 24, 32)  # of these images in tokens: every release has 16 pixels a token
 
 
 def frames(config: LlamaGenConfig) -> tuple[Grid, ...]:
@@ -253,7 +253,7 @@ def frames(config: LlamaGenConfig) -> tuple[Grid, ...]:
 
 
 def at(config: LlamaGenConfig, frame: Grid) -> LlamaGenConfig:
-    """The config for pictures of these tokens."""
+    """The config for images of these tokens."""
     return replace(config, grid=frame)
 
 

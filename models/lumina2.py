@@ -1,6 +1,6 @@
 """Lumina-mGPT 2 (github.com/Alpha-VLLM/Lumina-mGPT-2.0): text and image tokens of one vocabulary, in Chameleon's layout.
 
-Letters as in `parts/causal.py`; m groups of heads with a norm of their own. A picture of h x w tokens is written as: start of
+Letters as in `parts/causal.py`; m groups of heads with a norm of their own. An image of h x w tokens is written as: start of
 image, token of its height, token of its width, then h lines of w tokens and a line end. The network itself puts the line ends
 into the sequence, so a run has h w steps and draws image tokens only.
 """
@@ -21,8 +21,8 @@ from .parts.prompt import Prompt
 
 Grid = tuple[int, int]
 CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
-LARGEST = 24  # cells per side of the largest square picture of the release: 768 pixels
-RATIO = 4  # longest side of a picture by its shortest
+LARGEST = 24  # cells per side of the largest square image of the release: 768 pixels
+RATIO = 4  # longest side of an image by its shortest
 START, SEPARATOR, LINE_END = "<racm3:break>", "<reserved08706>", "<reserved08799>"
 IMAGE_TOKENS, RELEASED_WORDS, RELEASED_IMAGE_TOKENS = "<MOVQGAN", 171385, (155000, 16384)
 
@@ -36,7 +36,7 @@ class LuminaConfig:
         first, vocab: id of the first image token, and how many there are; only these are drawn.
         start, separator, line_end: ids of single tokens.
         sizes: ids of the size tokens, for 1, 2, ... cells.
-        grid: (h, w) of the picture in tokens.
+        grid: (h, w) of the image in tokens.
         norms: m.
         context: positions the network was made for.
     """
@@ -66,12 +66,12 @@ class LuminaConfig:
         for side in self.grid:
             if side % CELL or not 0 < side // CELL <= len(self.sizes):
                 raise ValueError(
-                    f"a picture side of {side} tokens cannot be asked for: take a multiple of {CELL},"
+                    f"an image side of {side} tokens cannot be asked for: take a multiple of {CELL},"
                     f" at most {CELL * len(self.sizes)}"
                 )
         if self.room < len(self.head):
             raise ValueError(
-                f"a picture of {self.grid[0]} x {self.grid[1]} tokens does not fit into {self.context} positions"
+                f"an image of {self.grid[0]} x {self.grid[1]} tokens does not fit into {self.context} positions"
             )
 
     @property
@@ -81,18 +81,18 @@ class LuminaConfig:
 
     @property
     def head(self) -> tuple[int, ...]:
-        """What a picture begins with: start, height, width."""
+        """What an image begins with: start, height, width."""
         height, width = (self.sizes[side // CELL - 1] for side in self.grid)
         return self.start, height, width
 
     @property
     def room(self) -> int:
-        """Positions that the lines of the picture and the end of the image leave."""
+        """Positions that the lines of the image and the end of the image leave."""
         return self.context - places(self.length, self.grid[1]) - 1
 
     @property
     def prefix(self) -> int:
-        """Positions before the picture without any text; see `LanguageNetwork.prefix_length`."""
+        """Positions before the image without any text; see `LanguageNetwork.prefix_length`."""
         return len(self.head)
 
     @property
@@ -129,7 +129,7 @@ class NormedAttention(Attention):
 
 
 class Lumina(LanguageNetwork):
-    """The transformer. Conditions: a `Prompt` that ends with the picture's head; tokens: image tokens, from 0.
+    """The transformer. Conditions: a `Prompt` that ends with the image's head; tokens: image tokens, from 0.
 
     Args:
         config: sizes.
@@ -167,7 +167,7 @@ class Lumina(LanguageNetwork):
 
 
 def frames(config: LuminaConfig) -> tuple[Grid, ...]:
-    """(h, w) in tokens of every picture the network can be asked for: its own, and all of at most the trained area."""
+    """(h, w) in tokens of every image the network can be asked for: its own, and all of at most the trained area."""
     sides = range(1, len(config.sizes) + 1)
     cells = [(h, w) for h in sides for w in sides if _shaped(h, w) and h * w <= LARGEST**2]
     grids = [(CELL * h, CELL * w) for h, w in cells]
@@ -175,7 +175,7 @@ def frames(config: LuminaConfig) -> tuple[Grid, ...]:
 
 
 def at(config: LuminaConfig, frame: Grid) -> LuminaConfig:
-    """The config for pictures of these tokens."""
+    """The config for images of these tokens."""
     return replace(config, grid=frame)
 
 
@@ -188,7 +188,7 @@ def _fits(grid: Grid, context: int) -> bool:
 
 
 def trained_sizes(largest: int = LARGEST) -> tuple[tuple[int, int], ...]:
-    """(height, width) in pixels of the training pictures: for every width the heights that just fill the area, and between."""
+    """(height, width) in pixels of the training images: for every width the heights that just fill the area, and between."""
     height, width, found = 1, largest**2, []
     while width:
         if _shaped(height, width):

@@ -1,7 +1,7 @@
 """SimpleAR: next-token prediction of a square grid by a Qwen2.5 network that reads its prompt itself (arXiv 2504.11455).
 
 Released layout. The vocabulary is Qwen2.5's with a few added tokens, then the image codes: code c is id `text` + c. Any token may be
-drawn, as in the authors' sampling; one that is no code is decoded as the nearest code, and none ends a picture early.
+drawn, as in the authors' sampling; one that is no code is decoded as the nearest code, and none ends an image early.
 """
 
 import math
@@ -44,7 +44,7 @@ class SimpleARConfig:
         text: ids that are text, all below the image codes; 0 = not known before the image tokenizer is.
         special: ids of the tokens around a prompt.
         context: positions the network was made for.
-        grid: of the picture, which the file does not say.
+        grid: of the image, which the file does not say.
         repetition: penalty on tokens that were there before, where the release's generation settings ask for one; 1 = none.
     """
 
@@ -72,7 +72,7 @@ class SimpleARConfig:
             )
         if self.length >= self.context:
             raise ValueError(
-                f"a picture of {self.grid[0]} x {self.grid[1]} tokens does not fit into the {self.context} positions this"
+                f"an image of {self.grid[0]} x {self.grid[1]} tokens does not fit into the {self.context} positions this"
                 " network was made for: take a smaller picture_size"
             )
 
@@ -224,7 +224,7 @@ def frames(config: SimpleARConfig) -> tuple[Grid, ...]:
 
 
 def at(config: SimpleARConfig, frame: Grid) -> SimpleARConfig:
-    """The config for pictures of these tokens."""
+    """The config for images of these tokens."""
     return replace(config, grid=frame)
 
 

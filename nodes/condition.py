@@ -17,7 +17,7 @@ class ARClassCondition(io.ComfyNode):
             node_id="ARClassCondition",
             display_name="AR Class Condition",
             category="AR Guidance",
-            description="Says what to draw, for models that know a fixed list of classes. One picture per class; the"
+            description="Says what to draw, for models that know a fixed list of classes. One image per class; the"
             " sampler can make several of each.",
             search_aliases=["class label", "ImageNet", "VAR class"],
             inputs=[

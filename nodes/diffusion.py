@@ -68,7 +68,7 @@ class ARDiffusionIGG(io.ComfyNode):
             category="AR Guidance/diffusion",
             description=(
                 "Information-grounding guidance for ordinary diffusion models: besides the push from the negative to"
-                " the positive prompt (CFG), each place of the picture gets, or loses, the average push of the places"
+                " the positive prompt (CFG), each place of the image gets, or loses, the average push of the places"
                 " that look alike."
             ),
             search_aliases=["igg", "information grounding", "CFG-IGG", "guidance patch"],
@@ -206,7 +206,7 @@ def _interval_widgets() -> list[Any]:
 
 
 def _attention_widgets() -> list[Any]:
-    """Which places of the picture look at each other, and how."""
+    """Which places of the image look at each other, and how."""
     return [
         widget(
             io.Combo,
@@ -214,8 +214,8 @@ def _attention_widgets() -> list[Any]:
             options=[GLOBAL, AUTO, FIXED],
             default=GLOBAL,
             tooltip=(
-                "Which places look at each other: all of a picture ('global'), a neighbourhood as wide as the picture's"
-                " mean side ('auto'), or of a width you choose ('fixed side', the cheap one on large pictures). Too small a"
+                "Which places look at each other: all of an image ('global'), a neighbourhood as wide as the image's"
+                " mean side ('auto'), or of a width you choose ('fixed side', the cheap one on large images). Too small a"
                 " window acts like CFG."
             ),
         ),

@@ -1,4 +1,4 @@
-"""AR Keep Scales and AR Inpaint: a run that keeps part of a picture there already is."""
+"""AR Keep Scales and AR Inpaint: a run that keeps part of an image there already is."""
 
 import math
 from dataclasses import replace
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..imaging.controls import BY_VARIATION, SOFTEST, share_kept, within
 from ..imaging.editing import BLENDED, TOKENS_ONLY, Edit, row_of
-from ..imaging.tokens import PictureTokens
+from ..imaging.tokens import ImageTokens
 from ..sampling.edit import filled
 from ..sampling.loops import grids_of, picture_size
 from .compat import schema, widget
-from .inputs.pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
+from .inputs.images import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
 from .types import Sampling, SamplingLink, TokensLink
 
 AS_IT_IS, FROM_AROUND = "as it is", "filled from around"
@@ -26,7 +26,7 @@ def edited(sampling: Sampling, edit: Edit) -> Sampling:
     """
     if sampling.edit is not None:
         raise ValueError(
-            "this run already keeps tokens of a picture: use one AR Keep Scales, AR Inpaint or AR Outpaint per AR Decode."
+            "this run already keeps tokens of an image: use one AR Keep Scales, AR Inpaint or AR Outpaint per AR Decode."
             " To vary an in-painting at fixed layout, lower AR Inpaint's variation"
         )
     edit.source.check(sampling.model, grids_of(sampling.model))
@@ -41,7 +41,7 @@ def variation_widget(default: float, what: str) -> object:
         min=0.0,
         max=1.0,
         step=0.01,
-        tooltip=f"How much of {what} is drawn anew. 0 = nothing changes; low: only fine detail; high: all but the coarsest"
+        tooltip=f"How much of {what} is drawn again. 0 = nothing changes; low: only fine detail; high: all but the coarsest"
         " layout; 1 = everything. Models without scales keep that much less of its beginning.",
     )
 
@@ -53,16 +53,16 @@ class ARKeepScales(io.ComfyNode):
             node_id="ARKeepScales",
             display_name="AR Keep Scales",
             category="AR Guidance/edit",
-            description="Makes variations of a picture: keeps its coarse scales, which hold layout and colour, and draws the"
-            " finer ones anew. Class, prompt, seed and guidance may differ from those it was made with.",
+            description="Makes variations of an image: keeps its coarse scales, which hold layout and colour, and draws the"
+            " finer ones again. Class, prompt, seed and guidance may differ from those it was made with.",
             search_aliases=["variation", "image to image", "img2img", "denoise", "refine"],
             inputs=[
                 SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
                 TokensLink.Input(
                     "ar_tokens",
-                    tooltip="The pictures to vary: from AR Decode, AR Image to Tokens or AR Load Tokens.",
+                    tooltip="The images to vary: from AR Decode, AR Image to Tokens or AR Load Tokens.",
                 ),
-                variation_widget(0.5, "the picture"),
+                variation_widget(0.5, "the image"),
                 widget(
                     io.Int,
                     "keep_scales",
@@ -77,7 +77,7 @@ class ARKeepScales(io.ComfyNode):
                 SamplingLink.Output(
                     "edited_sampling",
                     display_name="AR_SAMPLING",
-                    tooltip="The same run, which now starts from the old picture: for guidance nodes or AR Decode.",
+                    tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
                 )
             ],
         )
@@ -86,7 +86,7 @@ class ARKeepScales(io.ComfyNode):
     def execute(
         cls,
         ar_sampling: Sampling,
-        ar_tokens: PictureTokens,
+        ar_tokens: ImageTokens,
         variation: float,
         keep_scales: int = BY_VARIATION,
     ) -> io.NodeOutput:
@@ -109,7 +109,7 @@ def seam_widget() -> object:
         "seam",
         options=[BLENDED, TOKENS_ONLY],
         default=BLENDED,
-        tooltip="'blend features': the model sees the old picture outside the mask at every scale, and old and new fade"
+        tooltip="'blend features': the model sees the old image outside the mask at every scale, and old and new fade"
         " into each other. 'tokens only': old tokens outside, new ones inside, as VAR's authors publish it; coarse"
         " tokens reach a little over the edge.",
         advanced=True,
@@ -123,25 +123,25 @@ class ARInpaint(io.ComfyNode):
             node_id="ARInpaint",
             display_name="AR Inpaint",
             category="AR Guidance/edit",
-            description="Draws the masked part of a picture anew and keeps the rest. Starts from tokens of an earlier run or"
-            " from any picture. The class or prompt of the run says what comes into the mask.",
+            description="Draws the masked part of an image again and keeps the rest. Starts from tokens of an earlier run or"
+            " from any image. The class or prompt of the run says what comes into the mask.",
             search_aliases=["inpainting", "mask", "edit", "erase", "replace"],
             inputs=[
                 SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
                 io.Mask.Input(
                     "mask",
-                    tooltip="White = draw anew. Any size: it is stretched over the picture. One for all pictures or one"
+                    tooltip="White = draw again. Any size: it is stretched over the image. One for all images or one"
                     " for each.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="The picture to change. It is fitted to the model's size.",
+                    tooltip="The image to change. It is fitted to the model's size.",
                 ),
                 TokensLink.Input(
                     "ar_tokens",
                     optional=True,
-                    tooltip="Tokens of the picture, from AR Decode or AR Load Tokens: better than its image, for nothing"
+                    tooltip="Tokens of the image, from AR Decode or AR Load Tokens: better than its image, for nothing"
                     " is lost. With both, the image only gives the pixels outside.",
                 ),
                 variation_widget(1.0, "the masked part"),
@@ -150,7 +150,7 @@ class ARInpaint(io.ComfyNode):
                     io.Boolean,
                     "keep_outside",
                     default=True,
-                    tooltip="On: pixels outside the mask are those of the picture, exactly. Off: they come out of the image"
+                    tooltip="On: pixels outside the mask are those of the image, exactly. Off: they come out of the image"
                     " tokenizer like the rest, nearly the same.",
                 ),
                 widget(
@@ -168,7 +168,7 @@ class ARInpaint(io.ComfyNode):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape becomes as large as the model's pictures: 'crop' cuts off what"
+                    tooltip="How an image of another shape becomes as large as the model's images: 'crop' cuts off what"
                     " is too much at two sides, 'stretch' distorts it.",
                     advanced=True,
                 ),
@@ -177,7 +177,7 @@ class ARInpaint(io.ComfyNode):
                 SamplingLink.Output(
                     "edited_sampling",
                     display_name="AR_SAMPLING",
-                    tooltip="The same run, which now starts from the old picture: for guidance nodes or AR Decode.",
+                    tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
                 )
             ],
         )
@@ -194,7 +194,7 @@ class ARInpaint(io.ComfyNode):
         seam: str = BLENDED,
         fit: str = CROP,
         image: Tensor | None = None,
-        ar_tokens: PictureTokens | None = None,
+        ar_tokens: ImageTokens | None = None,
     ) -> io.NodeOutput:
         model, grids = ar_sampling.model, grids_of(ar_sampling.model)
         size = picture_size(model, grids)
@@ -204,7 +204,7 @@ class ARInpaint(io.ComfyNode):
         pixels = None if image is None else fit_image(image, size, fit)
         if ar_tokens is None:
             if pixels is None:
-                raise ValueError("connect the picture to change: an image, its tokens, or both")
+                raise ValueError("connect the image to change: an image, its tokens, or both")
             shown = pixels
             if under_mask == FROM_AROUND:
                 shown = hide(pixels, marked, ar_sampling.whole)
@@ -228,27 +228,27 @@ def check_mask(mask: Tensor) -> None:
     if empty:
         which = "the mask is" if len(mask) == 1 else f"mask {', '.join(empty)} is"
         raise ValueError(
-            f"{which} empty, so nothing would change: paint white what to draw anew (a mask from an image's alpha channel"
+            f"{which} empty, so nothing would change: paint white what to draw again (a mask from an image's alpha channel"
             " may have to be inverted)"
         )
 
 
 def hide(pixels: Tensor, mask: Tensor, whole: int) -> Tensor:
-    """IMAGE (P, H, W, 3) with what a mask (M, H, W) marks filled from around it: as many pictures as both together need.
+    """IMAGE (P, H, W, 3) with what a mask (M, H, W) marks filled from around it: as many images as both together need.
 
-    `whole`: pictures of the batch; each takes the image and the mask it has without filling, see `row_of`.
+    `whole`: images of the batch; each takes the image and the mask it has without filling, see `row_of`.
 
     Raises:
         ValueError: the batch is no multiple of both, or a mask leaves nothing to fill from.
     """
-    row_of(len(pixels), whole, (), "pictures to start from")
+    row_of(len(pixels), whole, (), "images to start from")
     row_of(len(mask), whole, (), "masks")
     full = [str(i + 1) for i, one in enumerate(mask) if (one > 0).all()]
     if full:
         which = "the mask covers" if len(mask) == 1 else f"mask {', '.join(full)} covers"
         raise ValueError(
-            f"{which} the whole picture, so there is nothing around it to fill it from: set under_mask to '{AS_IT_IS}', leave"
-            " part of the picture unmasked, or take AR Inpaint out to draw all of it anew"
+            f"{which} the whole image, so there is nothing around it to fill it from: set under_mask to '{AS_IT_IS}', leave"
+            " part of the image unmasked, or take AR Inpaint out to draw all of it again"
         )
     count = math.lcm(len(pixels), len(mask))
     shown = pixels[row_of(len(pixels), count, range(count), "pictures")].movedim(-1, 1)

@@ -58,7 +58,7 @@ class ARFindScale(io.ComfyNode):
                     default=8,
                     min=1,
                     max=256,
-                    tooltip="Pictures of each class to measure on; replaces the sampler's batch size here. Few: the answer"
+                    tooltip="Images of each class to measure on; replaces the sampler's batch size here. Few: the answer"
                     " depends on the seed, and below 6 in all nothing can be told from chance. The first pass makes a quarter of them.",
                 ),
                 widget(
@@ -73,8 +73,8 @@ class ARFindScale(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="White on the subject: one mask for all pictures, or one for each. Without it, the subject is"
-                    " what differs from the colour of the picture's border, which suits drawings on a plain ground.",
+                    tooltip="White on the subject: one mask for all images, or one for each. Without it, the subject is"
+                    " what differs from the colour of the image's border, which suits drawings on a plain ground.",
                 ),
             ],
             outputs=[
@@ -97,7 +97,7 @@ class ARFindScale(io.ComfyNode):
                 io.Image.Output(
                     "plot",
                     display_name="plot",
-                    tooltip="The two curves over the scales, as a picture.",
+                    tooltip="The two curves over the scales, as an image.",
                 ),
             ],
         )

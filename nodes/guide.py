@@ -50,8 +50,10 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
         def execute(cls, ar_sampling: Sampling, **given: Any) -> io.NodeOutput:
             if CURVES is None and given.get("schedule") == CURVE:
                 raise ValueError(NO_CURVES)
-            link = method(**{name: _value(method, name, raw) for name, raw in given.items()})
-            return io.NodeOutput(dataclasses.replace(ar_sampling, links=(*ar_sampling.links, link)))
+            guidance = method(**{name: _value(method, name, raw) for name, raw in given.items()})
+            return io.NodeOutput(
+                dataclasses.replace(ar_sampling, guidances=(*ar_sampling.guidances, guidance))
+            )
 
     GuidanceNode.__name__ = GuidanceNode.__qualname__ = method.node_id
     return GuidanceNode

@@ -1,4 +1,4 @@
-"""AR Guidance Map and AR Guidance Metrics: what the guidance did, as pictures and as numbers."""
+"""AR Guidance Map and AR Guidance Metrics: what the guidance did, as images and as numbers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from ..analysis.measure import UNSEEN, Measured, check_subject, measure
 from ..imaging import report
 from ..imaging.canvas import COLOUR_MAPS
-from ..imaging.image_trace import PictureTrace
+from ..imaging.image_trace import ImageTrace
 from ..imaging.map_names import MAPS
 from ..imaging.maps import MapStyle, draw_maps
 from .compat import schema, widget
@@ -26,11 +26,11 @@ class ARGuidanceMap(io.ComfyNode):
             node_id="ARGuidanceMap",
             display_name="AR Guidance Map",
             category="AR Guidance/inspect",
-            description="Shows where in the picture the guidance pushed, scale by scale, as a heat map over the picture.",
+            description="Shows where in the image the guidance pushed, scale by scale, as a heat map over the image.",
             search_aliases=["heat map", "attention map", "guidance heatmap"],
             inputs=[
                 TraceLink.Input("ar_trace", tooltip="From AR Decode."),
-                io.Image.Input("image", tooltip="The pictures of the same AR Decode."),
+                io.Image.Input("image", tooltip="The images of the same AR Decode."),
                 widget(
                     io.Combo,
                     "map",
@@ -55,7 +55,7 @@ class ARGuidanceMap(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Low: the picture shines through. 1 = only the map.",
+                    tooltip="Low: the image shines through. 1 = only the map.",
                 ),
                 widget(
                     io.Combo,
@@ -77,7 +77,7 @@ class ARGuidanceMap(io.ComfyNode):
                 io.Image.Output(
                     "maps",
                     display_name="IMAGE",
-                    tooltip="The drawings: for every picture one per scale, or one in all.",
+                    tooltip="The drawings: for every image one per scale, or one in all.",
                 )
             ],
         )
@@ -85,7 +85,7 @@ class ARGuidanceMap(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        ar_trace: PictureTrace,
+        ar_trace: ImageTrace,
         image: Tensor,
         map: str,
         scales: str,
@@ -105,7 +105,7 @@ class ARGuidanceMetrics(io.ComfyNode):
             node_id="ARGuidanceMetrics",
             display_name="AR Guidance Metrics",
             category="AR Guidance/inspect",
-            description="Measures a run: how evenly the guidance pushed all parts of the picture, how differently it"
+            description="Measures a run: how evenly the guidance pushed all parts of the image, how differently it"
             " treated the background, and how sure the model was. Numbers, JSON and a plot.",
             search_aliases=["evenness", "divergence", "entropy"],
             inputs=[
@@ -117,7 +117,7 @@ class ARGuidanceMetrics(io.ComfyNode):
                     default=SCALED,
                     tooltip="'scaled' measures what each guidance pushes towards, 'raw' what was added in the end. They"
                     " differ when more than one push is added (the mix, several nodes), and on token-by-token models"
-                    " when the scale changes over the picture.",
+                    " when the scale changes over the image.",
                 ),
                 widget(
                     io.Int,
@@ -131,7 +131,7 @@ class ARGuidanceMetrics(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="White on the subject, black on the background; any size. One for all pictures or one each."
+                    tooltip="White on the subject, black on the background; any size. One for all images or one each."
                     " Without it there is no divergence.",
                 ),
             ],
@@ -139,7 +139,7 @@ class ARGuidanceMetrics(io.ComfyNode):
                 io.Float.Output(
                     "evenness",
                     display_name="evenness",
-                    tooltip="How evenly guidance pushed all parts of the pictures: 1 = all alike. Mean over the run.",
+                    tooltip="How evenly guidance pushed all parts of the images: 1 = all alike. Mean over the run.",
                 ),
                 io.Float.Output(
                     "divergence",
@@ -154,10 +154,10 @@ class ARGuidanceMetrics(io.ComfyNode):
                 io.String.Output(
                     "json",
                     display_name="JSON",
-                    tooltip="All numbers, step by step and for each picture.",
+                    tooltip="All numbers, step by step and for each image.",
                 ),
                 io.Image.Output(
-                    "plot", display_name="plot", tooltip="The numbers over the steps, as a picture."
+                    "plot", display_name="plot", tooltip="The numbers over the steps, as an image."
                 ),
             ],
         )
@@ -165,7 +165,7 @@ class ARGuidanceMetrics(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        ar_trace: PictureTrace,
+        ar_trace: ImageTrace,
         measure: str,
         resampling_seed: int = 0,
         mask: Tensor | None = None,
@@ -180,11 +180,9 @@ class ARGuidanceMetrics(io.ComfyNode):
         )
 
 
-def metrics(
-    picture_trace: PictureTrace, scaled: bool, subject: Tensor | None, seed: int
-) -> Measured:
+def metrics(image_trace: ImageTrace, scaled: bool, subject: Tensor | None, seed: int) -> Measured:
     """All metrics of a run; a subject that no grid can tell from the background is refused."""
-    measured = measure(picture_trace.trace, scaled, subject, seed)
+    measured = measure(image_trace.trace, scaled, subject, seed)
     guided = measured.mean("evenness") is not None
     if subject is not None and guided and measured.mean("divergence") is None:
         raise ValueError(UNSEEN)
@@ -195,12 +193,12 @@ def subject_of(mask: Tensor, batch: int) -> Tensor:
     """A MASK (M, H, W) as True where the subject is, checked.
 
     Raises:
-        ValueError: marks nothing or everything, or does not fit the number of pictures.
+        ValueError: marks nothing or everything, or does not fit the number of images.
     """
     subject = mask.reshape(-1, *mask.shape[-2:]).cpu() > 0.5
     if len(subject) not in (1, batch):
         raise ValueError(
-            f"there are {len(subject)} masks for {batch} pictures: give one for all, or one for each"
+            f"there are {len(subject)} masks for {batch} images: give one for all, or one for each"
         )
     check_subject(subject)
     return subject

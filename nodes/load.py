@@ -18,7 +18,7 @@ class ARLoadCheckpoint(io.ComfyNode):
             display_name="AR Load Checkpoint",
             category="AR Guidance",
             description="Loads a visual autoregressive model: its transformer and the image tokenizer that turns its"
-            " tokens into pictures. The kind and size of the model are read from the file.",
+            " tokens into images. The kind and size of the model are read from the file.",
             search_aliases=[
                 "VAR",
                 "LlamaGen",
@@ -56,7 +56,7 @@ class ARLoadCheckpoint(io.ComfyNode):
                     step=8,
                     optional=True,
                     advanced=True,
-                    tooltip="Side of the picture in pixels, for files that do not hold it (LlamaGen: 256, 384 or 512, as"
+                    tooltip="Side of the image in pixels, for files that do not hold it (LlamaGen: 256, 384 or 512, as"
                     " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not trained for gives mush.",
                 ),
             ],
@@ -64,7 +64,7 @@ class ARLoadCheckpoint(io.ComfyNode):
                 Model.Output(
                     "ar_model",
                     display_name="AR_MODEL",
-                    tooltip="The loaded model: for a condition node, AR Sampler and the nodes that turn pictures into tokens and back.",
+                    tooltip="The loaded model: for a condition node, AR Sampler and the nodes that turn images into tokens and back.",
                 )
             ],
         )

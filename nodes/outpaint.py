@@ -1,4 +1,4 @@
-"""AR Outpaint: a run that draws what is around a picture."""
+"""AR Outpaint: a run that draws what is around an image."""
 
 import torch
 from comfy_api.v0_0_2 import io
@@ -10,7 +10,7 @@ from ..sampling.edit import filled
 from ..sampling.loops import Grid, grids_of, picture_size
 from .compat import schema, widget
 from .edit import SOFTNESS, edited, seam_widget
-from .inputs.pictures import encode_images, fit_image
+from .inputs.images import encode_images, fit_image
 from .types import Sampling, SamplingLink
 
 SIDES = ("left", "top", "right", "bottom")
@@ -23,12 +23,12 @@ class AROutpaint(io.ComfyNode):
             node_id="AROutpaint",
             display_name="AR Outpaint",
             category="AR Guidance/edit",
-            description="Makes a picture smaller within the model's frame and draws what is around it. The class or prompt"
+            description="Makes an image smaller within the model's frame and draws what is around it. The class or prompt"
             " of the run says what comes there.",
             search_aliases=["outpainting", "extend", "uncrop", "pad"],
             inputs=[
                 SamplingLink.Input("ar_sampling", tooltip="From AR Sampler or a guidance node."),
-                io.Image.Input("image", tooltip="The picture to continue."),
+                io.Image.Input("image", tooltip="The image to continue."),
                 *(
                     widget(
                         io.Float,
@@ -37,8 +37,8 @@ class AROutpaint(io.ComfyNode):
                         min=0.0,
                         max=WIDEST,
                         step=0.01,
-                        tooltip=f"Share of the new picture that is drawn at its {side}. 0 = the old picture reaches to this"
-                        " side. Rounded to whole tokens. Large: little of the old picture is left to go by.",
+                        tooltip=f"Share of the new image that is drawn at its {side}. 0 = the old image reaches to this"
+                        " side. Rounded to whole tokens. Large: little of the old image is left to go by.",
                     )
                     for side in SIDES
                 ),
@@ -47,7 +47,7 @@ class AROutpaint(io.ComfyNode):
                     io.Boolean,
                     "keep_outside",
                     default=True,
-                    tooltip="On: the old picture's pixels stay as they are, exactly. Off: they come out of the image"
+                    tooltip="On: the old image's pixels stay as they are, exactly. Off: they come out of the image"
                     " tokenizer like the rest, nearly the same.",
                 ),
                 seam_widget(),
@@ -56,7 +56,7 @@ class AROutpaint(io.ComfyNode):
                 SamplingLink.Output(
                     "edited_sampling",
                     display_name="AR_SAMPLING",
-                    tooltip="The same run, which now starts from the old picture: for guidance nodes or AR Decode.",
+                    tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
                 )
             ],
         )
@@ -79,7 +79,7 @@ class AROutpaint(io.ComfyNode):
         rows = margins(grids[-1][0], top=top, bottom=bottom)
         if not any(columns + rows):
             raise ValueError(
-                "there is nothing to draw: give at least one side a share of the picture"
+                "there is nothing to draw: give at least one side a share of the image"
                 f" (one token is {1 / max(grids[-1]):.3f} of it)"
             )
         frame, mask = framed(image, picture_size(model, grids), grids[-1], rows, columns)
@@ -100,7 +100,7 @@ def framed(
     rows: tuple[int, int],
     columns: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """The picture in its place, what is around continued from its border, (B, *size, 3); and a mask (1, *size) of that."""
+    """The image in its place, what is around continued from its border, (B, *size, 3); and a mask (1, *size) of that."""
     cell = size[0] // grid[0], size[1] // grid[1]
     top, bottom = rows[0] * cell[0], size[0] - rows[1] * cell[0]
     left, right = columns[0] * cell[1], size[1] - columns[1] * cell[1]

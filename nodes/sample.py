@@ -8,7 +8,7 @@ from ..conditioning.base import Condition
 from ..imaging import sizes
 from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
-from ..sampling.plan import Drawing, facts
+from ..sampling.plan import SamplerSettings, facts
 from .compat import numbers, schema, widget
 from .execution.live import live_sender
 from .execution.rescue import node_text, note_handed_on, times_handed_on
@@ -17,7 +17,7 @@ from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, Trac
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF = "family default", "on", "off"
-TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
+TO_TEMP, HAND_ON = "save finished images to temp", "hand on finished images"
 
 
 class ARSampler(io.ComfyNode):
@@ -40,7 +40,7 @@ class ARSampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Same seed, same picture. Picture i of a batch is the same whatever the batch size.",
+                    tooltip="Same seed, same image. Image i of a batch is the same whatever the batch size.",
                 ),
                 widget(
                     io.Int,
@@ -48,7 +48,7 @@ class ARSampler(io.ComfyNode):
                     default=1,
                     min=1,
                     max=1024,
-                    tooltip="Pictures of each class.",
+                    tooltip="Images of each class.",
                 ),
                 widget(
                     io.Float,
@@ -95,7 +95,7 @@ class ARSampler(io.ComfyNode):
                     options=sizes.choices(),
                     default=sizes.MODEL_DEFAULT,
                     optional=True,
-                    tooltip="Width × height of the picture. Most models make one size only; Infinity makes many, LlamaGen"
+                    tooltip="Width × height of the image. Most models make one size only; Infinity makes many, LlamaGen"
                     " 256, 384 or 512. A size the model cannot make is refused with the nearest it can; one far from what"
                     " it was trained for looks poor.",
                 ),
@@ -115,7 +115,7 @@ class ARSampler(io.ComfyNode):
                     default=AS_PUBLISHED,
                     optional=True,
                     tooltip="Mix likely codes instead of drawing one (more_smooth of VAR, Switti and HART). On: softer,"
-                    " cleaner pictures with less texture. Off: crisper, noisier ones.",
+                    " cleaner images with less texture. Off: crisper, noisier ones.",
                     advanced=True,
                 ),
             ],
@@ -148,7 +148,7 @@ class ARSampler(io.ComfyNode):
         ar_conditioning.check(ar_model)
         wanted = sizes.parse(size)
         model = ar_model if wanted is None else ar_model.at(*wanted)
-        drawing = Drawing(
+        sampler_settings = SamplerSettings(
             temperature=None if temperature < 0 else temperature,
             temperatures=numbers(temperatures),
             top_k=None if top_k < 0 else top_k,
@@ -156,7 +156,7 @@ class ARSampler(io.ComfyNode):
             min_p=min_p,
             smooth=None if smooth == AS_PUBLISHED else smooth == ON,
         )
-        return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, drawing))
+        return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, sampler_settings))
 
 
 class ARDecode(io.ComfyNode):
@@ -166,8 +166,8 @@ class ARDecode(io.ComfyNode):
             node_id="ARDecode",
             display_name="AR Decode",
             category="AR Guidance",
-            description="Runs the sampler with its guidance chain and decodes the tokens into pictures. Shows progress and,"
-            " if previews are on in ComfyUI, the picture after every scale.",
+            description="Runs the sampler with its guidance chain and decodes the tokens into images. Shows progress and,"
+            " if previews are on in ComfyUI, the image after every scale.",
             search_aliases=["AR generate", "VAR decode"],
             inputs=[
                 SamplingLink.Input(
@@ -199,12 +199,12 @@ class ARDecode(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="When a large batch is cancelled or fails half-way. 'save ... to temp': the run stops, finished"
-                    " pictures lie in ComfyUI's temp folder. 'hand on ...': the graph goes on with the finished ones.",
+                    " images lie in ComfyUI's temp folder. 'hand on ...': the graph goes on with the finished ones.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
-                io.Image.Output("image", display_name="IMAGE", tooltip="The finished pictures."),
+                io.Image.Output("image", display_name="IMAGE", tooltip="The finished images."),
                 TraceLink.Output(
                     "ar_trace",
                     display_name="AR_TRACE",
@@ -213,7 +213,7 @@ class ARDecode(io.ComfyNode):
                 TokensLink.Output(
                     "ar_tokens",
                     display_name="AR_TOKENS",
-                    tooltip="What the pictures are decoded from: to vary, change or save them.",
+                    tooltip="What the images are decoded from: to vary, change or save them.",
                 ),
             ],
         )
@@ -241,7 +241,7 @@ class ARDecode(io.ComfyNode):
         made = run_sampling(ar_sampling, view, if_stopped == HAND_ON, node_text(cls.hidden))
         note_handed_on(node, len(made.image), ar_sampling.batch)
         output = io.NodeOutput(made.image, made.trace, made.tokens)
-        run = facts(ar_sampling.model, ar_sampling.drawing)
+        run = facts(ar_sampling.model, ar_sampling.sampler_settings)
         output.ui = {"ar_schedule": [published_schedule(run)]}
         if made.shown:
             output.ui["ar_viewer"] = [made.shown]

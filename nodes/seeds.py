@@ -1,4 +1,4 @@
-"""AR Seeds: a seed for each picture of a batch, and another one for those that are to be drawn again."""
+"""AR Seeds: a seed for each image of a batch, and another one for those that are to be drawn again."""
 
 import re
 from dataclasses import replace
@@ -26,11 +26,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(int(entry) for entry in entries)
 
 
-def parse_pictures(text: str, count: int) -> tuple[int, ...]:
+def parse_images(text: str, count: int) -> tuple[int, ...]:
     """ "3, 5-7" -> (2, 4, 5, 6): numbers from 1 as places from 0, in order, each once.
 
     Raises:
-        ValueError: something is no number of a picture of the batch.
+        ValueError: something is no number of an image of the batch.
     """
     places: set[int] = set()
     for entry in re.findall(r"[^,;\s]+", re.sub(r"\s*-\s*", "-", text)):
@@ -38,7 +38,7 @@ def parse_pictures(text: str, count: int) -> tuple[int, ...]:
         first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (0, 0)
         if not 1 <= first <= last <= count:
             raise ValueError(
-                f"reroll: '{entry}' is not a picture of this batch: its {count} pictures have the numbers 1 to {count}"
+                f"reroll: '{entry}' is not an image of this batch: its {count} images have the numbers 1 to {count}"
                 " (one number, or a range such as 5-7)"
             )
         places.update(range(first - 1, last))
@@ -46,13 +46,13 @@ def parse_pictures(text: str, count: int) -> tuple[int, ...]:
 
 
 def check_made(again: tuple[int, ...], sampling: Sampling) -> None:
-    """Raise ValueError when a picture to draw again is not made at all, because an AR Seeds before leaves it out."""
-    left_out = [str(place + 1) for place in again if place not in sampling.pictures]
+    """Raise ValueError when an image to draw again is not made at all, because an AR Seeds before leaves it out."""
+    left_out = [str(place + 1) for place in again if place not in sampling.images]
     if left_out:
         raise ValueError(
-            f"reroll: picture {', '.join(left_out)} is not made, for the AR Seeds before this one makes"
-            f" only {', '.join(str(place + 1) for place in sampling.pictures)}: switch its only_rerolled off, or write all"
-            " pictures into one AR Seeds"
+            f"reroll: image {', '.join(left_out)} is not made, for the AR Seeds before this one makes"
+            f" only {', '.join(str(place + 1) for place in sampling.images)}: switch its only_rerolled off, or write all"
+            " images into one AR Seeds"
         )
 
 
@@ -63,7 +63,7 @@ class ARSeeds(io.ComfyNode):
             node_id="ARSeeds",
             display_name="AR Seeds",
             category="AR Guidance",
-            description="Gives every picture of a batch a seed of its own, and draws chosen pictures of the batch again with"
+            description="Gives every image of a batch a seed of its own, and draws chosen images of the batch again with"
             " another seed while all others stay as they are.",
             search_aliases=["seed list", "batch seeds", "reroll", "variation seeds"],
             inputs=[
@@ -73,13 +73,13 @@ class ARSeeds(io.ComfyNode):
                     "seeds",
                     default="",
                     tooltip="A list such as 5, 7, 9: every class or prompt is drawn once with each, and batch_size no longer"
-                    " matters. Each picture is the first one of its seed. Empty = the sampler's seed and batch size.",
+                    " matters. Each image is the first one of its seed. Empty = the sampler's seed and batch size.",
                 ),
                 widget(
                     io.String,
                     "reroll",
                     default="",
-                    tooltip="Numbers of the pictures to draw again, counted from 1: 3, or 2, 5-7. Empty = none.",
+                    tooltip="Numbers of the images to draw again, counted from 1: 3, or 2, 5-7. Empty = none.",
                 ),
                 widget(
                     io.Int,
@@ -88,13 +88,13 @@ class ARSeeds(io.ComfyNode):
                     min=0,
                     max=LARGEST,
                     control_after_generate=True,
-                    tooltip="The seed of those pictures. Let it change after each run until they please.",
+                    tooltip="The seed of those images. Let it change after each run until they please.",
                 ),
                 widget(
                     io.Boolean,
                     "only_rerolled",
                     default=False,
-                    tooltip="On: make only the pictures of reroll, which is faster. Off: make the whole batch, all others"
+                    tooltip="On: make only the images of reroll, which is faster. Off: make the whole batch, all others"
                     " as before.",
                 ),
             ],
@@ -120,11 +120,11 @@ class ARSeeds(io.ComfyNode):
         sampling = ar_sampling
         if listed:
             sampling = replace(sampling, seeds=listed, copies=len(listed), rerolled=(), only=None)
-        again = parse_pictures(reroll, sampling.whole)
+        again = parse_images(reroll, sampling.whole)
         check_made(again, sampling)
         if only_rerolled and not again:
             raise ValueError(
-                "only_rerolled is on, but reroll names no picture: write its number, or switch it off"
+                "only_rerolled is on, but reroll names no image: write its number, or switch it off"
             )
         others = tuple(pair for pair in sampling.rerolled if pair[0] not in again)
         sampling = replace(sampling, rerolled=(*others, *((place, reroll_seed) for place in again)))

@@ -1,4 +1,4 @@
-"""AR Sweep (values to try, as lists) and AR Grid (the pictures they gave, side by side)."""
+"""AR Sweep (values to try, as lists) and AR Grid (the images they gave, side by side)."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ..imaging.canvas import to_image, to_picture
+from ..imaging.canvas import from_pil, to_pil
 from ..imaging.differences import differing, parse_label
 from ..imaging.grid import arrange, draw_sheet
 from .compat import schema, widget
@@ -51,7 +51,7 @@ class ARSweep(io.ComfyNode):
             display_name="AR Sweep",
             category="AR Guidance/compare",
             description="Lists of values to try: everything behind it runs once for each value, or for each pair of a first"
-            " and a second value. Connect them to any number, seed or text, and the pictures to AR Grid.",
+            " and a second value. Connect them to any number, seed or text, and the images to AR Grid.",
             search_aliases=["XY plot", "list", "grid", "compare", "loop"],
             inputs=[
                 widget(
@@ -162,19 +162,19 @@ class ARGrid(io.ComfyNode):
             node_id="ARGrid",
             display_name="AR Grid",
             category="AR Guidance/compare",
-            description="Puts the pictures of several runs side by side on one sheet, each with the settings in which the runs"
+            description="Puts the images of several runs side by side on one sheet, each with the settings in which the runs"
             " differ. Two settings in every combination become a table.",
             search_aliases=["contact sheet", "XY plot", "image grid", "compare"],
             is_input_list=True,
             inputs=[
                 io.Image.Input(
                     "images",
-                    tooltip="Pictures of all runs: a list, as AR Sweep makes AR Decode give.",
+                    tooltip="Images of all runs: a list, as AR Sweep makes AR Decode give.",
                 ),
                 SamplingLink.Input(
                     "ar_sampling",
                     optional=True,
-                    tooltip="What AR Decode was given: its settings label the pictures.",
+                    tooltip="What AR Decode was given: its settings label the images.",
                 ),
                 widget(
                     io.String,
@@ -191,15 +191,15 @@ class ARGrid(io.ComfyNode):
                     default=0,
                     min=0,
                     max=64,
-                    tooltip="Pictures in a row, where the settings do not make a table. 0 = about as many as rows, at least 4.",
+                    tooltip="Images in a row, where the settings do not make a table. 0 = about as many as rows, at least 4.",
                 ),
-                widget(io.String, "title", default="", tooltip="A line above all pictures."),
+                widget(io.String, "title", default="", tooltip="A line above all images."),
             ],
             outputs=[
                 io.Image.Output(
                     "sheet",
                     display_name="IMAGE",
-                    tooltip="One picture with all pictures and their labels.",
+                    tooltip="One image with all images and their labels.",
                 )
             ],
         )
@@ -214,9 +214,9 @@ class ARGrid(io.ComfyNode):
         labels: list[str] | None = None,
     ) -> io.NodeOutput:
         runs = described(images, ar_sampling, labels)
-        pictures = [[to_picture(one) for one in batch] for batch in images]
-        sheet = arrange(pictures, runs, columns[0], title[0])
-        return io.NodeOutput(to_image([draw_sheet(sheet)]))
+        cells = [[to_pil(one) for one in batch] for batch in images]
+        sheet = arrange(cells, runs, columns[0], title[0])
+        return io.NodeOutput(from_pil([draw_sheet(sheet)]))
 
 
 def described(

@@ -112,7 +112,7 @@ class ARTextCondition(io.ComfyNode):
                 io.Conditioning.Input(
                     "positive",
                     tooltip="From CLIP Text Encode with the CLIP of AR Load Text Encoder. Several prompts joined by"
-                    " Conditioning (Combine) make a batch: one picture each.",
+                    " Conditioning (Combine) make a batch: one image each.",
                 ),
                 io.Conditioning.Input(
                     "negative",

@@ -1,4 +1,4 @@
-"""AR Save Tokens and AR Load Tokens: pictures as tokens in safetensors files. Nothing in a file is ever executed."""
+"""AR Save Tokens and AR Load Tokens: images as tokens in safetensors files. Nothing in a file is ever executed."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from comfy.cli_args import args
 from comfy_api.v0_0_2 import io
 
 from ..imaging.token_file import not_written, read_tokens, write_tokens
-from ..imaging.tokens import PictureTokens
+from ..imaging.tokens import ImageTokens
 from .compat import schema, widget
 from .types import TokensLink
 
@@ -25,7 +25,7 @@ class ARSaveTokens(io.ComfyNode):
             node_id="ARSaveTokens",
             display_name="AR Save Tokens",
             category="AR Guidance/edit",
-            description="Saves pictures as tokens into ComfyUI's output folder: small files from which they can be decoded,"
+            description="Saves images as tokens into ComfyUI's output folder: small files from which they can be decoded,"
             " varied and changed later without loss.",
             search_aliases=["save latent", "export tokens"],
             inputs=[
@@ -44,7 +44,7 @@ class ARSaveTokens(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, ar_tokens: PictureTokens, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, ar_tokens: ImageTokens, filename_prefix: str) -> io.NodeOutput:
         base = folder_paths.get_output_directory()
         inside(Path(base), Path(base) / filename_prefix, "filename_prefix")
         try:
@@ -116,7 +116,7 @@ class ARLoadTokens(io.ComfyNode):
             node_id="ARLoadTokens",
             display_name="AR Load Tokens",
             category="AR Guidance/edit",
-            description="Loads pictures that AR Save Tokens saved: from ComfyUI's input folder, or straight from its output"
+            description="Loads images that AR Save Tokens saved: from ComfyUI's input folder, or straight from its output"
             " folder.",
             search_aliases=["load latent", "import tokens"],
             inputs=[
@@ -132,7 +132,7 @@ class ARLoadTokens(io.ComfyNode):
                 TokensLink.Output(
                     "ar_tokens",
                     display_name="AR_TOKENS",
-                    tooltip="The saved pictures as tokens: for AR Tokens to Image, AR Keep Scales or AR Inpaint.",
+                    tooltip="The saved images as tokens: for AR Tokens to Image, AR Keep Scales or AR Inpaint.",
                 )
             ],
         )

@@ -4,11 +4,11 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..imaging.sizes import nearest
-from ..imaging.tokens import PictureTokens
+from ..imaging.tokens import ImageTokens
 from ..loaders.checkpoint import ARModel
 from ..sampling.loops import grids_of
 from .compat import schema, widget
-from .inputs.pictures import CROP, STRETCH, decode_tokens, encode_images, fit_image
+from .inputs.images import CROP, STRETCH, decode_tokens, encode_images, fit_image
 from .types import Model, TokensLink
 
 
@@ -19,18 +19,18 @@ class ARImageToTokens(io.ComfyNode):
             node_id="ARImageToTokens",
             display_name="AR Image to Tokens",
             category="AR Guidance/edit",
-            description="Turns pictures into a model's tokens, to vary or change them. A picture is fitted to the model's"
+            description="Turns images into a model's tokens, to vary or change them. An image is fitted to the model's"
             " nearest size first.",
             search_aliases=["encode", "VAE encode", "tokenize"],
             inputs=[
-                io.Image.Input("image", tooltip="Any pictures, of any size."),
+                io.Image.Input("image", tooltip="Any images, of any size."),
                 Model.Input("ar_model", tooltip="The model whose image tokenizer to use."),
                 widget(
                     io.Combo,
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How a picture of another shape becomes as large as the model's: 'crop' cuts off what is too"
+                    tooltip="How an image of another shape becomes as large as the model's: 'crop' cuts off what is too"
                     " much at two sides, 'stretch' distorts it.",
                 ),
             ],
@@ -38,7 +38,7 @@ class ARImageToTokens(io.ComfyNode):
                 TokensLink.Output(
                     "ar_tokens",
                     display_name="AR_TOKENS",
-                    tooltip="The tokens of the pictures: for AR Keep Scales, AR Inpaint or AR Save Tokens.",
+                    tooltip="The tokens of the images: for AR Keep Scales, AR Inpaint or AR Save Tokens.",
                 )
             ],
         )
@@ -57,7 +57,7 @@ class ARTokensToImage(io.ComfyNode):
             node_id="ARTokensToImage",
             display_name="AR Tokens to Image",
             category="AR Guidance/edit",
-            description="Decodes tokens into pictures: those of AR Decode, AR Image to Tokens or AR Load Tokens.",
+            description="Decodes tokens into images: those of AR Decode, AR Image to Tokens or AR Load Tokens.",
             search_aliases=["decode", "VAE decode", "detokenize"],
             inputs=[
                 TokensLink.Input("ar_tokens", tooltip="The tokens."),
@@ -65,11 +65,9 @@ class ARTokensToImage(io.ComfyNode):
                     "ar_model", tooltip="A model with the image tokenizer they were made for."
                 ),
             ],
-            outputs=[
-                io.Image.Output("image", display_name="IMAGE", tooltip="The decoded pictures.")
-            ],
+            outputs=[io.Image.Output("image", display_name="IMAGE", tooltip="The decoded images.")],
         )
 
     @classmethod
-    def execute(cls, ar_tokens: PictureTokens, ar_model: ARModel) -> io.NodeOutput:
+    def execute(cls, ar_tokens: ImageTokens, ar_model: ARModel) -> io.NodeOutput:
         return io.NodeOutput(decode_tokens(ar_model, ar_tokens))

@@ -8,7 +8,7 @@ from ..conditioning.base import Condition
 from ..guidance.base import Guidance
 from ..imaging.editing import Edit
 from ..loaders.checkpoint import ARModel
-from ..sampling.plan import Drawing
+from ..sampling.plan import SamplerSettings
 
 Model = io.Custom("AR_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")
@@ -22,19 +22,19 @@ class Sampling:
     """A run that has not happened: everything it depends on. Every node returns a new one.
 
     Attributes:
-        copies: pictures of every entry of the condition, one after the other.
+        copies: images of every entry of the condition, one after the other.
         seeds: one for each of the copies, or () to number the whole batch under `seed`.
-        rerolled: (picture, seed) of pictures that get another seed.
-        only: which pictures of the batch to make, or None for all.
-        edit: what to keep of an earlier picture, or None.
+        rerolled: (image, seed) of images that get another seed.
+        only: which images of the batch to make, or None for all.
+        edit: what to keep of an earlier image, or None.
     """
 
     model: ARModel
     conditioning: Condition
     seed: int
     copies: int
-    drawing: Drawing
-    links: tuple[Guidance, ...] = ()
+    sampler_settings: SamplerSettings
+    guidances: tuple[Guidance, ...] = ()
     seeds: tuple[int, ...] = ()
     rerolled: tuple[tuple[int, int], ...] = ()
     only: tuple[int, ...] | None = None
@@ -42,19 +42,19 @@ class Sampling:
 
     @property
     def whole(self) -> int:
-        """Pictures of the whole batch: `copies` of every entry of the condition."""
+        """Images of the whole batch: `copies` of every entry of the condition."""
         return self.copies * self.conditioning.count
 
     @property
-    def pictures(self) -> tuple[int, ...]:
-        """Places in the whole batch of the pictures to make."""
+    def images(self) -> tuple[int, ...]:
+        """Places in the whole batch of the images to make."""
         return tuple(range(self.whole)) if self.only is None else self.only
 
     @property
     def batch(self) -> int:
-        """Pictures to make."""
-        return len(self.pictures)
+        """Images to make."""
+        return len(self.images)
 
     def __repr__(self) -> str:
-        chain = " -> ".join(link.name for link in self.links) or "no guidance"
-        return f"AR sampling: {self.model.name}, {self.batch} pictures, seed {self.seed}, {chain}"
+        chain = " -> ".join(guidance.name for guidance in self.guidances) or "no guidance"
+        return f"AR sampling: {self.model.name}, {self.batch} images, seed {self.seed}, {chain}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..guidance.base import Grid, Guidance, Run
+from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.diffusion import from_tokens, to_tokens
 from ..guidance.record import NULL_RECORDER, Recorder
@@ -19,9 +19,9 @@ from ..guidance.schedule import Schedule
 Network = Callable[[Tensor, Tensor], Tensor]  # (image, noise level) -> denoised image
 
 
-def diffusion_run(steps: int, grid: Grid) -> Run:
+def diffusion_run(steps: int, grid: Grid) -> RunInfo:
     """What a chain is told of a diffusion run: as many steps as the sampler has, each of the whole grid."""
-    return Run("diffusion", (grid,) * steps, causal=False, published=Schedule("constant"))
+    return RunInfo("diffusion", (grid,) * steps, causal=False, published=Schedule("constant"))
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Guided:
     main: Network
     guide: Network | None
     chain: Chain
-    run: Run
+    run: RunInfo
     recorder: Recorder = NULL_RECORDER
 
     @classmethod
@@ -42,8 +42,8 @@ class Guided:
         cls,
         main: Network,
         guide: Network | None,
-        links: tuple[Guidance, ...],
-        run: Run,
+        guidances: tuple[Guidance, ...],
+        run: RunInfo,
         recorder: Recorder = NULL_RECORDER,
     ) -> "Guided":
         """Check the chain.
@@ -51,7 +51,7 @@ class Guided:
         Raises:
             ValueError: a guidance that cannot act, or that needs a guiding network where there is none.
         """
-        chain = Chain(links)
+        chain = Chain(guidances)
         chain.check(run)
         if guide is None and any(chain.needs_uncond(run)):
             raise ValueError(NO_GUIDE)

@@ -149,14 +149,14 @@ class Noise(Protocol):
     def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor: ...
 
 
-class Drawer(Protocol):
+class TokenSampler(Protocol):
     """Turns guided logits (B, T, V) of step `step` into tokens (B, T); (B, T, D, 2) into bits (B, T, D)."""
 
     def __call__(self, logits: Tensor, step: int = 0) -> Tensor: ...
 
 
 @dataclass(frozen=True)
-class StreamDrawer:
+class StreamSampler:
     """The ordinary drawer: filters, then one uniform number of the image's own stream per position.
 
     `filters`: one for the whole run, or a sequence with one per step (Infinity's tau list, HART's top-k).

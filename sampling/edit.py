@@ -1,6 +1,6 @@
-"""Kept tokens: parts of an earlier result or of an encoded picture that a run must not change.
+"""Kept tokens: parts of an earlier result or of an encoded image that a run must not change.
 
-Letters: B pictures (1 = the same for all), T tokens of a scale, (h, w) its grid, (H, W) the grid of the feature map.
+Letters: B images (1 = the same for all), T tokens of a scale, (h, w) its grid, (H, W) the grid of the feature map.
 """
 
 from collections.abc import Sequence
@@ -49,10 +49,10 @@ class KeptTokens:
     Attributes:
         tokens: of every scale, (B or 1, T), or bits (B or 1, T, D).
         masks: of every scale, (B or 1, h, w), true = keep.
-        weights: (B or 1, any height, any width) in 0-1, how much of the given picture's feature map shows in the end;
+        weights: (B or 1, any height, any width) in 0-1, how much of the given image's feature map shows in the end;
             where they are 1 it is put in place after every scale. None: the map is what the tokens sum to, and a coarse
             token that changes is seen a little beyond its own cell.
-        features: (B or 1, Z, H, W), the map the given picture is decoded from where it is more than the sum of its
+        features: (B or 1, Z, H, W), the map the given image is decoded from where it is more than the sum of its
             tokens (a continuous residual, mixed code vectors, an earlier blend); None where it is just that.
     """
 
@@ -137,7 +137,7 @@ def repainted_cells(mask: Tensor, grid: Grid) -> Tensor:
 def soft_edge(mask: Tensor, width: int) -> Tensor:
     """A mask (M, H, W) that rises from its edge to its full value over `width` pixels, inwards only.
 
-    The mean of the mask and its first `width` - 1 erosions: zero wherever the mask is zero. The border of the picture
+    The mean of the mask and its first `width` - 1 erosions: zero wherever the mask is zero. The border of the image
     is no edge. Where no pixel lies that deep, the deepest have the full value and the rise is steeper.
     """
     total, eroded = mask.float(), mask.float()[:, None]
@@ -148,21 +148,21 @@ def soft_edge(mask: Tensor, width: int) -> Tensor:
     return torch.minimum(total * full / highest.clamp_min(1e-6), mask.float())
 
 
-def filled(pictures: Tensor, hidden: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) with the pixels that `hidden` (B or 1, H, W) marks continued from those at their border.
+def filled(images: Tensor, hidden: Tensor) -> Tensor:
+    """Images (B, C, H, W) with the pixels that `hidden` (B or 1, H, W) marks continued from those at their border.
 
     A membrane stretched over the hole and held by the pixels next to it: the colours of the border go on across it and run
     into each other further in. What lies deeper in the visible part has no say, nor has what is hidden.
     """
-    hole = hidden.to(pictures)[:, None]
+    hole = hidden.to(images)[:, None]
     border = (1 - hole) * F.max_pool2d(hole, 3, stride=1, padding=1)
-    return torch.where(hole > 0, _membrane(pictures * border, border), pictures)
+    return torch.where(hole > 0, _membrane(images * border, border), images)
 
 
 def _membrane(values: Tensor, held: Tensor) -> Tensor:
     """The smoothest maps (B, C, H, W) that have these values where `held` (B or 1, 1, H, W) is 1; `values` is 0 elsewhere.
 
-    Every other pixel is the mean of those around it, from coarse to fine. The border of the picture pulls nowhere.
+    Every other pixel is the mean of those around it, from coarse to fine. The border of the image pulls nowhere.
     """
     if max(values.shape[-2:]) < 2:
         return values
@@ -186,10 +186,10 @@ def inpainting(
     blend: bool,
     features: Tensor | None = None,
 ) -> KeptTokens:
-    """What to keep when a mask (M, H, W) in pixels says what to draw anew.
+    """What to keep when a mask (M, H, W) in pixels says what to draw again.
 
     Args:
-        tokens, features: of the given picture, see `KeptTokens`.
+        tokens, features: of the given image, see `KeptTokens`.
         softness: pixels over which the new part fades in, inwards from the edge.
         blend: False = by tokens alone, as VAR's authors edit.
     """
@@ -199,5 +199,5 @@ def inpainting(
 
 
 def compose(new: Tensor, old: Tensor, mask: Tensor, softness: int) -> Tensor:
-    """Pictures (B, H, W, C): `new` inside a mask (M, H, W), fading in from its edge; `old` outside it, exactly."""
+    """Images (B, H, W, C): `new` inside a mask (M, H, W), fading in from its edge; `old` outside it, exactly."""
     return torch.lerp(old.to(new), new, soft_edge(mask, softness).to(new)[..., None])

@@ -36,22 +36,22 @@ class Loop:
     """How one kind of family is run.
 
     Attributes:
-        picture: config -> (h, w) of the picture a token-wise run's tokens make up; None where every step is one.
+        image_grid: config -> (h, w) of the image a token-wise run's tokens make up; None where every step is one.
         report_every: config -> steps between two reports of progress.
         run: (model, job, device, on_step, recorder) -> what was made.
-        so_far: (model, progress) -> what the tokenizer decodes, for the first picture as it stands.
-        picture_grids: config -> the grids that say where a picture's tokens lie.
+        so_far: (model, progress) -> what the tokenizer decodes, for the first image as it stands.
+        picture_grids: config -> the grids that say where an image's tokens lie.
         sum: (model, steps, grids) -> what the tokenizer decodes, from tokens.
-        encode: (model, pictures in [-1, 1], grids) -> tokens of every step, and what the tokenizer decodes where they do
+        encode: (model, images in [-1, 1], grids) -> tokens of every step, and what the tokenizer decodes where they do
             not say it.
-        features_so_far: progress -> the same for all pictures, or None where a picture grows row by row.
+        features_so_far: progress -> the same for all images, or None where an image grows row by row.
     """
 
-    picture: Callable[[Any], Grid | None]
+    image_grid: Callable[[Any], Grid | None]
     report_every: Callable[[Any], int]
     run: Callable[[Model, Any, torch.device, OnStep, Recorder], Generated]
     so_far: Callable[[Model, Any], Tensor]
-    picture_grids: Callable[[Any], tuple[Grid, ...]]
+    image_grids: Callable[[Any], tuple[Grid, ...]]
     sum: Callable[[Model, Sequence[Tensor], Sequence[Grid]], Tensor]
     encode: Callable[[Model, Tensor, Sequence[Grid]], tuple[Sequence[Tensor], Tensor | None]]
     features_so_far: Callable[[Any], Tensor] | None = None
@@ -79,7 +79,7 @@ def run_tokens(
 
 
 def tokens_so_far(model: Model, progress: tokenwise.Progress) -> Tensor:
-    """Codes of the first picture, zero where nothing has been drawn yet."""
+    """Codes of the first image, zero where nothing has been drawn yet."""
     tokens, missing = progress.tokens[:1], progress.count - progress.tokens.shape[1]
     codes = model.tokenizer.lookup(F.pad(tokens, (0, missing)), model.config.grid)
     drawn = torch.arange(progress.count, device=codes.device) < tokens.shape[1]
@@ -96,43 +96,43 @@ def sum_scales(model: Model, steps: Sequence[Tensor], grids: Sequence[Grid]) -> 
 
 
 def encode_scales(
-    model: Model, pictures: Tensor, grids: Sequence[Grid]
+    model: Model, images: Tensor, grids: Sequence[Grid]
 ) -> tuple[Sequence[Tensor], Tensor | None]:
     """Residual quantisation. A tokenizer of hybrid tokens (HART) keeps what quantisation leaves out as well."""
-    features = model.tokenizer.encode_features(pictures)
+    features = model.tokenizer.encode_features(images)
     steps, _ = model.tokenizer.quantise(features, grids)
     return steps, features if getattr(model.tokenizer.config, "hybrid", False) else None
 
 
 def picture_size(model: Model, grids: Sequence[Grid]) -> tuple[int, int]:
-    """(height, width) in pixels of pictures whose finest grid is the last of `grids`."""
+    """(height, width) in pixels of images whose finest grid is the last of `grids`."""
     factor = model.tokenizer.config.factor
     return grids[-1][0] * factor, grids[-1][1] * factor
 
 
 LOOPS = {
     "scale": Loop(
-        picture=lambda config: None,
+        image_grid=lambda config: None,
         report_every=lambda config: 1,
         run=run_scales,
         so_far=lambda model, progress: progress.features[:1],
         features_so_far=lambda progress: progress.features,
-        picture_grids=lambda config: config.grids,
+        image_grids=lambda config: config.grids,
         sum=sum_scales,
         encode=encode_scales,
     ),
     "token": Loop(
-        picture=lambda config: config.grid,
+        image_grid=lambda config: config.grid,
         report_every=lambda config: config.grid[1],
         run=run_tokens,
         so_far=tokens_so_far,
-        picture_grids=lambda config: (config.grid,),
+        image_grids=lambda config: (config.grid,),
         sum=lambda model, steps, grids: model.tokenizer.lookup(steps[0], grids[0]),
-        encode=lambda model, pictures, grids: ([model.tokenizer.encode(pictures)], None),
+        encode=lambda model, images, grids: ([model.tokenizer.encode(images)], None),
     ),
 }
 
 
 def grids_of(model: Model) -> tuple[Grid, ...]:
-    """Where the tokens of a model's pictures lie."""
-    return LOOPS[model.family.kind].picture_grids(model.config)
+    """Where the tokens of a model's images lie."""
+    return LOOPS[model.family.kind].image_grids(model.config)

@@ -9,20 +9,20 @@ from typing import Any
 
 from torch import Tensor
 
-from ..guidance.base import Guidance, Run
+from ..guidance.base import Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
 from ..models.family import Defaults
-from .draw import Filters, Noise, StreamDrawer, smooth_weights
+from .draw import Filters, Noise, StreamSampler, smooth_weights
 from .model import Model
-from .scalewise import ScalewiseRun
-from .tokenwise import TokenwiseRun
+from .scalewise import ScalewiseJob
+from .tokenwise import TokenwiseJob
 
 Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplerSettings:
     """How tokens are drawn; None = as published.
 
     Attributes:
@@ -80,7 +80,7 @@ def _late(change: tuple[int, Any] | None, step: int, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Smoother:
-    """Mixes code vectors at some steps: `ScalewiseRun.smooth`.
+    """Mixes code vectors at some steps: `ScalewiseJob.smooth`.
 
     Attributes:
         filters: of every step.
@@ -111,11 +111,15 @@ def steps(model: Model) -> tuple[Grid, ...]:
     return model.config.grids
 
 
-def facts(model: Model, drawing: Drawing) -> Run:
+def facts(model: Model, sampler_settings: SamplerSettings) -> RunInfo:
     """What guidances are told about a run."""
     family, published = model.family, model.defaults
-    asked = published.temperature if drawing.temperature is None else drawing.temperature
-    return Run(
+    asked = (
+        published.temperature
+        if sampler_settings.temperature is None
+        else sampler_settings.temperature
+    )
+    return RunInfo(
         kind=family.kind,  # type: ignore[arg-type]
         grids=steps(model),
         causal=family.causal(model.config),
@@ -134,45 +138,49 @@ def plan(
     model: Model,
     conditions: tuple[Any, Any],
     batch: int,
-    links: Sequence[Guidance],
-    drawing: Drawing,
+    guidances: Sequence[Guidance],
+    sampler_settings: SamplerSettings,
     noise: Noise,
-) -> ScalewiseRun | TokenwiseRun:
+) -> ScalewiseJob | TokenwiseJob:
     """The run a loop takes, checked.
 
     Args:
         conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
-        batch: pictures.
-        links: the chain of guidances.
-        noise: the pictures' random numbers.
+        batch: images.
+        guidances: the chain of guidances.
+        noise: the images' random numbers.
 
     Raises:
         ValueError: a guidance or a setting that cannot act on this model.
     """
-    run, chain = facts(model, drawing), Chain(tuple(links))
+    run, chain = facts(model, sampler_settings), Chain(tuple(guidances))
     chain.check(run)
-    filters = drawing.filters(model.defaults, run.count)
+    filters = sampler_settings.filters(model.defaults, run.count)
     same = len(set(filters)) == 1
     temperatures = tuple(one.temperature for one in filters)
     run = replace(run, temperature=temperatures[0], temperatures=() if same else temperatures)
-    draw = StreamDrawer(filters[0] if same else filters, noise)
-    smooth = _smoother(model, drawing, filters, noise)
+    draw = StreamSampler(filters[0] if same else filters, noise)
+    smooth = _smoother(model, sampler_settings, filters, noise)
     if run.kind == "scale":
-        return ScalewiseRun(conditions, batch, run, chain, draw, smooth=smooth, noise=noise.normals)
+        return ScalewiseJob(conditions, batch, run, chain, draw, smooth=smooth, noise=noise.normals)
     if not same:
         raise ValueError(
             "a list of temperatures is for scale-wise models; this one draws all tokens alike: leave it empty"
         )
-    return TokenwiseRun(conditions, batch, run, chain, draw)
+    return TokenwiseJob(conditions, batch, run, chain, draw)
 
 
 def _smoother(
-    model: Model, drawing: Drawing, filters: tuple[Filters, ...], noise: Noise
+    model: Model, sampler_settings: SamplerSettings, filters: tuple[Filters, ...], noise: Noise
 ) -> Smoother | None:
     """How code vectors are mixed, or None."""
     published, count = model.defaults, len(filters)
     greedy = all(f.temperature == 0 for f in filters)
-    wanted = published.smooth and not greedy if drawing.smooth is None else drawing.smooth
+    wanted = (
+        published.smooth and not greedy
+        if sampler_settings.smooth is None
+        else sampler_settings.smooth
+    )
     if not wanted:
         return None
     if not model.family.smoothable:

@@ -1,7 +1,7 @@
-"""Small pictures of a feature map without its decoder: the linear map that best explains a finished picture.
+"""Small images of a feature map without its decoder: the linear map that best explains a finished image.
 
 A decoder is dear (at 256 pixels a tenth of the run and more), and showing every scale would need it K times. But once a
-run is finished its feature map and its picture are both known, and the colours of a patch are nearly linear in its features:
+run is finished its feature map and its image are both known, and the colours of a patch are nearly linear in its features:
 rgb = f W + b by least squares over all patches, and the same W, b colour the feature maps of the earlier scales.
 """
 
@@ -14,10 +14,10 @@ RIDGE = (
 )
 
 
-def fit_colours(features: Tensor, pictures: Tensor) -> Tensor:
-    """W and b as one matrix (Z + 1, 3): features (B, Z, h, w) and their pictures (B, H, W, 3) in 0-1."""
+def fit_colours(features: Tensor, images: Tensor) -> Tensor:
+    """W and b as one matrix (Z + 1, 3): features (B, Z, h, w) and their images (B, H, W, 3) in 0-1."""
     size = features.shape[-2:]
-    patches = F.interpolate(pictures.movedim(-1, 1).float(), size=size, mode="area")
+    patches = F.interpolate(images.movedim(-1, 1).float(), size=size, mode="area")
     rows = _with_one(features).flatten(0, 2)
     wanted = patches.movedim(1, -1).flatten(0, 2).to(rows)
     gram = rows.T @ rows
@@ -28,7 +28,7 @@ def fit_colours(features: Tensor, pictures: Tensor) -> Tensor:
 
 
 def colour(features: Tensor, fitted: Tensor) -> Tensor:
-    """Feature maps (B, Z, h, w) -> small pictures (B, h, w, 3) in 0-1."""
+    """Feature maps (B, Z, h, w) -> small images (B, h, w, 3) in 0-1."""
     return (_with_one(features) @ fitted).clamp(0, 1)
 
 

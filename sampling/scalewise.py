@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import Drawn, Run, TokenWeights
+from ..guidance.base import RunInfo, StepResult, TokenWeights
 from ..guidance.chain import Chain
 from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
-from .draw import Drawer
+from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
 from .weigh import weigh
 
@@ -25,7 +25,7 @@ class ScaleTransformer(Protocol):
     """What the loop needs of a network.
 
     `step` gives logits (rows, T, V), or (rows, T, D, 2) where a token is D bits. What `begin` returns has `weigh` (see
-    `WeighableRun`) if the network keeps a cache between scales. Two further methods are called only
+    `WeighableState`) if the network keeps a cache between scales. Two further methods are called only
     where a run asks for them: `mix_branches(state, mixes)` before the first step, when a guidance mixes the branches
     inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
     """
@@ -66,7 +66,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class ScalewiseRun:
+class ScalewiseJob:
     """Everything a run depends on.
 
     Attributes:
@@ -83,9 +83,9 @@ class ScalewiseRun:
 
     conditions: tuple[Any, Any]
     batch: int
-    run: Run
+    run: RunInfo
     chain: Chain
-    draw: Drawer
+    draw: TokenSampler
     kept: KeptTokens | None = None
     smooth: Callable[[Tensor, int], Tensor | None] | None = None
     noise: Callable[[tuple[int, ...], torch.device], Tensor] | None = None
@@ -102,7 +102,7 @@ class ScalewiseResult:
 def generate(
     network: ScaleTransformer,
     codec: ScaleCodec,
-    job: ScalewiseRun,
+    job: ScalewiseJob,
     device: torch.device,
     on_step: Callable[[Progress], None] = lambda progress: None,
     recorder: Recorder = NULL_RECORDER,
@@ -110,7 +110,7 @@ def generate(
     """Run the loop. `on_step` may raise to cancel: nothing outlives the call but its result.
 
     Raises:
-        ValueError: a link of the chain cannot act on this run, or the network's logits are not finite.
+        ValueError: a guidance of the chain cannot act on this run, or the network's logits are not finite.
     """
     grids, batch = job.run.grids, job.batch
     chain = job.chain.begin(job.run, recorder)
@@ -129,7 +129,7 @@ def generate(
         tokens = job.draw(head.unflatten(guided), k)
         held = keeping.tokens(tokens, k)
         if uncond is not None:
-            chain.observe(Drawn(k, cond, uncond, guided, held, head))
+            chain.observe(StepResult(k, cond, uncond, guided, held, head))
         codes = keeping.codes(_codes(codec, job, k, tokens, guided), k)
         features = features + codec.refine(codes, k, grids)
         if k + 1 == len(grids) and hasattr(network, "residual"):
@@ -149,7 +149,7 @@ def generate(
     return ScalewiseResult(features, result.tokens)
 
 
-def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: torch.device) -> Any:
+def _begin(network: ScaleTransformer, job: ScalewiseJob, uncond: bool, device: torch.device) -> Any:
     """The network's state for this run."""
     state = network.begin(job.conditions[: 1 + uncond], device)
     mixes = job.chain.mixes(job.run)
@@ -158,7 +158,7 @@ def _begin(network: ScaleTransformer, job: ScalewiseRun, uncond: bool, device: t
     return state
 
 
-def _residual(network: Any, job: ScalewiseRun, state: Any, codes: Tensor) -> Tensor:
+def _residual(network: Any, job: ScalewiseJob, state: Any, codes: Tensor) -> Tensor:
     """What the codes (B, Z, h, w) of the last scale leave out, (B, Z, H, W), drawn by the network itself (HART).
 
     `network.residual` is given the codes the tokens stand for, the strength of guidance, and where noise comes from.
@@ -168,7 +168,7 @@ def _residual(network: Any, job: ScalewiseRun, state: Any, codes: Tensor) -> Ten
     return network.residual(state, codes, job.chain.strength(job.run.count - 1, job.run), job.noise)
 
 
-def _codes(codec: ScaleCodec, job: ScalewiseRun, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
+def _codes(codec: ScaleCodec, job: ScalewiseJob, k: int, tokens: Tensor, guided: Tensor) -> Tensor:
     """Code vectors (B, Z, h, w) of this scale: drawn, or smoothed."""
     grid = job.run.grids[k]
     weights = None if job.smooth is None else job.smooth(guided, k)

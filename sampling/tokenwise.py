@@ -10,18 +10,18 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import Drawn, Run, TokenWeights
+from ..guidance.base import RunInfo, StepResult, TokenWeights
 from ..guidance.chain import Chain
 from ..guidance.record import NULL_RECORDER, Recorder
-from .draw import Drawer
+from .draw import TokenSampler
 from .edit import KeptSequence
-from .weigh import WeighableRun, weigh
+from .weigh import WeighableState, weigh
 
 
 class TokenTransformer(Protocol):
     """What the loop needs of a network."""
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> WeighableRun: ...
+    def begin(self, branches: Sequence[Any], device: torch.device) -> WeighableState: ...
 
     def step(self, state: Any, tokens: Tensor | None, rows: int) -> Tensor: ...
 
@@ -40,7 +40,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class TokenwiseRun:
+class TokenwiseJob:
     """Everything a run depends on.
 
     Attributes:
@@ -54,9 +54,9 @@ class TokenwiseRun:
 
     conditions: tuple[Any, Any]
     batch: int
-    run: Run
+    run: RunInfo
     chain: Chain
-    draw: Drawer
+    draw: TokenSampler
     kept: KeptSequence | None = None
 
 
@@ -69,7 +69,7 @@ class TokenwiseResult:
 
 def generate(
     network: TokenTransformer,
-    job: TokenwiseRun,
+    job: TokenwiseJob,
     device: torch.device,
     on_step: Callable[[Progress], None] = lambda progress: None,
     recorder: Recorder = NULL_RECORDER,
@@ -77,7 +77,7 @@ def generate(
     """Run the loop. `on_step` may raise to cancel: nothing outlives the call but its result.
 
     Raises:
-        ValueError: a link of the chain cannot act on this run, or the network's logits are not finite.
+        ValueError: a guidance of the chain cannot act on this run, or the network's logits are not finite.
     """
     decoding = _Decoding(network, job, device, on_step, recorder)
     decoding.prefill()
@@ -96,7 +96,7 @@ class _Decoding:
     def __init__(
         self,
         network: TokenTransformer,
-        job: TokenwiseRun,
+        job: TokenwiseJob,
         device: torch.device,
         on_step: Callable[[Progress], None],
         recorder: Recorder,
@@ -135,6 +135,6 @@ class _Decoding:
             drawn = self.job.kept.hold(drawn, k)
         self.tokens[:, k : k + 1] = drawn
         if uncond is not None:
-            self.chain.observe(Drawn(k, cond, uncond, guided, drawn))
+            self.chain.observe(StepResult(k, cond, uncond, guided, drawn))
         so_far = self.tokens[:, : k + 1]
         self.on_step(Progress(k, self.job.run.count, cond, uncond, guided, so_far, weights))

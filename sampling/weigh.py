@@ -5,16 +5,18 @@ from typing import Protocol
 from torch import Tensor
 
 from ..guidance.base import TokenWeights
-from ..guidance.chain import ChainRun
+from ..guidance.chain import ActiveChain
 
 
-class WeighableRun(Protocol):
+class WeighableState(Protocol):
     """One run of a network: its cache, and the weights that lie beside it."""
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None: ...
 
 
-def weigh(chain: ChainRun, state: WeighableRun, index: int, uncond: bool) -> TokenWeights | None:
+def weigh(
+    chain: ActiveChain, state: WeighableState, index: int, uncond: bool
+) -> TokenWeights | None:
     """Weight earlier tokens as the chain asks for step `index`, or no longer.
 
     `uncond`: whether the step computes the unconditional branch, the only one that is weighted. A network that keeps no

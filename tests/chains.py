@@ -38,7 +38,7 @@ _SINGLE: dict[str, Guidance] = {
     "softcfg uncond": SoftCFG(3.0, "constant", confidence="unconditional"),
 }
 CHAINS: dict[str, Links] = {
-    **{name: (link,) for name, link in _SINGLE.items()},
+    **{name: (guidance,) for name, guidance in _SINGLE.items()},
     "cfg, cfg": (CFG(2.0), CFG(1.5, "constant")),
     "cfg, igg": (CFG(2.0, "constant"), IGG(1.5, "linear ramp", window="auto")),
     "ssg, cfg": (SSG(0.7, "constant"), CFG(3.0, "constant")),
@@ -56,14 +56,14 @@ CHAINS: dict[str, Links] = {
 """Chains that are run through every family's loop; every registered method is among them."""
 
 
-def refusal(family: str, links: Links) -> str | None:
+def refusal(family: str, guidances: Links) -> str | None:
     """What the refusal says of a chain that cannot act on a tiny family, as documented; None where it can."""
-    for link in links:
-        if isinstance(link, IGG | SSG) and family in NEXT_TOKEN:
+    for guidance in guidances:
+        if isinstance(guidance, IGG | SSG) and family in NEXT_TOKEN:
             return "CFG or SoftCFG"
-        if isinstance(link, SoftCFG) and family == "switti":
+        if isinstance(guidance, SoftCFG) and family == "switti":
             return "keeps none between its scales"
-        if isinstance(link, HiddenCFG) and family != "infinity":
+        if isinstance(guidance, HiddenCFG) and family != "infinity":
             return "cannot mix branches inside"
     return None
 

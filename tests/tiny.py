@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.models import var, var_clip
 from ar_guidance.models.family import Defaults, Family
 from ar_guidance.models.hart import network as hart
@@ -21,9 +21,9 @@ from ar_guidance.models.tokenizers.bsq import BitwiseConfig, BitwiseVQ
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from ar_guidance.models.var import VAR, VARConfig
 from ar_guidance.models.var_clip import VARClip, VARClipConfig
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.edit import KeptTokens
-from ar_guidance.sampling.plan import Drawing, facts, plan
+from ar_guidance.sampling.plan import SamplerSettings, facts, plan
 from ar_guidance.sampling.scalewise import ScalewiseResult, generate
 
 CPU = torch.device("cpu")
@@ -59,17 +59,17 @@ class TinyModel:
         return self.family.defaults_for(self.config)
 
     @property
-    def run(self) -> Run:
-        return facts(self, Drawing())
+    def run(self) -> RunInfo:
+        return facts(self, SamplerSettings())
 
     def sample(
         self,
         labels: list[int],
-        links: tuple[Guidance, ...] = (),
+        guidances: tuple[Guidance, ...] = (),
         seed: int = 1,
         first: int = 0,
         filters: Filters | None = None,
-        drawing: Drawing | None = None,
+        sampler_settings: SamplerSettings | None = None,
         kept: KeptTokens | None = None,
         images: Sequence[int] | None = None,
         **options: Any,
@@ -81,9 +81,16 @@ class TinyModel:
         null = self.null or self.network.null_condition
         streams = streams_of(seed, images or range(first, first + len(labels)))
         conditions = self.condition(labels), null(len(labels))
-        job = plan(self, conditions, len(labels), links, drawing or Drawing(smooth=False), streams)
-        if drawing is None:
-            job = replace(job, draw=StreamDrawer(filters or Filters(), streams))
+        job = plan(
+            self,
+            conditions,
+            len(labels),
+            guidances,
+            sampler_settings or SamplerSettings(smooth=False),
+            streams,
+        )
+        if sampler_settings is None:
+            job = replace(job, draw=StreamSampler(filters or Filters(), streams))
         if kept is not None:
             job = replace(job, kept=kept)
         with torch.inference_mode():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.record import NULL_RECORDER, Recorder
 from ar_guidance.guidance.schedule import Schedule
@@ -16,10 +16,10 @@ from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
-from ar_guidance.sampling.draw import Filters, StreamDrawer
+from ar_guidance.sampling.draw import Filters, StreamSampler
 from ar_guidance.sampling.edit import KeptSequence
-from ar_guidance.sampling.plan import Drawing, facts
-from ar_guidance.sampling.tokenwise import TokenwiseResult, TokenwiseRun, generate
+from ar_guidance.sampling.plan import SamplerSettings, facts
+from ar_guidance.sampling.tokenwise import TokenwiseJob, TokenwiseResult, generate
 from ar_guidance.tests.tiny import CPU, randomise, streams_of
 
 
@@ -41,41 +41,41 @@ class TinyTokens:
         return self.family.defaults_for(self.config)
 
     @property
-    def run(self) -> Run:
-        return replace(facts(self, Drawing()), published=Schedule("constant"))
+    def run(self) -> RunInfo:
+        return replace(facts(self, SamplerSettings()), published=Schedule("constant"))
 
     def job(
         self,
         labels: list[int],
-        links: tuple[Guidance, ...] = (),
+        guidances: tuple[Guidance, ...] = (),
         seed: int = 1,
         first: int = 0,
         filters: Filters | None = None,
         kept: KeptSequence | None = None,
         images: Sequence[int] | None = None,
-    ) -> TokenwiseRun:
+    ) -> TokenwiseJob:
         """A run with per-image streams; `first` is the index of the first image, or `images` those of all."""
         null = self.null or self.network.null_condition
         streams = streams_of(seed, images or range(first, first + len(labels)))
-        return TokenwiseRun(
+        return TokenwiseJob(
             conditions=(self.condition(labels), null(len(labels))),
             batch=len(labels),
             run=self.run,
-            chain=Chain(links),
-            draw=StreamDrawer(filters or Filters(), streams),
+            chain=Chain(guidances),
+            draw=StreamSampler(filters or Filters(), streams),
             kept=kept,
         )
 
     def sample(
         self,
         labels: list[int],
-        links: tuple[Guidance, ...] = (),
+        guidances: tuple[Guidance, ...] = (),
         on_step: Callable = lambda progress: None,
         recorder: Recorder = NULL_RECORDER,
         **options: Any,
     ) -> TokenwiseResult:
         with torch.inference_mode():
-            job = self.job(labels, links, **options)
+            job = self.job(labels, guidances, **options)
             return generate(self.network, job, CPU, on_step, recorder)
 
 

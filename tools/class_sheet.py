@@ -1,4 +1,4 @@
-"""Draw the thumbnails of the class picker: a picture of every class of the bundled model.
+"""Draw the thumbnails of the class picker: an image of every class of the bundled model.
 
 python -m tools.class_sheet      # writes web/classes.json and web/images/classes.jpg
 """

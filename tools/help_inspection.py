@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import torch
 from ar_guidance.analysis.crossing import Crossing, Probe, search
 from ar_guidance.analysis.measure import measure
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.imaging.canvas import INK, PAPER, font, to_picture
+from ar_guidance.imaging.canvas import INK, PAPER, font, to_pil
 from ar_guidance.imaging.maps import MapStyle, draw_maps
 from ar_guidance.imaging.report import metrics_plot, search_plot
 from ar_guidance.imaging.subject import subject_from_border
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES
 from ar_guidance.tools.bundled.sample import load_pair
 from ar_guidance.tools.pack import ROOT
@@ -34,18 +34,18 @@ GAP, TITLE, COLOURS = 14, 15, 64
 
 
 def recorded(
-    names: Sequence[str], copies: int, links: tuple[Guidance, ...]
+    names: Sequence[str], copies: int, guidances: tuple[Guidance, ...]
 ) -> tuple[Tensor, Trace]:
     """Pictures (B, 64, 64, 3) in 0-1 of these classes, `copies` of each, and what was recorded on the way."""
     codec, network = load_pair(ROOT / "bundled", "scale")
     groups = torch.tensor([NAMES.index(name) for name in names]).repeat_interleave(copies)
     batch, grids = len(groups), network.config.grids
-    job = ScalewiseRun(
+    job = ScalewiseJob(
         conditions=(groups * (ANY_STYLE + 1) + ANY_STYLE, network.null_condition(batch)),
         batch=batch,
-        run=Run("scale", grids, published=Schedule("linear ramp")),
-        chain=Chain(links),
-        draw=StreamDrawer(Filters(top_p=TOP_P), Streams(SEED, batch)),
+        run=RunInfo("scale", grids, published=Schedule("linear ramp")),
+        chain=Chain(guidances),
+        draw=StreamSampler(Filters(top_p=TOP_P), Streams(SEED, batch)),
     )
     recorder = TraceRecorder(grids)
     with torch.inference_mode():
@@ -55,15 +55,15 @@ def recorded(
 
 
 def map_sheet() -> Image.Image:
-    """A picture, and beside it the map 'added' of a coarse and of the last scale."""
+    """An image, and beside it the map 'added' of a coarse and of the last scale."""
     images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
-    maps = [to_picture(one) for one in draw_maps(trace, images, "added", MapStyle())]
+    maps = [to_pil(one) for one in draw_maps(trace, images, "added", MapStyle())]
     shown = [maps[scale - 1] for scale in SHOWN_SCALES]
     width, height = shown[0].size
     page = Image.new("RGB", (3 * width + 2 * GAP, height), PAPER)
-    head = round(2.9 * TITLE)  # where the maps' own pictures begin
-    page.paste(to_picture(images[0]).resize((width, width), Image.Resampling.NEAREST), (0, head))
-    words = f"the picture ({MAPPED}, CFG {SCALE:g})"
+    head = round(2.9 * TITLE)  # where the maps' own images begin
+    page.paste(to_pil(images[0]).resize((width, width), Image.Resampling.NEAREST), (0, head))
+    words = f"the image ({MAPPED}, CFG {SCALE:g})"
     ImageDraw.Draw(page).text((8, 0.2 * TITLE), words, fill=INK, font=font(TITLE))
     for place, one in enumerate(shown, 1):
         page.paste(one, (place * (width + GAP), 0))
@@ -71,7 +71,7 @@ def map_sheet() -> Image.Image:
 
 
 def metrics_sheet() -> Image.Image:
-    """The plot of the same run; the subject is what differs from the picture's border."""
+    """The plot of the same run; the subject is what differs from the image's border."""
     images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
     return _plain(metrics_plot(measure(trace, subject=subject_from_border(images))))
 
@@ -83,7 +83,7 @@ def search_sheet() -> Image.Image:
 
 def _plain(plot: Tensor) -> Image.Image:
     """A plot in the few colours it needs; a map's bar would break into bands."""
-    return to_picture(plot[0]).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
+    return to_pil(plot[0]).quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
 
 
 def found_scale() -> Crossing:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw the pictures of the help pages with the bundled model: python -m tools.help_pictures [NAME ...].
+"""Draw the images of the help pages with the bundled model: python -m tools.help_pictures [NAME ...].
 
 Of a guidance node, named as its method: every panel has the same classes and the same seeds; only the chain differs. What a
 title does not say is at its default. Of an inspecting node (map, metrics, find-scale): what it gives.
@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 import torch
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
@@ -18,8 +18,8 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.imaging.canvas import INK, PAPER, font, text_width
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES
 from ar_guidance.tools.bundled.pictures import tile
 from ar_guidance.tools.bundled.sample import load_pair, token_features
@@ -57,19 +57,19 @@ COMPARED: dict[str, tuple[Panel, ...]] = {
 TOKENWISE = ("softcfg",)  # drawn by the token-wise model
 
 
-def sample(links: Sequence[Guidance], model: str) -> torch.Tensor:
+def sample(guidances: Sequence[Guidance], model: str) -> torch.Tensor:
     """Pictures (B, 3, 64, 64) in [-1, 1] of the shown classes, drawn by the "scale" or the "token" model."""
     pair = codec, network = load_pair(ROOT / "bundled", model)
     groups = torch.tensor([NAMES.index(name) for name in SHOWN])
-    labels, chain = groups * (ANY_STYLE + 1) + ANY_STYLE, Chain(tuple(links))
-    draw = StreamDrawer(Filters(top_p=TOP_P[model]), Streams(0, len(labels)))
+    labels, chain = groups * (ANY_STYLE + 1) + ANY_STYLE, Chain(tuple(guidances))
+    draw = StreamSampler(Filters(top_p=TOP_P[model]), Streams(0, len(labels)))
     with torch.inference_mode():
         if model == "token":
             return codec.decode(token_features(pair, labels, chain, draw))
-        job = ScalewiseRun(
+        job = ScalewiseJob(
             conditions=(labels, network.null_condition(len(labels))),
             batch=len(labels),
-            run=Run("scale", network.config.grids, published=Schedule("linear ramp")),
+            run=RunInfo("scale", network.config.grids, published=Schedule("linear ramp")),
             chain=chain,
             draw=draw,
         )
@@ -78,7 +78,7 @@ def sample(links: Sequence[Guidance], model: str) -> torch.Tensor:
 
 def sheet(panels: Sequence[Panel], model: str) -> Image.Image:
     """Panels side by side, each under its title."""
-    drawn = [(title, tile(sample(links, model), COLUMNS)) for title, links in panels]
+    drawn = [(title, tile(sample(guidances, model), COLUMNS)) for title, guidances in panels]
     width, height = (round(side * ENLARGED) for side in drawn[0][1].size)
     page = Image.new("RGB", (len(drawn) * (width + GAP) - GAP, height + TITLE), PAPER)
     pen = ImageDraw.Draw(page)
@@ -91,7 +91,7 @@ def sheet(panels: Sequence[Panel], model: str) -> Image.Image:
 
 
 def picture(name: str) -> Image.Image:
-    """The picture of a help page."""
+    """The image of a help page."""
     if (
         name in SHEETS
     ):  # few colours would break the bar below a map, and these are small as they are

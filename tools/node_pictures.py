@@ -1,4 +1,4 @@
-"""Take the pictures of single nodes that the help pages show, from a running ComfyUI with a current frontend.
+"""Take the images of single nodes that the help pages show, from a running ComfyUI with a current frontend.
 
 python -m tools.node_pictures http://127.0.0.1:8188      # writes web/docs/images/node-<id>.png and names them in the pages
 
@@ -36,7 +36,7 @@ SHOW = """([id, margin, title]) => {
 
 
 def main(url: str) -> None:
-    """One picture for every help page that has none."""
+    """One image for every help page that has none."""
 
     from ar_guidance.tests.browser.comfy_page import ComfyPage
     from ar_guidance.tests.browser.conftest import FLAGS
@@ -67,7 +67,7 @@ def keep(page: Any, node: str, path: Path) -> None:
 
 
 def with_picture(text: str, name: str) -> str:
-    """The page with a picture below its title."""
+    """The page with an image below its title."""
     title, rest = text.split("\n", 1)
     return f"{title}\n\n![The node]({name})\n{rest}"
 

@@ -2,8 +2,8 @@
 
 python -m tools.thumbnails [STEM ...]      # writes workflows/<stem>.jpg, of all of them where none is named
 
-A workflow that runs without downloads is run, and its thumbnail shows the pictures it saves. Of any other the
-graph itself is drawn, because no picture of a model that was not there can be shown.
+A workflow that runs without downloads is run, and its thumbnail shows the images it saves. Of any other the
+graph itself is drawn, because no image of a model that was not there can be shown.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Parts, in order: data, tokenizer, decoder (more training of the tokenizer's deco
 classifier, transformer, token_codec and token_transformer (the token-wise model), release (writes the
 files of `bundled/` and the tests' classifier).
 Running the command again goes on from the last checkpoint. Then `python -m tools.bundled.evaluate`
-prints the table and `python -m tools.bundled.pictures` draws the pictures of the model card.
+prints the table and `python -m tools.bundled.pictures` draws the images of the model card.
 """
 
 from __future__ import annotations

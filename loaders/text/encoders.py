@@ -283,7 +283,7 @@ def _instruction(found: EncoderFile, typed: str) -> tuple[str, str]:
         return text, ""
     return text, (
         f"{found.path.name}: the text of {INSTRUCTION} beside it is not, letter by letter, the instruction HART was trained"
-        " with, so pictures may follow prompts less well. If that is not what you want, copy the release's again"
+        " with, so images may follow prompts less well. If that is not what you want, copy the release's again"
     )
 
 

@@ -156,6 +156,6 @@ def _branch(
     if len(longest) > room:
         raise ValueError(
             f"the prompt is too long: it takes {len(longest)} tokens, and this model has room for {room}"
-            f" beside the picture. Shorten it: '{texts[rows.index(longest)][:60]} ...'"
+            f" beside the image. Shorten it: '{texts[rows.index(longest)][:60]} ...'"
         )
     return Prompt.of(rows)

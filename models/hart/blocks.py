@@ -211,7 +211,7 @@ class ResidualHead(nn.Module):
             batch: B.
             guidance: t in (1 + t) cond - t uncond, applied to the noise estimate only. At exactly 1 the released
                 sampler takes guidance for switched off, and so does this one.
-            noise: see `ScalewiseRun.noise`.
+            noise: see `ScalewiseJob.noise`.
         """
         shape = z.shape[1], self.net.input_proj.in_features
         off = math.isclose(guidance, 1, abs_tol=1e-12)

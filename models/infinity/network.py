@@ -35,7 +35,7 @@ class InfinityConfig(Scales):
         text_dim, text_length: width of the text encoder's rows, and the most rows it may give.
         pool_heads: of the attention that pools the text.
         levels: rows of the level embedding.
-        ratio, scales: height to width of the pictures, and how much of that ratio's list of scales they take.
+        ratio, scales: height to width of the images, and how much of that ratio's list of scales they take.
         variant: which of the tokenizers of its bit width it was trained with, where a file beside it says so: d32 and d32reg
             have the same shapes, and nothing in the weights tells them apart.
         level_every_chunk: add the level embedding before every chunk of blocks, not only before the first.
@@ -213,7 +213,7 @@ class Infinity(Cached, nn.Module):
 
     def _turns(self, device: torch.device) -> list[Tensor]:
         c = self.config
-        # Positions refer to the largest grid of the ratio, also where a picture takes only the beginning of its list.
+        # Positions refer to the largest grid of the ratio, also where an image takes only the beginning of its list.
         width, whole = c.width // c.heads, template_for(c.ratio).grids[-1]
         return [turns(grid_angles(width, *grid_positions(grid, whole, device))) for grid in c.grids]
 
@@ -277,7 +277,7 @@ def fit(config: InfinityConfig, tokenizer: Any) -> Any:
 
 
 def at(config: InfinityConfig, frame: Grid) -> InfinityConfig:
-    """The config for pictures of these tokens."""
+    """The config for images of these tokens."""
     ratio, scales = place_of(frame)
     return replace(config, ratio=ratio, scales=scales)
 

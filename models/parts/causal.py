@@ -180,7 +180,7 @@ class CausalNetwork(nn.Module):
 
 
 def places(tokens: int, line: int) -> int:
-    """Positions that this many tokens of a picture and their line ends take."""
+    """Positions that this many tokens of an image and their line ends take."""
     return tokens + (tokens // line if line else 0)
 
 

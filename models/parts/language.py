@@ -48,7 +48,7 @@ class LanguageConfig(Protocol):
 
     @property
     def length(self) -> int:
-        """Tokens of a picture."""
+        """Tokens of an image."""
         ...
 
     @property

@@ -21,7 +21,7 @@ class Scales:
 
     @property
     def grid(self) -> Grid:
-        """(h, w) of the picture's tokens."""
+        """(h, w) of the image's tokens."""
         return self.grids[-1]
 
     @property

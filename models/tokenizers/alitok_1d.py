@@ -1,6 +1,6 @@
 """AliTok's one-dimensional image tokenizer (arXiv 2506.05289): images <-> a line of tokens and a grid, released layout.
 
-Letters: B images, E codebook channels, V codebook size, T tokens of a picture (17 + 16*16), W width, P patch side in pixels.
+Letters: B images, E codebook channels, V codebook size, T tokens of an image (17 + 16*16), W width, P patch side in pixels.
 Both halves are bidirectional transformers. The encoder reads patches and learnt queries and keeps the queries' outputs; the decoder
 reads registers and tokens and keeps the outputs of the grid, each of which becomes one patch.
 """

@@ -1,7 +1,7 @@
 """Layers of Cosmos DV on a single frame, under the release's names, and the Haar transform around them.
 
 Every convolution is wrapped (`conv3d`), every norm too (`norm`), and pairs of convolutions act in space, then in time. In front of
-a video's first frame lie copies of it, so a single picture looks the same at every tap of a convolution in time: its kernel is
+a video's first frame lie copies of it, so a single image looks the same at every tap of a convolution in time: its kernel is
 summed over time when the file is read (`single_frame`), and all layers here are plain two-dimensional ones with the same results.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 def single_frame(key: str, tensor: Tensor) -> tuple[str, Tensor]:
-    """A kernel (out, in, t, h, w) of the release -> what it does to a picture that stands still, (out, in, h, w)."""
+    """A kernel (out, in, t, h, w) of the release -> what it does to an image that stands still, (out, in, h, w)."""
     return key, tensor.float().sum(2) if tensor.dim() == 5 else tensor
 
 

@@ -80,7 +80,7 @@ class CosmosConfig:
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel of the picture in the largest feature map, for the memory estimate."""
+        """Numbers per pixel of the image in the largest feature map, for the memory estimate."""
         return math.ceil(max(*self.decoder, 3 * 8**HAAR_LEVELS) / 4**HAAR_LEVELS)
 
 
@@ -193,7 +193,7 @@ class CosmosDV(nn.Module):
         """
         if not self.config.stem:
             raise ValueError(
-                "this image tokenizer has only its decoder: put encoder.jit beside decoder.jit to turn pictures into tokens"
+                "this image tokenizer has only its decoder: put encoder.jit beside decoder.jit to turn images into tokens"
             )
         return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
 

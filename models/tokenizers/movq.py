@@ -50,7 +50,7 @@ class MoVQConfig:
 
     @property
     def full_channels(self) -> int:
-        """Channels of the widest map at the picture's full size: the decoder's, before its last level narrows it."""
+        """Channels of the widest map at the image's full size: the decoder's, before its last level narrows it."""
         return max(self.widths[:2])
 
     def groups(self, width: int) -> int:

@@ -1,4 +1,4 @@
-"""Batches: which seed each picture has, and large ones in parts, so that what is finished is never lost."""
+"""Batches: which seed each image has, and large ones in parts, so that what is finished is never lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -9,37 +9,37 @@ import torch
 from torch import Tensor
 
 from ...guidance.record import join_traces
-from ...imaging.image_trace import PictureTrace
-from ...imaging.tokens import PictureTokens, join_tokens
+from ...imaging.image_trace import ImageTrace
+from ...imaging.tokens import ImageTokens, join_tokens
 from ...loaders.place import run_bytes
 from ..types import Sampling
 
 MOST_AT_ONCE = (
-    64  # more pictures in one pass are hardly faster, and more of them are lost when it fails
+    64  # more images in one pass are hardly faster, and more of them are lost when it fails
 )
 SHARE = 0.4  # of the device's memory that one pass may take besides the weights
 
 
 def streams_of(sampling: Sampling) -> list[tuple[int, int]]:
-    """(seed, image index) of every picture to be made.
+    """(seed, image index) of every image to be made.
 
-    Picture i of a batch has (seed, i). With a list of seeds, copy j of every entry has (seed j, 0): it is the first picture
-    of that seed. A re-rolled picture i has (its own seed, i).
+    Image i of a batch has (seed, i). With a list of seeds, copy j of every entry has (seed j, 0): it is the first image
+    of that seed. A re-rolled image i has (its own seed, i).
     """
     again = dict(sampling.rerolled)
 
-    def stream(picture: int) -> tuple[int, int]:
-        if picture in again:
-            return again[picture], picture
+    def stream(image: int) -> tuple[int, int]:
+        if image in again:
+            return again[image], image
         if sampling.seeds:
-            return sampling.seeds[picture % sampling.copies], 0
-        return sampling.seed, picture
+            return sampling.seeds[image % sampling.copies], 0
+        return sampling.seed, image
 
-    return [stream(picture) for picture in sampling.pictures]
+    return [stream(image) for image in sampling.images]
 
 
 def pick(given: Any, rows: Sequence[int]) -> Any:
-    """Some rows of a condition, whatever it is made of: a tensor with the pictures first, or a dataclass of such."""
+    """Some rows of a condition, whatever it is made of: a tensor with the images first, or a dataclass of such."""
     if isinstance(given, Tensor):
         return given[torch.tensor(rows, dtype=torch.long, device=given.device)]
     if is_dataclass(given) and not isinstance(given, type):
@@ -49,7 +49,7 @@ def pick(given: Any, rows: Sequence[int]) -> Any:
 
 
 def branches_of(sampling: Sampling) -> tuple[Any, Any]:
-    """The conditional and the unconditional branch's condition of the pictures to be made."""
+    """The conditional and the unconditional branch's condition of the images to be made."""
     both = sampling.conditioning.branches(sampling.model, sampling.copies)
     if sampling.only is None:
         return both
@@ -58,7 +58,7 @@ def branches_of(sampling: Sampling) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class Finished:
-    """Pictures that are done.
+    """Images that are done.
 
     Attributes:
         image: (B, H, W, 3) in 0-1.
@@ -68,8 +68,8 @@ class Finished:
     """
 
     image: Tensor
-    trace: PictureTrace
-    tokens: PictureTokens
+    trace: ImageTrace
+    tokens: ImageTokens
     shown: dict[str, Any] = field(default_factory=dict)
 
 
@@ -81,20 +81,20 @@ def join(parts: Sequence[Finished]) -> Finished:
     trace = join_traces([part.trace.trace for part in parts])
     tokens = join_tokens([part.tokens for part in parts])
     shown = {**first.shown, "batch": len(image)} if first.shown else {}
-    return Finished(image, PictureTrace.of(trace, image, first.trace.guidance), tokens, shown)
+    return Finished(image, ImageTrace.of(trace, image, first.trace.guidance), tokens, shown)
 
 
 def parts_of(sampling: Sampling) -> list[Sampling]:
-    """The same batch as samplings of a few pictures each, which one after the other fit into memory."""
-    size, pictures = most_at_once(sampling), sampling.pictures
-    if len(pictures) <= size:
+    """The same batch as samplings of a few images each, which one after the other fit into memory."""
+    size, images = most_at_once(sampling), sampling.images
+    if len(images) <= size:
         return [sampling]
-    starts = range(0, len(pictures), size)
-    return [replace(sampling, only=pictures[start : start + size]) for start in starts]
+    starts = range(0, len(images), size)
+    return [replace(sampling, only=images[start : start + size]) for start in starts]
 
 
 def most_at_once(sampling: Sampling) -> int:
-    """How many pictures to make in one pass.
+    """How many images to make in one pass.
 
     From the device's whole memory, not from what is free just now: the same batch is split the same way every time.
     """

@@ -16,13 +16,13 @@ def parameters_of(sampling: Sampling) -> Parameters:
     for entry in fields(sampling):
         if entry.name not in ("model", "conditioning", "links", "edit"):
             found |= _flat(entry.name, getattr(sampling, entry.name))
-    found["guidance"] = " > ".join(link.name for link in sampling.links) or "none"
-    for place, link in enumerate(sampling.links):
-        twice = sum(other.name == link.name for other in sampling.links) > 1
-        name = f"{link.name} {place + 1}" if twice else link.name
-        own = {entry.name: getattr(link, entry.name) for entry in fields(link)}  # type: ignore[arg-type]
+    found["guidance"] = " > ".join(guidance.name for guidance in sampling.guidances) or "none"
+    for place, guidance in enumerate(sampling.guidances):
+        twice = sum(other.name == guidance.name for other in sampling.guidances) > 1
+        name = f"{guidance.name} {place + 1}" if twice else guidance.name
+        own = {entry.name: getattr(guidance, entry.name) for entry in fields(guidance)}  # type: ignore[arg-type]
         for key, value in own.items():
-            found |= _flat(f"{name} {key}" if len(sampling.links) > 1 else key, value)
+            found |= _flat(f"{name} {key}" if len(sampling.guidances) > 1 else key, value)
     return found | _kept(sampling.edit)
 
 

@@ -13,9 +13,9 @@ from ...guidance.record import join_traces
 from ...imaging.subject import subject_from_border
 from ..types import Sampling
 from .batches import parts_of
-from .run import Reporter, decode, describe, sample, to_image
+from .run import Reporter, as_image, decode, describe, sample
 
-CHEAPER = 4  # the first pass makes this many times fewer pictures
+CHEAPER = 4  # the first pass makes this many times fewer images
 OFF_NEUTRAL = (
     0.01  # a scale that switches guidance off cannot be measured: take one this much higher
 )
@@ -29,16 +29,16 @@ class ScaleSearch:
         sampling: what is run; its last combining link's scale is varied.
         low, high: range of scales.
         probes: runs of each of the two passes.
-        pictures: pictures of each class and run.
+        images: images of each class and run.
         own_ranges: see `search`.
-        subject: True where the subject is, (1 or B, H, W); None: told from each picture's border.
+        subject: True where the subject is, (1 or B, H, W); None: told from each image's border.
     """
 
     sampling: Sampling
     low: float
     high: float
     probes: int
-    pictures: int
+    images: int
     own_ranges: bool
     subject: Tensor | None
 
@@ -48,27 +48,27 @@ class ScaleSearch:
             raise ValueError(
                 f"min_scale ({self.low:g}) must be smaller than max_scale ({self.high:g})"
             )
-        if self.probes < 4 or self.pictures < 1:
-            raise ValueError("a search needs at least 4 probes of at least 1 picture")
+        if self.probes < 4 or self.images < 1:
+            raise ValueError("a search needs at least 4 probes of at least 1 image")
         for scale in (self.low, self.high):
             acting(self.sampling, scale)
 
     def run(self) -> Crossing:
-        """A cheap pass with fewer pictures finds the neighbourhood, a second one with all pictures the place."""
+        """A cheap pass with fewer images finds the neighbourhood, a second one with all images the place."""
         self.check()
-        few = self.pictures // CHEAPER
-        passes = (few, self.pictures) if few else (self.pictures,)
-        parts = sum(len(parts_of(self._batch(pictures))) for pictures in passes)
+        few = self.images // CHEAPER
+        passes = (few, self.images) if few else (self.images,)
+        parts = sum(len(parts_of(self._batch(images))) for images in passes)
         report = Reporter(self.sampling, self.probes * parts)
         hints: tuple[float, ...] = ()
         if few:
             rough = self._pass(few, report, hints)
             hints = (rough.low, rough.high) if rough.crosses else ()
-        return self._pass(self.pictures, report, hints)
+        return self._pass(self.images, report, hints)
 
-    def _pass(self, pictures: int, report: Reporter, hints: tuple[float, ...]) -> Crossing:
+    def _pass(self, images: int, report: Reporter, hints: tuple[float, ...]) -> Crossing:
         return search(
-            lambda scale: self._probe(scale, pictures, report),
+            lambda scale: self._probe(scale, images, report),
             self.low,
             self.high,
             self.probes,
@@ -76,20 +76,20 @@ class ScaleSearch:
             hints,
         )
 
-    def _batch(self, pictures: int) -> Sampling:
-        """The sampling with so many pictures of every class."""
-        return dataclasses.replace(self.sampling, copies=pictures, seeds=(), rerolled=(), only=None)
+    def _batch(self, images: int) -> Sampling:
+        """The sampling with so many images of every class."""
+        return dataclasses.replace(self.sampling, copies=images, seeds=(), rerolled=(), only=None)
 
-    def _probe(self, scale: float, pictures: int, report: Reporter) -> Probe:
+    def _probe(self, scale: float, images: int, report: Reporter) -> Probe:
         """One run at one scale, a large batch in parts: same seeds, whatever the scale."""
         traces, subjects = [], []
-        for part in parts_of(acting(self._batch(pictures), scale)):
+        for part in parts_of(acting(self._batch(images), scale)):
             made, trace = sample(part, describe(part), report)
             traces.append(trace)
             if self.subject is None:
-                image = to_image(decode(part.model, made.features))
+                image = as_image(decode(part.model, made.features))
                 subjects.append(subject_from_border(image))
-        subject = torch.cat(subjects) if subjects else self._subject(pictures)
+        subject = torch.cat(subjects) if subjects else self._subject(images)
         measured = measure(join_traces(traces), subject=subject)
         even, diverging = measured.mean("evenness"), measured.mean("divergence")
         if even is None:
@@ -99,20 +99,20 @@ class ScaleSearch:
             )
         if diverging is None:
             raise ValueError(UNSEEN)
-        return Probe(scale, even, diverging, single_pictures(measured))
+        return Probe(scale, even, diverging, single_images(measured))
 
-    def _subject(self, pictures: int) -> Tensor | None:
-        """The masks of the first pictures of every class."""
+    def _subject(self, images: int) -> Tensor | None:
+        """The masks of the first images of every class."""
         if self.subject is None or len(self.subject) == 1:
             return self.subject
-        return self.subject.unflatten(0, (-1, self.pictures))[:, :pictures].flatten(0, 1)
+        return self.subject.unflatten(0, (-1, self.images))[:, :images].flatten(0, 1)
 
 
-def single_pictures(measured: Measured) -> tuple[tuple[float, float] | None, ...]:
-    """Evenness and divergence of every picture; None where one of them cannot be told."""
+def single_images(measured: Measured) -> tuple[tuple[float, float] | None, ...]:
+    """Evenness and divergence of every image; None where one of them cannot be told."""
     rows = []
-    for picture in range(len(measured.evenness)):
-        even, diverging = (measured.of_picture(n, picture) for n in ("evenness", "divergence"))
+    for image in range(len(measured.evenness)):
+        even, diverging = (measured.of_image(n, image) for n in ("evenness", "divergence"))
         rows.append(None if even is None or diverging is None else (even, diverging))
     return tuple(rows)
 
@@ -123,15 +123,15 @@ def place_of_scale(sampling: Sampling) -> int:
     Raises:
         ValueError: there is none, or its scale has no say.
     """
-    places = [k for k, link in enumerate(sampling.links) if isinstance(link, Combining)]
+    places = [k for k, guidance in enumerate(sampling.guidances) if isinstance(guidance, Combining)]
     if not places:
         raise ValueError(
             "there is no guidance scale to find: connect a CFG, IGG, mix or SoftCFG node between AR Sampler and AR Find Scale"
         )
-    link = sampling.links[places[-1]]
-    if getattr(link, "schedule", "") == "list":
+    guidance = sampling.guidances[places[-1]]
+    if getattr(guidance, "schedule", "") == "list":
         raise ValueError(
-            f"the last guidance ({link.name}) takes its scale of every step from a list, so there is no one scale to"
+            f"the last guidance ({guidance.name}) takes its scale of every step from a list, so there is no one scale to"
             " find: choose another schedule"
         )
     return places[-1]
@@ -140,9 +140,9 @@ def place_of_scale(sampling: Sampling) -> int:
 def with_scale(sampling: Sampling, scale: float) -> Sampling:
     """The sampling with another scale in its last combining link."""
     place = place_of_scale(sampling)
-    links = list(sampling.links)
-    links[place] = dataclasses.replace(links[place], scale=scale)  # type: ignore[call-arg]
-    return dataclasses.replace(sampling, links=tuple(links))
+    guidances = list(sampling.guidances)
+    guidances[place] = dataclasses.replace(guidances[place], scale=scale)  # type: ignore[call-arg]
+    return dataclasses.replace(sampling, guidances=tuple(guidances))
 
 
 def acting(sampling: Sampling, scale: float) -> Sampling:

@@ -1,6 +1,6 @@
 """A batch made in parts: when a later part fails or the run is cancelled, what is finished is not lost.
 
-The host lets a node either fail or give outputs, not both. So a run that stops leaves its finished pictures as files in
+The host lets a node either fail or give outputs, not both. So a run that stops leaves its finished images as files in
 the temp folder and names them in the message; or, where the user asked for that, hands them on as if they were all.
 """
 
@@ -25,7 +25,7 @@ _handed_on: Counter[str] = Counter()  # id of a node -> how often it gave less t
 
 
 def note_handed_on(node: Any, made: int, asked: int) -> None:
-    """Remember that a node gave only some of its pictures: the host must not take them for its result next time."""
+    """Remember that a node gave only some of its images: the host must not take them for its result next time."""
     if made < asked:
         _handed_on[str(node)] += 1
 
@@ -58,7 +58,7 @@ def collect(
         except STOPS as stop:
             if not finished:
                 raise
-            note = f"{sum(len(done.image) for done in finished)} of {sum(p.batch for p in parts)} pictures were finished"
+            note = f"{sum(len(done.image) for done in finished)} of {sum(p.batch for p in parts)} images were finished"
             if hand_on:
                 tell(f"{note} and handed on: {str(stop).partition(chr(10))[0] or 'cancelled'}")
                 break
@@ -70,7 +70,7 @@ def collect(
 
 
 def saved(images: Tensor) -> str:
-    """Write pictures to the temp folder, and say where."""
+    """Write images to the temp folder, and say where."""
     results = ui.ImageSaveHelper.save_images(images, PREFIX, io.FolderType.temp, cls=None)
     first, last = results[0]["filename"], results[-1]["filename"]
     names = first if len(results) == 1 else f"{first} to {last}"

@@ -1,4 +1,4 @@
-"""Runs a described sampling in the host: memory, progress, cancel, preview, picture."""
+"""Runs a described sampling in the host: memory, progress, cancel, preview, image."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...guidance.record import Trace, TraceRecorder
 from ...imaging.editing import composite, kept_by
-from ...imaging.image_trace import PictureTrace
+from ...imaging.image_trace import ImageTrace
 from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
 from ...imaging.tokens import owned
 from ...imaging.viewer import DECODED, OFF, Send, Viewer
@@ -54,7 +54,7 @@ def run_sampling(
     hand_on: bool = False,
     tell: Callable[[str], None] = logging.warning,
 ) -> Finished:
-    """Generate and decode, a large batch in parts: pictures, what was recorded on the way, tokens.
+    """Generate and decode, a large batch in parts: images, what was recorded on the way, tokens.
 
     Args:
         view: what the viewer wants.
@@ -71,7 +71,7 @@ def run_sampling(
 
 
 def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
-    """Pictures that are made at once."""
+    """Images that are made at once."""
     job = describe(sampling)
     recorder = recorder_of(sampling, job)
     viewer = None if view.mode == OFF else watch(sampling, view, recorder)
@@ -86,11 +86,11 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
 
     made, trace = sample(sampling, job, on_step, recorder)
     model = sampling.model
-    image = composite(to_image(decode(model, made.features)), sampling)
+    image = composite(as_image(decode(model, made.features)), sampling)
     report.finish(image)
     tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
     shown = {} if viewer is None else viewer.payload(image, made.features, trace)
-    return Finished(image, PictureTrace.of(trace, image, job.chain.names), tokens, shown)
+    return Finished(image, ImageTrace.of(trace, image, job.chain.names), tokens, shown)
 
 
 def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
@@ -98,7 +98,7 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
     model = sampling.model
 
     def decoded(features: Tensor) -> Tensor:
-        return to_image(model.tokenizer.decode(features.to(model.patcher.load_device))).cpu()
+        return as_image(model.tokenizer.decode(features.to(model.patcher.load_device))).cpu()
 
     return Viewer(
         recorder,
@@ -112,7 +112,7 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
 def recorder_of(sampling: Sampling, job: Any) -> TraceRecorder:
     """A recorder for this run."""
     model = sampling.model
-    return TraceRecorder(job.run.grids, LOOPS[model.family.kind].picture(model.config))
+    return TraceRecorder(job.run.grids, LOOPS[model.family.kind].image_grid(model.config))
 
 
 def sample(
@@ -138,34 +138,34 @@ def describe(sampling: Sampling) -> Any:
         model,
         branches_of(sampling),
         sampling.batch,
-        sampling.links,
-        sampling.drawing,
+        sampling.guidances,
+        sampling.sampler_settings,
         Streams.of(streams),
     )
     return replace(job, kept=kept_by(sampling, job.run, streams))
 
 
 def decode(model: ARModel, features: Tensor) -> Tensor:
-    """Feature maps -> pictures (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
-    pictures, started = [], time.monotonic()
+    """Feature maps -> images (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
+    images, started = [], time.monotonic()
     for part in features.split(decode_chunk(model.tokenizer, model.config)):
         mm.throw_exception_if_processing_interrupted()
-        pictures.append(model.tokenizer.decode(part).to(mm.intermediate_device()))
-    made = torch.cat(pictures)
+        images.append(model.tokenizer.decode(part).to(mm.intermediate_device()))
+    made = torch.cat(images)
     remember(model.tokenizer, time.monotonic() - started, made[:, 0].numel())
     return made
 
 
-def to_image(pictures: Tensor) -> Tensor:
+def as_image(images: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] -> ComfyUI's IMAGE (B, H, W, 3) in 0-1."""
-    return (pictures.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).float().contiguous()
+    return (images.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).float().contiguous()
 
 
 class Reporter:
-    """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise picture.
+    """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise image.
 
-    Previews and live maps together take at most `share` of the time (see `budget`): a step's picture is left out where one as
-    dear as the last would make it more. The finished picture is shown by `finish`.
+    Previews and live maps together take at most `share` of the time (see `budget`): a step's image is left out where one as
+    dear as the last would make it more. The finished image is shown by `finish`.
 
     `runs`: how many runs of the sampling the one bar covers.
     """
@@ -199,7 +199,7 @@ class Reporter:
         return due
 
     def finish(self, image: Tensor) -> None:
-        """Show the first of the finished pictures (B, H, W, 3)."""
+        """Show the first of the finished images (B, H, W, 3)."""
         if wants_previews():
             self.bar.update_absolute(self.done, self.total, self.framed(image[0]))
 
@@ -212,16 +212,16 @@ class Reporter:
         return True
 
     def so_far(self, progress: Any) -> Tensor:
-        """The first picture (H, W, 3) of the batch as it stands after this step."""
+        """The first image (H, W, 3) of the batch as it stands after this step."""
         model = self.sampling.model
-        return to_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
+        return as_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
 
     def framed(self, image: Tensor) -> tuple[str, Image.Image, int]:
-        """A picture (H, W, 3) as the host's progress bar takes it."""
-        picture = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
-        enlarge = max(1, 256 // picture.width)  # by whole pixels: the host would blur a small one
-        size = (picture.width * enlarge, picture.height * enlarge)
-        return "JPEG", picture.resize(size, Image.Resampling.NEAREST), args.preview_size
+        """An image (H, W, 3) as the host's progress bar takes it."""
+        frame = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
+        enlarge = max(1, 256 // frame.width)  # by whole pixels: the host would blur a small one
+        size = (frame.width * enlarge, frame.height * enlarge)
+        return "JPEG", frame.resize(size, Image.Resampling.NEAREST), args.preview_size
 
 
 def wants_previews() -> bool:

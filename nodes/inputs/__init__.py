@@ -1,1 +1,1 @@
-"""What an artist gives, read and checked: files, classes, prompts, sizes, pictures and masks."""
+"""What an artist gives, read and checked: files, classes, prompts, sizes, images and masks."""

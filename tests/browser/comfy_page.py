@@ -43,7 +43,7 @@ class ComfyPage:
         self.page.wait_for_function(READY)
 
     def reload(self) -> None:
-        """Load the page anew, as F5 does."""
+        """Load the page again, as F5 does."""
         self.page.reload()
         self.page.wait_for_function(READY)
 
@@ -72,7 +72,7 @@ class ComfyPage:
         return self.page.wait_for_function(ended, timeout=RUN_SECONDS * 1000).json_value()
 
     def images_of(self, node: int) -> list[str]:
-        """The addresses of the pictures that a node shows."""
+        """The addresses of the images that a node shows."""
         self.page.wait_for_function(
             "(id) => window.app.graph.getNodeById(id)?.imgs?.every((i) => i.complete)", arg=node
         )

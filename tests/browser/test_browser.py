@@ -16,7 +16,7 @@ from ar_guidance.tests.hosts.examples import (
 from ar_guidance.tests.hosts.running import RunningHost
 
 pytestmark = pytest.mark.browser
-SHOWS_PICTURE = "() => window.app.graph.nodes.some((node) => node.comfyClass === 'SaveImage' && node.imgs?.length)"
+SHOWS_IMAGE = "() => window.app.graph.nodes.some((node) => node.comfyClass === 'SaveImage' && node.imgs?.length)"
 
 
 def without_titles(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def deciding(inputs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name not in unread}
 
 
-def test_core_nodes_show_a_picture(comfy_page: ComfyPage, host: RunningHost) -> None:
+def test_core_nodes_show_a_image(comfy_page: ComfyPage, host: RunningHost) -> None:
     comfy_page.load(flat_colour_graph(0x22AA55))
     assert without_titles(comfy_page.prompt()) == without_titles(flat_colour(0x22AA55))
     ended = comfy_page.queue()
@@ -51,9 +51,9 @@ def test_example_equals_its_api_twin(comfy_page: ComfyPage, stem: str) -> None:
 
 
 @pytest.mark.parametrize("stem", EXAMPLES[:1])
-def test_example_shows_pictures(comfy_page: ComfyPage, host: RunningHost, stem: str) -> None:
+def test_example_shows_images(comfy_page: ComfyPage, host: RunningHost, stem: str) -> None:
     comfy_page.load(example(stem)[1])
     ended = comfy_page.queue()
     assert ended["kind"] == "execution_success", ended
-    comfy_page.page.wait_for_function(SHOWS_PICTURE)
+    comfy_page.page.wait_for_function(SHOWS_IMAGE)
     assert comfy_page.screenshot(f"{stem}-{host.version}").stat().st_size > 10_000

@@ -23,7 +23,7 @@ BLUEPRINT = "AR generate"
 SET = """([name, value]) => {
   const widget = window.app.graph.nodes[0].widgets.find((widget) => widget.name === name);
   widget.value = value; widget.callback?.(value); }"""
-SAVE_ITS_PICTURES = """() => {
+SAVE_ITS_IMAGES = """() => {
   const save = window.LiteGraph.createNode('SaveImage');
   const [generate] = window.app.graph.nodes;
   save.pos = [generate.pos[0] + 400, generate.pos[1]];
@@ -100,7 +100,7 @@ def test_no_node_covers_another(
     opening.load(example(stem)[1])
     if "nodes 2.0" in request.node.callspec.id:
         opening.page.wait_for_function(VUE)
-    opening.page.wait_for_timeout(800)  # panels and pictures have found their sizes
+    opening.page.wait_for_timeout(800)  # panels and images have found their sizes
     assert overlapping(opening.page.evaluate(BOXES)) == []
     shown = opening.page.evaluate(CUT)
     assert all(whole <= room for _, room, whole in shown), shown
@@ -122,16 +122,16 @@ def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str
     assert signatures(gallery.problems) <= known
 
 
-def test_dropped_picture_opens_its_graph(gallery: ComfyPage) -> None:
+def test_dropped_image_opens_its_graph(gallery: ComfyPage) -> None:
     gallery.load(example("21-in-paint")[1])
     queued = gallery.prompt()
     assert gallery.queue()["kind"] == "execution_success"
     (save,) = (key for key, node in queued.items() if node["class_type"] == "SaveImage")
-    picture = gallery.page.request.get(gallery.images_of(int(save))[0]).body()
-    Image.open(io.BytesIO(picture)).verify()
+    image = gallery.page.request.get(gallery.images_of(int(save))[0]).body()
+    Image.open(io.BytesIO(image)).verify()
     gallery.load({"nodes": [], "links": [], "version": 0.4})
     assert gallery.prompt() == {}
-    gallery.page.evaluate(DROP, base64.b64encode(picture).decode())
+    gallery.page.evaluate(DROP, base64.b64encode(image).decode())
     gallery.page.wait_for_function("() => window.app.graph.nodes.length > 0")
     assert without_titles(gallery.prompt()) == without_titles(queued)
 
@@ -146,12 +146,12 @@ def test_blueprint_from_the_node_library(comfy_page: ComfyPage, host: RunningHos
     page.wait_for_function("() => window.app.graph.nodes.length === 1")
     for name, value in {"classes": "flower\nfruit", "scale": 3.0, "seed": 5}.items():
         page.evaluate(SET, [name, value])
-    page.evaluate(SAVE_ITS_PICTURES)
+    page.evaluate(SAVE_ITS_IMAGES)
     inside = {n["class_type"]: n["inputs"] for n in comfy_page.prompt().values()}
     assert inside["ARClassCondition"]["classes"] == "flower\nfruit"
     assert (inside["ARGuidanceCFG"]["scale"], inside["ARSampler"]["seed"]) == (3.0, 5)
     ended = comfy_page.queue()
     assert ended["kind"] == "execution_success", ended
     save = page.evaluate("() => window.app.graph.nodes.find((n) => n.type === 'SaveImage').id")
-    assert len(comfy_page.images_of(save)) == 4  # two classes, two pictures of each
+    assert len(comfy_page.images_of(save)) == 4  # two classes, two images of each
     assert comfy_page.screenshot(f"blueprint-{host.version}").stat().st_size > 10_000

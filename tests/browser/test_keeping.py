@@ -17,21 +17,21 @@ COMMAND = "(name) => window.app.extensionManager.command.execute(name)"
 SCALE_IS = """(value) => window.app.graph.nodes.find((node) => node.comfyClass === 'ARGuidanceCFG')
   ?.widgets.find((widget) => widget.name === 'scale').value === value"""
 SEEN = """() => [...document.querySelectorAll('.arg-viewer')].some((panel) => panel.getBoundingClientRect().width > 0)"""
-LOOK = """([map, picture, step]) => {
+LOOK = """([map, image, step]) => {
   const choose = (selector, value) => {
     const control = document.querySelector(selector);
     control.value = value;
     for (const kind of ['input', 'change']) control.dispatchEvent(new Event(kind));
   };
-  choose('.arg-viewer [aria-label="picture"]', picture);
+  choose('.arg-viewer [aria-label="image"]', image);
   choose('.arg-maps', map);
   choose('.arg-slider', step); }"""
-LOOKED_AT = """() => ['.arg-maps', '.arg-viewer [aria-label="picture"]', '.arg-slider']
+LOOKED_AT = """() => ['.arg-maps', '.arg-viewer [aria-label="image"]', '.arg-slider']
   .map((selector) => document.querySelector(selector).value)"""
 
 
 def shown(screen: ComfyPage) -> str:
-    """The picture in the viewer."""
+    """The image in the viewer."""
     return screen.page.locator(".arg-frame").get_attribute("src") or ""
 
 
@@ -72,7 +72,7 @@ def test_panels_live_on_after_undo(screen: ComfyPage) -> None:
 def test_another_tab_and_a_reload_keep_the_viewer(screen: ComfyPage) -> None:
     page = screen.page
     run_first(screen)
-    picture = shown(screen)
+    image = shown(screen)
     page.evaluate(LOOK, ["nudge", "1", "2"])
     looked_at = page.evaluate(LOOKED_AT)
     assert looked_at == ["nudge", "1", "2"]
@@ -85,7 +85,7 @@ def test_another_tab_and_a_reload_keep_the_viewer(screen: ComfyPage) -> None:
     screen.reload()
     screen.load(graph)
     page.locator(".arg-stage").wait_for()
-    assert shown(screen) == picture
+    assert shown(screen) == image
 
 
 def test_shortcuts_work_inside_panels(screen: ComfyPage) -> None:

@@ -32,7 +32,7 @@ def own_errors(screen: ComfyPage) -> set[str]:
     """What the frontend itself logs as errors, with core nodes only."""
     screen.load(flat_colour_graph())
     assert screen.queue()["kind"] == "execution_success"
-    screen.page.wait_for_load_state("networkidle")  # its picture has been fetched
+    screen.page.wait_for_load_state("networkidle")  # its image has been fetched
     return signatures(screen.problems)
 
 

@@ -58,20 +58,20 @@ def live(node: int, grid: tuple[int, int]) -> dict[str, Any]:
 
 
 def finished(node: int, width: int, height: int, *more: int) -> dict[str, Any]:
-    """A run of one scale of 4 x 4 tokens and four pictures, with candidates; of a sweep `more` runs of so many pictures."""
-    runs = [payload(width, height, pictures) for pictures in (4, *more)]
+    """A run of one scale of 4 x 4 tokens and four images, with candidates; of a sweep `more` runs of so many images."""
+    runs = [payload(width, height, images) for images in (4, *more)]
     return {"node": str(node), "display_node": str(node), "output": {"ar_viewer": runs}}
 
 
-def payload(width: int, height: int, pictures: int) -> dict[str, Any]:
+def payload(width: int, height: int, images: int) -> dict[str, Any]:
     """What one run sends."""
     recorder = TraceRecorder(((4, 4),))
-    recorder.add("softcfg 2 direction", 0, lambda: torch.rand(pictures, 16) * 100)
+    recorder.add("softcfg 2 direction", 0, lambda: torch.rand(images, 16) * 100)
     viewer = Viewer(recorder, None, candidates=True)
-    top = torch.randint(4096, (pictures, 16, 5)), torch.rand(pictures, 16, 5)
+    top = torch.randint(4096, (images, 16, 5)), torch.rand(images, 16, 5)
     viewer.tops.append((top[0][..., 0], *top, *top))
-    image = torch.rand(pictures, height, width, 3)
-    return viewer.payload(image, torch.randn(pictures, 3, 4, 4), recorder.finish())
+    image = torch.rand(images, height, width, 3)
+    return viewer.payload(image, torch.randn(images, 3, 4, 4), recorder.finish())
 
 
 def sides(part: Locator) -> tuple[float, float]:
@@ -112,7 +112,7 @@ def test_a_run_without_a_result_gives_the_last_one_back(comfy_page: ComfyPage, e
     assert "token row 1, column 1" in page.locator(".arg-token").inner_text()
 
 
-def test_pictures_keep_their_proportions(comfy_page: ComfyPage) -> None:
+def test_images_keep_their_proportions(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     (node,) = empty(comfy_page, "ARDecode")
     for width, height in ((64, 128), (96, 64), (256, 32), (64, 64)):
@@ -132,15 +132,13 @@ def test_all_runs_of_a_sweep(comfy_page: ComfyPage) -> None:
     sent = finished(node, 64, 64, 1, 2)
     page.evaluate(SEND, ["executed", sent])
     page.get_by_text("scale 1 of 1").wait_for()
-    pictures = page.get_by_label("picture", exact=True)
-    names = [f"run 1, picture {k}" for k in (1, 2, 3, 4)]
-    names += ["run 2", "run 3, picture 1", "run 3, picture 2"]
-    assert pictures.locator("option").all_inner_texts() == names
-    finals = [
-        picture["final"] for run in sent["output"]["ar_viewer"] for picture in run["pictures"]
-    ]
+    images = page.get_by_label("picture", exact=True)
+    names = [f"run 1, image {k}" for k in (1, 2, 3, 4)]
+    names += ["run 2", "run 3, image 1", "run 3, image 2"]
+    assert images.locator("option").all_inner_texts() == names
+    finals = [image["final"] for run in sent["output"]["ar_viewer"] for image in run["pictures"]]
     for name, final in zip(names, finals, strict=True):
-        pictures.select_option(label=name)
+        images.select_option(label=name)
         assert page.locator(".arg-frame").get_attribute("src") == final
 
 

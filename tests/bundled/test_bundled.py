@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = ROOT / "bundled"
 HERE = Path(__file__).parent
-PICTURES = 200
-# From docs/bundled-model.md: group accuracy at scale 4, top-p 0.9, of 1000 pictures; three standard errors of 200.
-DECLARED, MARGIN = 0.70, 3 * (0.70 * 0.30 / PICTURES) ** 0.5
+IMAGES = 200
+# From docs/bundled-model.md: group accuracy at scale 4, top-p 0.9, of 1000 images; three standard errors of 200.
+DECLARED, MARGIN = 0.70, 3 * (0.70 * 0.30 / IMAGES) ** 0.5
 
 
 def test_files_are_as_declared() -> None:
@@ -38,12 +38,12 @@ def test_licences_ship_with_the_weights() -> None:
 
 @pytest.fixture(scope="module")
 def accuracy():
-    """Share of pictures whose class the classifier recognises, by scale; same classes and seeds."""
+    """Share of images whose class the classifier recognises, by scale; same classes and seeds."""
     pair = load_pair(BUNDLED)
     classifier = load_classifier(HERE / "classifier.safetensors")
     shares = load_file(HERE / "reference.safetensors")["groups"].float()
-    groups = torch.multinomial(shares, PICTURES, True, generator=torch.Generator().manual_seed(1))
-    styles = torch.randint(ANY_STYLE, (PICTURES,), generator=torch.Generator().manual_seed(2))
+    groups = torch.multinomial(shares, IMAGES, True, generator=torch.Generator().manual_seed(1))
+    styles = torch.randint(ANY_STYLE, (IMAGES,), generator=torch.Generator().manual_seed(2))
 
     def of(scale: float) -> float:
         labels = groups * (ANY_STYLE + 1) + styles

@@ -20,10 +20,8 @@ from ar_guidance.tools.bundled.seams import (
 )
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
-BAR = (
-    1.2  # gradient energy across the mask's edge, as a multiple of that of the same pictures before
-)
-PICTURES = 24
+BAR = 1.2  # gradient energy across the mask's edge, as a multiple of that of the same images before
+IMAGES = 24
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +31,35 @@ def pair():
 
 @pytest.fixture(scope="module")
 def sources(pair) -> Sources:
-    return Sources.draw(pair, PICTURES, seed=11)
+    return Sources.draw(pair, IMAGES, seed=11)
 
 
 @pytest.mark.parametrize("shape", ["off the grid", "disc"])
 def test_the_default_way_leaves_no_seam(pair, sources, shape) -> None:
     mask = masks()[shape]
     new, result = painted(pair, sources, mask, How(), same=False, seed=12)
-    outside = (mask[0] == 0).expand(PICTURES, -1, -1)
+    outside = (mask[0] == 0).expand(IMAGES, -1, -1)
     assert torch.equal(new[outside], sources.pixels[outside])
     assert (new - sources.pixels)[~outside].abs().mean() > 0.05  # something was painted
     assert seam(new, sources.pixels, mask) <= BAR
     grid = pair[1].config.grids[-1]
-    kept = ~repainted_cells(mask, grid).flatten(1).expand(PICTURES, -1)
+    kept = ~repainted_cells(mask, grid).flatten(1).expand(IMAGES, -1)
     assert torch.equal(result.tokens[-1][kept], sources.made.tokens[-1][kept])
     assert torch.equal(result.tokens[0], sources.made.tokens[0])
 
 
 @pytest.mark.parametrize("shape", sorted(frames()))
-def test_what_is_drawn_around_a_picture_leaves_no_frame(pair, sources, shape) -> None:
+def test_what_is_drawn_around_a_image_leaves_no_frame(pair, sources, shape) -> None:
     mask = frames()[shape]
     new, _ = extended(pair, sources, mask, How(), same=False, seed=12)
-    kept = (mask[0] == 0).expand(PICTURES, -1, -1)
+    kept = (mask[0] == 0).expand(IMAGES, -1, -1)
     assert torch.equal(new[kept], sources.pixels[kept])
     assert (new - sources.pixels)[~kept].abs().mean() > 0.03  # something was drawn
     assert seam(new, sources.pixels, mask) <= BAR
 
 
 @pytest.mark.parametrize("margin", [8, 16])
-def test_a_picture_made_smaller_leaves_no_frame(pair, sources, margin) -> None:
+def test_a_image_made_smaller_leaves_no_frame(pair, sources, margin) -> None:
     """Here nothing is known of what is around: the steps one pixel further in are what is compared with."""
     side = 64 - 2 * margin
     small = F.interpolate(sources.pixels.movedim(-1, 1), size=(side, side), mode="area")

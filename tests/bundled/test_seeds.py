@@ -21,8 +21,8 @@ def test_the_jackknife_takes_off_what_shrinks_like_one_over_the_count() -> None:
     assert values == pytest.approx([2.0] * 5)
 
 
-def test_frechet_distance_of_few_pictures_is_corrected() -> None:
-    """Features of the very distribution they are compared with: the distance is 0, but few pictures seem far off."""
+def test_frechet_distance_of_few_images_is_corrected() -> None:
+    """Features of the very distribution they are compared with: the distance is 0, but few images seem far off."""
     generator = torch.Generator().manual_seed(0)
     truth = Gaussian(np.zeros(16), np.eye(16))
     parts = [torch.randn(60, 16, generator=generator) for _ in range(5)]

@@ -49,10 +49,10 @@ def test_every_setting_has_at_least_five_seeds() -> None:
             assert len(row[name]) == 4 * len(row["seeds"])
 
 
-def test_pictures_of_the_document_exist() -> None:
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", DOCUMENT)
-    assert len(pictures) >= 5
-    assert all((ROOT / "docs" / picture).is_file() for picture in pictures)
+def test_images_of_the_document_exist() -> None:
+    images = re.findall(r"!\[[^]]*\]\(([^)]+)\)", DOCUMENT)
+    assert len(images) >= 5
+    assert all((ROOT / "docs" / image).is_file() for image in images)
 
 
 def test_the_default_beta_is_the_one_the_document_names() -> None:

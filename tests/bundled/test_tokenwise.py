@@ -24,10 +24,10 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = ROOT / "bundled"
 HERE = Path(__file__).parent
-PICTURES = 120
-# From docs/bundled-model.md: group accuracy at scale 4 of 150 pictures; three standard errors of 120 against 150.
+IMAGES = 120
+# From docs/bundled-model.md: group accuracy at scale 4 of 150 images; three standard errors of 120 against 150.
 DECLARED = 0.47
-MARGIN = 3 * (DECLARED * (1 - DECLARED) * (1 / 150 + 1 / PICTURES)) ** 0.5
+MARGIN = 3 * (DECLARED * (1 - DECLARED) * (1 / 150 + 1 / IMAGES)) ** 0.5
 FILES = (BUNDLED / "emoji_llamagen.safetensors", BUNDLED / "emoji_vq.safetensors")
 
 
@@ -50,22 +50,22 @@ def test_files_are_found_by_the_ordinary_detection() -> None:
     assert codec.config.norm_groups == 1 and codec.config.factor == 4
 
 
-def test_codec_gives_a_picture_back(pair) -> None:
+def test_codec_gives_a_image_back(pair) -> None:
     codec = pair[0]
-    picture = -torch.ones(1, 3, 64, 64)
-    picture[:, 0, 16:48, 16:48] = 1  # a red square on black: not a drawing on white
-    picture[:, :, :12] = 1
+    image = -torch.ones(1, 3, 64, 64)
+    image[:, 0, 16:48, 16:48] = 1  # a red square on black: not a drawing on white
+    image[:, :, :12] = 1
     with torch.inference_mode():
-        again = codec.decode(codec.lookup(codec.encode(picture), (16, 16)))
-    assert (again - picture).square().mean() < 0.1 < picture.var()
+        again = codec.decode(codec.lookup(codec.encode(image), (16, 16)))
+    assert (again - image).square().mean() < 0.1 < image.var()
 
 
 def accuracy(pair, scale: float) -> float:
-    """Share of pictures whose group the classifier recognises; same classes and seeds for every scale."""
+    """Share of images whose group the classifier recognises; same classes and seeds for every scale."""
     classifier = load_classifier(HERE / "classifier.safetensors")
     shares = load_file(HERE / "reference.safetensors")["groups"].float()
-    groups = torch.multinomial(shares, PICTURES, True, generator=torch.Generator().manual_seed(1))
-    styles = torch.randint(ANY_STYLE, (PICTURES,), generator=torch.Generator().manual_seed(2))
+    groups = torch.multinomial(shares, IMAGES, True, generator=torch.Generator().manual_seed(1))
+    styles = torch.randint(ANY_STYLE, (IMAGES,), generator=torch.Generator().manual_seed(2))
     made = draw(pair, groups * (ANY_STYLE + 1) + styles, Sampling(scale), seed=3)
     return float((judge(classifier, made)[1].argmax(1) == groups).float().mean())
 
@@ -80,11 +80,11 @@ def test_guidance_helps(pair) -> None:
 def test_softcfg_acts_and_at_strength_zero_is_cfg(pair) -> None:
     rows = torch.tensor([4, 9])
 
-    def features(link):
-        return token_features(pair, rows, Chain((link,)), Sampling().drawer(0, 2, 0))
+    def features(guidance):
+        return token_features(pair, rows, Chain((guidance,)), Sampling().drawer(0, 2, 0))
 
     with torch.inference_mode():
-        plain = features(Sampling(3.0).links[0])
+        plain = features(Sampling(3.0).guidances[0])
         assert torch.equal(features(SoftCFG(3.0, strength=0.0)), plain)
         assert not torch.equal(features(SoftCFG(3.0)), plain)
 
@@ -102,10 +102,10 @@ def test_training_pass_is_the_released_forward_pass() -> None:
 
 
 def test_a_share_of_the_input_tokens_is_wrong_and_the_targets_are_right(pair) -> None:
-    pictures = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    used, right = tokenise(pair[0], pictures, 0.25, torch.Generator().manual_seed(1)).unbind(1)
+    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    used, right = tokenise(pair[0], images, 0.25, torch.Generator().manual_seed(1)).unbind(1)
     with torch.inference_mode():
-        assert torch.equal(right, pair[0].encode(pictures))
+        assert torch.equal(right, pair[0].encode(images))
     share = (used != right).float().mean()
     error = (0.25 * 0.75 / used.numel()) ** 0.5
     assert abs(share - 0.25) < 5 * error

@@ -114,7 +114,7 @@ def test_a_batch_is_its_prompts_one_by_one(name: str) -> None:
     torch.testing.assert_close(joined, alone[:, 1:], atol=1e-5, rtol=1e-5)
 
 
-def test_the_prompt_is_copied_picture_by_picture() -> None:
+def test_the_prompt_is_copied_image_by_image() -> None:
     model = MODELS["var_clip"]()
     given = condition([entry("var_clip"), entry("var_clip", seed=1)])
     cond, uncond = given.branches(model, 2)

@@ -11,12 +11,12 @@ from ar_guidance.loaders.detect import Part, find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.sampling.draw import Filters, Streams, gumbel_softmax
 from ar_guidance.sampling.edit import KeptTokens, keep_outside
-from ar_guidance.sampling.plan import Drawing, plan
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.plan import SamplerSettings, plan
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from torch import Tensor
 
 CPU = torch.device("cpu")
-GREEDY = Drawing(temperature=0.0)
+GREEDY = SamplerSettings(temperature=0.0)
 
 
 class Recorded(Streams):
@@ -64,7 +64,7 @@ class Setup:
 
     model: Part
     codec: Any
-    job: ScalewiseRun
+    job: ScalewiseJob
 
 
 def greedy(logits: Tensor, step: int) -> Tensor:
@@ -99,7 +99,7 @@ def check_tokenizer(case: Any, codec: Any, grids: list) -> None:
         case.close("ns.reconstruction", codec.decode(f_hat), images)
 
 
-def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseRun) -> None:
+def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseJob) -> None:
     grids, tolerance = job.run.grids, case.tolerance("logits_abs")
 
     def compare(progress: Any) -> None:
@@ -120,16 +120,16 @@ def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseRu
     scale = result.features.abs().max().item() if job.smooth else 1.0
     case.close(f"{prefix}f_hat", result.features, case.tolerance("images_abs") * scale)
     if not prefix:
-        picture = codec.decode(result.features) / 2 + 0.5
-        case.close("image", picture, case.tolerance("images_abs"))
+        image = codec.decode(result.features) / 2 + 0.5
+        case.close("image", image, case.tolerance("images_abs"))
 
 
 def setup_of(case: Any, codec: Any, given: Tensor) -> Setup:
     """The main run of VAR's loop."""
     model = find(case, "transformer")
     null = build(model).null_condition(len(given))
-    links = (CFG(scale=1 + case.facts["runs"]["main"]["cfg"]),)
-    job = plan(model, (given, null), len(given), links, GREEDY, Streams(0, len(given)))
+    guidances = (CFG(scale=1 + case.facts["runs"]["main"]["cfg"]),)
+    job = plan(model, (given, null), len(given), guidances, GREEDY, Streams(0, len(given)))
     return Setup(model, codec, job)
 
 
@@ -148,7 +148,7 @@ def check_runs(
             (given, network.null_condition(len(given))),
             len(given),
             (CFG(scale=1 + settings["cfg"]),),
-            drawing(settings) if sampled else GREEDY,
+            sampler_settings(settings) if sampled else GREEDY,
             Recorded(len(given), partial(exponentials, generator, len(given))),
         )
         if sampled:  # one generator for the whole batch, and its multinomial
@@ -158,9 +158,9 @@ def check_runs(
         check_run(case, "" if name == "main" else f"{name}.", network, codec, job)
 
 
-def drawing(settings: dict[str, Any]) -> Drawing:
+def sampler_settings(settings: dict[str, Any]) -> SamplerSettings:
     """The settings of a reference's run that draws."""
-    return Drawing(
+    return SamplerSettings(
         temperature=1.0,
         top_k=settings.get("top_k", 0),
         top_p=settings.get("top_p", 0.0),

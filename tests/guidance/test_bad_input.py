@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from ar_guidance.analysis.measure import check_subject
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.combining import Combining
@@ -23,8 +23,8 @@ BAD = [math.nan, math.inf, -math.inf]
 GRIDS = ((1, 1), (2, 2), (3, 3))
 
 
-def names(link: Guidance) -> str:
-    return link.name
+def names(guidance: Guidance) -> str:
+    return guidance.name
 
 
 def spoil(model: TinyModel | TinyTokens, value: float, row: int, at: int) -> None:
@@ -47,12 +47,12 @@ def spoil(model: TinyModel | TinyTokens, value: float, row: int, at: int) -> Non
 def test_logits_that_are_no_numbers_are_refused(method, value, row) -> None:
     for at in (1, 3):
         inside = method is HiddenCFG
-        link = HiddenCFG(depth=1) if inside else method()
+        guidance = HiddenCFG(depth=1) if inside else method()
         model = FAMILIES["infinity" if inside else "var"]()
         spoil(model, value, row, min(at, model.run.count - 1))
         recorder = TraceRecorder(model.run.grids)
         with pytest.raises(ValueError, match="not finite numbers: a guidance scale may be far too"):
-            model.sample([1, 2], (link, CFG(2.0, "constant")), recorder=recorder)
+            model.sample([1, 2], (guidance, CFG(2.0, "constant")), recorder=recorder)
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -71,11 +71,13 @@ def test_every_loop_and_head_refuses_them(family, value) -> None:
 )
 @pytest.mark.parametrize("values", [(2.0,), (1.0, 2.0), (1.0, 2.0, 3.0, 4.0)])
 def test_a_list_of_another_length_is_refused_before_the_run(method, values) -> None:
-    link = method(schedule="list", values=values)
-    message = rf"\({link.name}\): the schedule lists {len(values)} numbers, but .* takes 3 steps"
+    guidance = method(schedule="list", values=values)
+    message = (
+        rf"\({guidance.name}\): the schedule lists {len(values)} numbers, but .* takes 3 steps"
+    )
     with pytest.raises(ValueError, match=message):
-        Chain((link,)).check(Run("scale", GRIDS))
-    Chain((method(schedule="list", values=(1.0, 2.0, 3.0)),)).check(Run("scale", GRIDS))
+        Chain((guidance,)).check(RunInfo("scale", GRIDS))
+    Chain((method(schedule="list", values=(1.0, 2.0, 3.0)),)).check(RunInfo("scale", GRIDS))
 
 
 @pytest.mark.parametrize("method", [IGG, Mixed])
@@ -86,11 +88,11 @@ def test_a_window_larger_than_the_grid_is_global(method) -> None:
     assert everything.features.equal(model.sample([1, 2], (large,)).features)
 
 
-@pytest.mark.parametrize("link", [SSG(), IGG(), Mixed()], ids=names)
+@pytest.mark.parametrize("guidance", [SSG(), IGG(), Mixed()], ids=names)
 @pytest.mark.parametrize("family", sorted(TOKEN_FAMILIES))
-def test_methods_of_scales_are_refused_by_every_token_by_token_family(family, link) -> None:
-    with pytest.raises(ValueError, match=rf"\({link.name}\): .*use CFG or SoftCFG"):
-        TOKEN_FAMILIES[family]().sample([1], (link,))
+def test_methods_of_scales_are_refused_by_every_token_by_token_family(family, guidance) -> None:
+    with pytest.raises(ValueError, match=rf"\({guidance.name}\): .*use CFG or SoftCFG"):
+        TOKEN_FAMILIES[family]().sample([1], (guidance,))
 
 
 def test_softcfg_without_a_cache_is_refused_before_the_network_is_asked() -> None:

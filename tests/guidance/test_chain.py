@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 GRIDS = ((1, 1), (2, 2), (3, 3), (4, 4))
-RUN = Run("scale", GRIDS, published=Schedule("linear ramp"))
+RUN = RunInfo("scale", GRIDS, published=Schedule("linear ramp"))
 
 
 def logits(seed: int, step: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,8 +23,8 @@ def logits(seed: int, step: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.randn(2, h * w, 7, generator=generator) for _ in range(2))  # type: ignore[return-value]
 
 
-def apply(links: tuple, step: int, cond, uncond, run: Run = RUN):
-    return Chain(links).begin(run).apply(step, cond, uncond)
+def apply(guidances: tuple, step: int, cond, uncond, run: RunInfo = RUN):
+    return Chain(guidances).begin(run).apply(step, cond, uncond)
 
 
 def test_empty_chain_is_the_conditional_branch_alone() -> None:
@@ -74,15 +74,15 @@ def test_equal_branches_make_cfg_the_identity() -> None:
 def test_a_causal_cache_is_filled_until_the_last_use() -> None:
     middle = Chain((CFG(4.0, "constant", start=0.3, end=0.7),))
     assert middle.needs_uncond(RUN) == (True, True, True, False)
-    free = Run("scale", GRIDS, causal=False)
+    free = RunInfo("scale", GRIDS, causal=False)
     assert middle.needs_uncond(free) == (False, True, True, False)
 
 
 def test_the_unconditional_branch_is_computed_early_only_for_who_remembers_it() -> None:
     """SSG before a CFG that starts late compares the branch with the step before; anywhere else it never sees it."""
-    run = Run("scale", ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5)), causal=False)
+    run = RunInfo("scale", ((1, 1), (2, 2), (3, 3), (4, 4), (5, 5)), causal=False)
     late, ssg = CFG(4.0, "constant", start=0.7), SSG(0.5)
-    for links, first in (
+    for guidances, first in (
         ((late,), 3),
         ((ssg, late), 2),
         ((ssg, ssg, late), 1),
@@ -91,7 +91,7 @@ def test_the_unconditional_branch_is_computed_early_only_for_who_remembers_it() 
         ((ssg, CFG(2.0, "constant", start=0.2), late), 0),
         ((ssg,), 5),
     ):
-        assert Chain(links).needs_uncond(run) == tuple(k >= first for k in range(5)), links
+        assert Chain(guidances).needs_uncond(run) == tuple(k >= first for k in range(5)), guidances
 
 
 @pytest.mark.parametrize("schedule", ["family default", "constant"])
@@ -99,9 +99,9 @@ def test_an_interval_that_holds_no_step_is_refused(schedule) -> None:
     for bad in ({"start": 0.5, "end": 0.3}, {"start": -3.0}, {"end": -1.0}):
         with pytest.raises(ValueError, match="start <= end"):
             CFG(3.0, schedule, **bad)
-    for link in (CFG(3.0, schedule, start=0.4, end=0.5), SSG(0.5, start=0.4, end=0.5)):
+    for guidance in (CFG(3.0, schedule, start=0.4, end=0.5), SSG(0.5, start=0.4, end=0.5)):
         with pytest.raises(ValueError, match="guidance 2 of 2 .* none of this model's 4 steps"):
-            Chain((CFG(3.0), link)).begin(RUN)
+            Chain((CFG(3.0), guidance)).begin(RUN)
 
 
 def test_an_interval_outside_the_published_one_is_refused() -> None:

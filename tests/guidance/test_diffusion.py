@@ -98,7 +98,7 @@ def test_inputs_stay_as_they_are(shape: tuple[int, ...], seed: int, igg: IGG) ->
 
 
 @given(SHAPES, SEEDS, OPTIONS)
-def test_pictures_and_frames_do_not_see_each_other(
+def test_images_and_frames_do_not_see_each_other(
     shape: tuple[int, ...], seed: int, igg: IGG
 ) -> None:
     cond, uncond, _ = latents(shape, seed)

@@ -19,7 +19,7 @@ def test_guidance_pages_are_up_to_date() -> None:
     assert done.returncode == 0, f"run python -m tools.help_pages: {done.stdout}{done.stderr}"
 
 
-def test_every_node_has_a_page_and_its_pictures_exist() -> None:
+def test_every_node_has_a_page_and_its_images_exist() -> None:
     source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "nodes").rglob("*.py"))
     source += "".join(p.read_text(encoding="utf-8") for p in (ROOT / "guidance").glob("*.py"))
     ids = set(re.findall(r'node_id(?:: ClassVar\[str\] )?\s?=\s?"(AR\w+)"', source))
@@ -27,10 +27,10 @@ def test_every_node_has_a_page_and_its_pictures_exist() -> None:
     for node in ids:
         page = ROOT / "web" / "docs" / f"{node}.md"
         assert page.is_file(), f"{node} has no help page"
-        pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
-        assert pictures, f"{page.name} has no picture: tools/node_pictures.py takes one"
-        for picture in pictures:
-            assert (page.parent / picture).is_file(), f"{page.name}: {picture} is missing"
+        images = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+        assert images, f"{page.name} has no image: tools/node_pictures.py takes one"
+        for image in images:
+            assert (page.parent / image).is_file(), f"{page.name}: {image} is missing"
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_inspecting_nodes_show_what_they_give(node: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["map", "metrics"])  # a search takes minutes
-def test_the_pictures_are_those_the_bundled_model_gives(name: str) -> None:
+def test_the_images_are_those_the_bundled_model_gives(name: str) -> None:
     shown = Image.open(ROOT / "web" / "docs" / "images" / f"{name}.png").convert("RGB")
     made = SHEETS[name]().convert("RGB")
     assert made.size == shown.size
-    # Rounding may differ between machines; another picture would differ over whole areas.
+    # Rounding may differ between machines; another image would differ over whole areas.
     difference = np.abs(np.asarray(made, float) - np.asarray(shown, float)).max(-1)
     assert (difference > 8).mean() < 0.01

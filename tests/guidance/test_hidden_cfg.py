@@ -16,11 +16,11 @@ from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES
 HIDDEN = HiddenCFG(3.0, depth=1)
 
 
-def logits(links: tuple[Guidance, ...], labels: list[int] = [1, 2], first: int = 0, **options):  # noqa: B006
+def logits(guidances: tuple[Guidance, ...], labels: list[int] = [1, 2], first: int = 0, **options):  # noqa: B006
     """Guided logits of every step."""
     seen = []
     tiny_infinity().sample(
-        labels, links, first=first, on_step=lambda p: seen.append(p.guided), **options
+        labels, guidances, first=first, on_step=lambda p: seen.append(p.guided), **options
     )
     return seen
 
@@ -43,9 +43,9 @@ def test_scale_one_is_bit_equal_to_absent() -> None:
 
 def test_a_list_with_ones_runs_the_branch_up_to_its_last_use_only() -> None:
     run = tiny_infinity().run
-    link = HiddenCFG(3.0, 1, "list", (1.0, 2.0, 1.0, 1.0))
-    assert Chain((link,)).needs_uncond(run) == (True, True, False, False)
-    assert torch.allclose(logits((link,))[0], logits(())[0], atol=1e-5)
+    guidance = HiddenCFG(3.0, 1, "list", (1.0, 2.0, 1.0, 1.0))
+    assert Chain((guidance,)).needs_uncond(run) == (True, True, False, False)
+    assert torch.allclose(logits((guidance,))[0], logits(())[0], atol=1e-5)
 
 
 def test_requeue_recorder_and_other_links() -> None:

@@ -7,7 +7,7 @@ import torch
 from ar_guidance.analysis.crossing import Probe, bracket, gaps, on_own_range, search
 from ar_guidance.analysis.measure import background_of, check_subject, measure
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-def traced(*links, labels=(1, 2)):
+def traced(*guidances, labels=(1, 2)):
     model = tiny_var()
     recorder = TraceRecorder(model.run.grids)
-    model.sample(list(labels), links, recorder=recorder)
+    model.sample(list(labels), guidances, recorder=recorder)
     return recorder.finish()
 
 
@@ -46,9 +46,9 @@ def test_numbers_are_those_of_the_papers_formulas() -> None:
         background = background_of(subject(), (h, w))[0]
         if background.any() and not background.all():
             picks = background_picks(background, 3)
-            for picture in range(2):
-                assert measured.divergence[picture][step] == pytest.approx(
-                    divergence(norms[picture], picks).item(), abs=1e-3
+            for image in range(2):
+                assert measured.divergence[image][step] == pytest.approx(
+                    divergence(norms[image], picks).item(), abs=1e-3
                 )
     tokens = [h * w for h, w in trace.grids]
     expected = sum(
@@ -92,7 +92,7 @@ def test_rounding_apart_is_no_change() -> None:
     assert not norms(logits * 1e-6, beside).any()
     assert torch.equal(norms(logits * 1e-3, beside), (logits * 1e-3).norm(dim=-1))
     recorder = TraceRecorder(((1, 1), (1, 5)))
-    going = Chain((CFG(4.0, "constant"),)).begin(Run("scale", recorder.grids), recorder)
+    going = Chain((CFG(4.0, "constant"),)).begin(RunInfo("scale", recorder.grids), recorder)
     for k, tokens in enumerate((1, 5)):
         cond = logits[:, :tokens]
         going.apply(k, cond, cond * (1 + 2e-7))
@@ -123,7 +123,7 @@ def test_no_class_against_no_class_is_perfectly_even() -> None:
     model = tiny_var()
     null = model.network.config.classes
     measured = measure(traced(CFG(3.0, "constant"), labels=(1, null)), subject=subject(2))
-    assert measured.of_picture("evenness", 1) == pytest.approx(1.0)
+    assert measured.of_image("evenness", 1) == pytest.approx(1.0)
     assert not any(math.isnan(v) for row in measured.divergence for v in row if v is not None)
 
 

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Guidance, Parameter, Run, settings
+from ar_guidance.guidance.base import Guidance, Parameter, RunInfo, settings
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 GRIDS = ((1, 1), (2, 2), (3, 2), (4, 5))
-RUN = Run("scale", GRIDS, published=Schedule("linear ramp"))
+RUN = RunInfo("scale", GRIDS, published=Schedule("linear ramp"))
 
 # How each method is switched off by its own strength; CFG's neutral scale is 1, a term that is added has 0.
 ABSENT: dict[str, Guidance] = {
@@ -34,8 +34,8 @@ ABSENT: dict[str, Guidance] = {
 }
 
 
-def names(link: Guidance) -> str:
-    return repr(link)[:60]
+def names(guidance: Guidance) -> str:
+    return repr(guidance)[:60]
 
 
 def branches(seed: int, batch: int = 2) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -49,9 +49,9 @@ def branches(seed: int, batch: int = 2) -> list[tuple[torch.Tensor, torch.Tensor
     ]
 
 
-def apply(links: tuple[Guidance, ...], steps, recorder=None) -> list[torch.Tensor]:
+def apply(guidances: tuple[Guidance, ...], steps, recorder=None) -> list[torch.Tensor]:
     """Guided logits of every step; the unconditional branch is given only where the chain asks for it."""
-    chain = Chain(links)
+    chain = Chain(guidances)
     going = chain.begin(RUN, recorder) if recorder else chain.begin(RUN)
     wanted = chain.needs_uncond(RUN)
     return [going.apply(k, c, u if wanted[k] else None) for k, (c, u) in enumerate(steps)]
@@ -82,70 +82,70 @@ def test_switched_off_is_bit_identical_to_absent_and_costs_no_branch(name) -> No
             assert equal(apply((*beside, ABSENT[name]), steps), apply(beside, steps))
 
 
-@pytest.mark.parametrize("link", VARIANTS, ids=names)
-def test_it_does_something(link) -> None:
+@pytest.mark.parametrize("guidance", VARIANTS, ids=names)
+def test_it_does_something(guidance) -> None:
     steps = branches(2)
-    assert not close(apply((link,), steps)[-1:], [steps[-1][0]], 1e-3)
+    assert not close(apply((guidance,), steps)[-1:], [steps[-1][0]], 1e-3)
 
 
-@pytest.mark.parametrize("link", VARIANTS, ids=names)
-def test_inputs_are_read_only_and_runs_do_not_leak(link) -> None:
+@pytest.mark.parametrize("guidance", VARIANTS, ids=names)
+def test_inputs_are_read_only_and_runs_do_not_leak(guidance) -> None:
     steps = branches(3)
     copies = [(c.clone(), u.clone()) for c, u in steps]
-    first = apply((link, CFG(2.0)), steps)
+    first = apply((guidance, CFG(2.0)), steps)
     assert all(
         torch.equal(a, b)
         for s, t in zip(steps, copies, strict=True)
         for a, b in zip(s, t, strict=True)
     )
-    assert equal(first, apply((link, CFG(2.0)), steps))
+    assert equal(first, apply((guidance, CFG(2.0)), steps))
 
 
-@pytest.mark.parametrize("link", VARIANTS, ids=names)
-def test_recording_changes_nothing(link) -> None:
+@pytest.mark.parametrize("guidance", VARIANTS, ids=names)
+def test_recording_changes_nothing(guidance) -> None:
     steps, recorder = branches(4), TraceRecorder(GRIDS)
-    assert equal(apply((link,), steps), apply((link,), steps, recorder))
+    assert equal(apply((guidance,), steps), apply((guidance,), steps, recorder))
     trace = recorder.finish()
     for rows in trace.maps.values():
         for row, grid in zip(rows, GRIDS, strict=True):
             assert row is None or tuple(row.shape) == (2, *grid)
 
 
-@pytest.mark.parametrize("link", VARIANTS, ids=names)
-def test_images_of_a_batch_do_not_mix(link) -> None:
+@pytest.mark.parametrize("guidance", VARIANTS, ids=names)
+def test_images_of_a_batch_do_not_mix(guidance) -> None:
     steps = branches(5, batch=3)
-    together = apply((link, CFG(2.0)), steps)
+    together = apply((guidance, CFG(2.0)), steps)
     for i in range(3):
-        alone = apply((link, CFG(2.0)), [(c[i : i + 1], u[i : i + 1]) for c, u in steps])
+        alone = apply((guidance, CFG(2.0)), [(c[i : i + 1], u[i : i + 1]) for c, u in steps])
         assert close([t[i : i + 1] for t in together], alone, 1e-5)
 
 
 # Without centring, IGG's attention sees a constant added to all logits of a token: it does not claim this law.
-SHIFT_INVARIANT = [link for link in VARIANTS if getattr(link, "centre", True)]
+SHIFT_INVARIANT = [guidance for guidance in VARIANTS if getattr(guidance, "centre", True)]
 
 
-@pytest.mark.parametrize("link", SHIFT_INVARIANT, ids=names)
-def test_a_constant_added_to_all_logits_of_a_token_changes_no_probability(link) -> None:
+@pytest.mark.parametrize("guidance", SHIFT_INVARIANT, ids=names)
+def test_a_constant_added_to_all_logits_of_a_token_changes_no_probability(guidance) -> None:
     steps = branches(6)
     offsets = [
         torch.randn(2, c.shape[1], 1, generator=torch.Generator().manual_seed(9)) for c, _ in steps
     ]
     moved = [(c + o, u + o) for (c, u), o in zip(steps, offsets, strict=True)]
-    for plain, shifted in zip(apply((link,), steps), apply((link,), moved), strict=True):
+    for plain, shifted in zip(apply((guidance,), steps), apply((guidance,), moved), strict=True):
         assert torch.allclose(plain.softmax(-1), shifted.softmax(-1), atol=1e-5)
 
 
-@pytest.mark.parametrize("link", [v for v in VARIANTS if v.combines], ids=names)
-def test_equal_branches_leave_nothing_to_combine(link) -> None:
+@pytest.mark.parametrize("guidance", [v for v in VARIANTS if v.combines], ids=names)
+def test_equal_branches_leave_nothing_to_combine(guidance) -> None:
     steps = [(c, c) for c, _ in branches(7)]
-    assert close(apply((link,), steps), [c for c, _ in steps], 1e-5)
+    assert close(apply((guidance,), steps), [c for c, _ in steps], 1e-5)
 
 
 @given(st.permutations([CFG(2.0), IGG(1.5, "constant"), Mixed(0.5)]))
-def test_combining_links_commute(links) -> None:
+def test_combining_links_commute(guidances) -> None:
     steps = branches(8)
     reference = apply((CFG(2.0), IGG(1.5, "constant"), Mixed(0.5)), steps)
-    assert close(apply(tuple(links), steps), reference)
+    assert close(apply(tuple(guidances), steps), reference)
 
 
 def test_order_matters_where_the_term_depends_on_the_running_value() -> None:
@@ -215,19 +215,19 @@ def test_separable_dse_is_the_published_algorithm() -> None:
 # --- refusals and settings --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("link", [IGG(), Mixed(), SSG()], ids=names)
-def test_scale_wise_methods_refuse_single_tokens(link) -> None:
-    tokens = Run("token", ((1, 1),) * 5)
+@pytest.mark.parametrize("guidance", [IGG(), Mixed(), SSG()], ids=names)
+def test_scale_wise_methods_refuse_single_tokens(guidance) -> None:
+    tokens = RunInfo("token", ((1, 1),) * 5)
     with pytest.raises(ValueError, match="CFG or SoftCFG"):
-        Chain((link,)).begin(tokens)
+        Chain((guidance,)).begin(tokens)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_settings_are_frozen_described_and_ranged(name) -> None:
-    link = METHODS[name]()
-    assert link == METHODS[name]() and hash(link) == hash(METHODS[name]())
+    guidance = METHODS[name]()
+    assert guidance == METHODS[name]() and hash(guidance) == hash(METHODS[name]())
     with pytest.raises(FrozenInstanceError):
-        setattr(link, fields(link)[0].name, 1)  # type: ignore[arg-type]
+        setattr(guidance, fields(guidance)[0].name, 1)  # type: ignore[arg-type]
     shown_settings = settings(METHODS[name])
     lists = any("list" in field.metadata["parameter"].options for field in shown_settings)
     assert ("values" in {field.name for field in shown_settings}) == lists
@@ -238,7 +238,9 @@ def test_settings_are_frozen_described_and_ranged(name) -> None:
             assert shown.minimum <= field.default <= shown.maximum
         if shown.options:
             assert field.default in shown.options
-    assert link.summary.endswith(".") and link.formula and link.paper.startswith("arXiv")
+    assert (
+        guidance.summary.endswith(".") and guidance.formula and guidance.paper.startswith("arXiv")
+    )
 
 
 @pytest.mark.parametrize(

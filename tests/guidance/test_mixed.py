@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Guidance, Run
+from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 GRIDS = ((1, 1), (2, 2), (3, 2), (4, 5))
-RUN = Run("scale", GRIDS, published=Schedule("held ramp"))
+RUN = RunInfo("scale", GRIDS, published=Schedule("held ramp"))
 SETTINGS = [
     {"schedule": "constant"},
     {"schedule": "family default"},
@@ -24,8 +24,8 @@ SETTINGS = [
 
 def both_ways(scale: float, igg_scale: float, settings: dict) -> tuple[Chain, Chain]:
     """A mix, and the chain it stands for."""
-    links: tuple[Guidance, ...] = (CFG(scale, **settings), IGG(igg_scale, **settings))
-    return Chain((Mixed(scale, igg_scale=igg_scale, **settings),)), Chain(links)
+    guidances: tuple[Guidance, ...] = (CFG(scale, **settings), IGG(igg_scale, **settings))
+    return Chain((Mixed(scale, igg_scale=igg_scale, **settings),)), Chain(guidances)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -47,11 +47,11 @@ def test_strength_is_that_of_both_terms() -> None:
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_same_pictures(family) -> None:
+def test_same_images(family) -> None:
     """HART's residual is guided by the strength alone, inside its diffusion head."""
     model = FAMILIES[family]()
     one, two = both_ways(3.0, 1.5, {"schedule": "constant"})
-    mixed, chained = model.sample([1, 2], one.links), model.sample([1, 2], two.links)
+    mixed, chained = model.sample([1, 2], one.guidances), model.sample([1, 2], two.guidances)
     for a, b in zip(mixed.tokens, chained.tokens, strict=True):
         assert torch.equal(a, b)
     assert torch.equal(mixed.features, chained.features)

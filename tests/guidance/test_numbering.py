@@ -12,16 +12,16 @@ from ar_guidance.guidance.ssg import SSG
 from ar_guidance.tests.tiny import tiny_var
 
 
-def traced(*links) -> Trace:
+def traced(*guidances) -> Trace:
     model = tiny_var()
     recorder = TraceRecorder(model.run.grids)
-    model.sample([1, 2], links, recorder=recorder)
+    model.sample([1, 2], guidances, recorder=recorder)
     return recorder.finish()
 
 
 def test_names_of_a_chain() -> None:
-    links = (IGG(), CFG(), Mixed(), IGG(2.0), SSG(), IGG())
-    assert Chain(links).names == ("igg", "cfg", "mixed", "igg 3", "ssg", "igg 4")
+    guidances = (IGG(), CFG(), Mixed(), IGG(2.0), SSG(), IGG())
+    assert Chain(guidances).names == ("igg", "cfg", "mixed", "igg 3", "ssg", "igg 4")
     assert Chain((IGG(), IGG())).names == ("igg", "igg 2")
     assert numbered("igg direction", {"igg": 2}) == "igg 2 direction"
     assert numbered("attention", {"attention": 3}) == "attention 3"

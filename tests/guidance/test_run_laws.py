@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Drawn, Guidance, Run, Signal, Step, TokenWeights
+from ar_guidance.guidance.base import Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
@@ -69,10 +69,10 @@ class Made:
         )
 
 
-def made(family: str, links: Links, labels: list[int] = LABELS, **options: Any) -> Made:
+def made(family: str, guidances: Links, labels: list[int] = LABELS, **options: Any) -> Made:
     """Run a chain through a family's loop."""
     steps: list[Any] = []
-    result = model_of(family).sample(labels, links, on_step=steps.append, **options)
+    result = model_of(family).sample(labels, guidances, on_step=steps.append, **options)
     guided = [step.guided for step in steps]
     tokens = [step.tokens[:, -step.guided.shape[1] :].clone() for step in steps]
     branches = [step.uncond is not None for step in steps]
@@ -96,7 +96,9 @@ def holds(law: Callable[[int], bool]) -> bool:
 def test_every_method_is_run_and_acts_somewhere() -> None:
     for method in METHODS.values():
         single = [
-            name for name, links in CHAINS.items() if len(links) == 1 and type(links[0]) is method
+            name
+            for name, guidances in CHAINS.items()
+            if len(guidances) == 1 and type(guidances[0]) is method
         ]
         assert any(chain in single for _, chain in ACTING), method.name
     assert set(NEXT_TOKEN) == set(TOKEN_FAMILIES)
@@ -111,7 +113,7 @@ def test_what_cannot_act_says_so_before_the_run(family, chain) -> None:
 
 
 @acting
-def test_it_changes_the_picture(family, chain) -> None:
+def test_it_changes_the_image(family, chain) -> None:
     assert not plain(family, chain).agrees(unguided(family))
 
 
@@ -160,29 +162,30 @@ def test_recording_changes_nothing(family, chain) -> None:
 
 @acting
 def test_the_same_settings_again_give_the_same(family, chain) -> None:
-    again = tuple(replace(link) for link in CHAINS[chain])
+    again = tuple(replace(guidance) for guidance in CHAINS[chain])
     assert plain(family, chain).equals(made(family, again))
 
 
-def early(links: Links, count: int) -> Links:
+def early(guidances: Links, count: int) -> Links:
     """The same chain, whose guidance stops before the end."""
     listed = {"schedule": "list", "values": (3.0,) * (count // 2) + (1.0,) * (count - count // 2)}
     return tuple(
-        replace(link, **(listed if isinstance(link, HiddenCFG) else {"end": 0.4})) for link in links
+        replace(guidance, **(listed if isinstance(guidance, HiddenCFG) else {"end": 0.4}))
+        for guidance in guidances
     )
 
 
 @acting
 def test_dropping_the_unconditional_branch_changes_nothing(family, chain, monkeypatch) -> None:
-    links = early(CHAINS[chain], model_of(family).run.count)
-    wanted = any(link.combines or isinstance(link, HiddenCFG) for link in links)
-    dropped = {seed: made(family, links, seed=seed) for seed in SEEDS}
+    guidances = early(CHAINS[chain], model_of(family).run.count)
+    wanted = any(guidance.combines or isinstance(guidance, HiddenCFG) for guidance in guidances)
+    dropped = {seed: made(family, guidances, seed=seed) for seed in SEEDS}
     for run in dropped.values():
         assert run.branches[0] == wanted and not run.branches[-1]
     monkeypatch.setattr(Chain, "needs_uncond", lambda self, run: (True,) * run.count)
 
     def law(seed: int) -> bool:
-        computed = made(family, links, seed=seed)
+        computed = made(family, guidances, seed=seed)
         return all(computed.branches) and dropped[seed].agrees(computed)
 
     assert holds(law)
@@ -208,18 +211,18 @@ class Failing(Guidance):
         if stage == self.stage and next(state) == 2:
             raise Broken(stage)
 
-    def begin(self, run: Run) -> Iterator[int]:
+    def begin(self, run: RunInfo) -> Iterator[int]:
         return iter(range(9))
 
-    def apply(self, step: Step, signal: Signal, run: Run, state: Iterator[int]) -> Signal:
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: Iterator[int]) -> Signal:
         self._asked("apply", state)
         return signal
 
-    def weights(self, index: int, run: Run, state: Iterator[int]) -> TokenWeights | None:
+    def weights(self, index: int, run: RunInfo, state: Iterator[int]) -> TokenWeights | None:
         self._asked("weights", state)
         return None
 
-    def observe(self, drawn: Drawn, run: Run, state: Iterator[int]) -> None:
+    def observe(self, drawn: StepResult, run: RunInfo, state: Iterator[int]) -> None:
         self._asked("observe", state)
 
 

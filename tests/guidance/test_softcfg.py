@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Drawn, Run
+from ar_guidance.guidance.base import RunInfo, StepResult
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.softcfg import (
@@ -20,7 +20,7 @@ from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES, TinyTokens
 from hypothesis import given
 from hypothesis import strategies as st
 
-RUN = Run("token", ((1, 1),) * 6)
+RUN = RunInfo("token", ((1, 1),) * 6)
 probabilities = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=40)
 
 
@@ -55,31 +55,33 @@ def test_without_normalisation_a_weight_is_one_minus_confidence(values) -> None:
     assert torch.allclose(position_weights(sure, False, 1.0, 0.0, 1e-8), 1 - sure)
 
 
-def observed(link: SoftCFG, steps: int) -> tuple:
+def observed(guidance: SoftCFG, steps: int) -> tuple:
     """A state that has seen `steps` steps of one image, and their logits and tokens."""
-    state = link.begin(RUN)
+    state = guidance.begin(RUN)
     logits = torch.randn(steps, 1, 1, 7, generator=torch.Generator().manual_seed(4))
     tokens = logits.argmin(-1)
     for k in range(steps):
-        link.observe(Drawn(k, logits[k], logits[k] * 0.5, logits[k] * 2, tokens[k]), RUN, state)
+        guidance.observe(
+            StepResult(k, logits[k], logits[k] * 0.5, logits[k] * 2, tokens[k]), RUN, state
+        )
     return state, logits[:, 0, 0], tokens[:, 0, 0]
 
 
 def test_paper_weighs_every_drawn_token_with_its_own_confidence() -> None:
-    link = SoftCFG()
-    state, logits, _ = observed(link, 3)
+    guidance = SoftCFG()
+    state, logits, _ = observed(guidance, 3)
     p = logits.softmax(-1).amax(-1)
-    weights = link.weights(3, RUN, state)
+    weights = guidance.weights(3, RUN, state)
     assert weights is not None and weights.keys is None
     assert torch.allclose(weights.values[0], 1 - p / p.sum(), atol=1e-6)
 
 
 def test_released_code_uses_the_successor_and_spares_the_newest_token() -> None:
-    link = SoftCFG(convention=RELEASED, strength=0.5)
-    state, logits, tokens = observed(link, 4)
-    assert link.weights(1, RUN, state) is None
+    guidance = SoftCFG(convention=RELEASED, strength=0.5)
+    state, logits, tokens = observed(guidance, 4)
+    assert guidance.weights(1, RUN, state) is None
     c = logits.softmax(-1)[torch.arange(4), tokens][1:]
-    weights = link.weights(4, RUN, state)
+    weights = guidance.weights(4, RUN, state)
     expected = (1 - c / (c.sum() + 1e-5)).sqrt().clamp_min(0.05)
     assert torch.allclose(weights.values[0], expected, atol=1e-6)
 
@@ -88,10 +90,10 @@ def test_released_code_uses_the_successor_and_spares_the_newest_token() -> None:
     ("source", "factor"), [("conditional", 1), ("unconditional", 0.5), ("guided", 2)]
 )
 def test_confidence_of_the_chosen_prediction(source, factor) -> None:
-    link = SoftCFG(confidence=source, normalise=False)
-    state, logits, _ = observed(link, 2)
+    guidance = SoftCFG(confidence=source, normalise=False)
+    state, logits, _ = observed(guidance, 2)
     p = (logits * factor).softmax(-1).amax(-1)
-    assert torch.allclose(link.weights(2, RUN, state).values[0], 1 - p, atol=1e-6)
+    assert torch.allclose(guidance.weights(2, RUN, state).values[0], 1 - p, atol=1e-6)
 
 
 @pytest.mark.parametrize("convention", ["paper", RELEASED])
@@ -156,7 +158,7 @@ def test_weights_beside_the_cache_equal_scaled_copies() -> None:
 @pytest.mark.parametrize("perturb", ["values", "keys"])
 @pytest.mark.parametrize("queries", [1, 40])
 def test_half_precision_keeps_weights_next_to_one(dtype, perturb, queries) -> None:
-    """In a long picture each token fades by a thousandth, which is nothing to a half; all together move the result."""
+    """In a long image each token fades by a thousandth, which is nothing to a half; all together move the result."""
     count, generator = 2048, torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 8, n, 64, generator=generator) for n in (queries, count, count))
     half = (
@@ -177,7 +179,7 @@ def test_half_precision_keeps_weights_next_to_one(dtype, perturb, queries) -> No
 
 
 def test_refusals() -> None:
-    uncached = Run("scale", ((1, 1), (2, 2)), causal=False)
+    uncached = RunInfo("scale", ((1, 1), (2, 2)), causal=False)
     with pytest.raises(ValueError, match=r"guidance 1 of 1 \(softcfg\): .*keeps none between"):
         Chain((SoftCFG(),)).begin(uncached)
     with pytest.raises(ValueError, match="keep one of them"):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Drawn, Run
+from ar_guidance.guidance.base import RunInfo, StepResult
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.head import CATEGORICAL, Head
@@ -12,12 +12,12 @@ from ar_guidance.guidance.softcfg import BOTH, KEYS, RELEASED, VALUES, SoftCFG
 from ar_guidance.models.parts.attention import attend_many
 from ar_guidance.models.parts.cache import KVCache, PositionWeights
 from ar_guidance.sampling.edit import KeptTokens
-from ar_guidance.sampling.plan import Drawing
+from ar_guidance.sampling.plan import SamplerSettings
 from ar_guidance.sampling.scalewise import Progress
 from ar_guidance.tests.tiny import FAMILIES, TinyModel, tiny_switti
 
 GRIDS = ((1, 1), (2, 2), (2, 3), (3, 3))
-RUN = Run("scale", GRIDS, temperature=0.7)
+RUN = RunInfo("scale", GRIDS, temperature=0.7)
 CACHED = sorted(name for name, make in FAMILIES.items() if make().run.causal)
 FIXED = CFG(4.0, "constant")
 
@@ -27,21 +27,21 @@ def model(request) -> TinyModel:
     return FAMILIES[request.param]()
 
 
-def seen(model: TinyModel, *links, **options) -> list[Progress]:
+def seen(model: TinyModel, *guidances, **options) -> list[Progress]:
     steps: list[Progress] = []
-    model.sample([1, 2], links, on_step=steps.append, **options)
+    model.sample([1, 2], guidances, on_step=steps.append, **options)
     return steps
 
 
-def observed(link: SoftCFG, steps: int, bits: int = 0) -> tuple:
+def observed(guidance: SoftCFG, steps: int, bits: int = 0) -> tuple:
     """A state that has seen `steps` scales, and their logits and tokens."""
-    state, generator = link.begin(RUN), torch.Generator().manual_seed(3)
+    state, generator = guidance.begin(RUN), torch.Generator().manual_seed(3)
     head, logits, tokens = Head(bits), [], []
     for k, (h, w) in enumerate(GRIDS[:steps]):
         logits.append(torch.randn(2, h * w, 8, generator=generator))
         tokens.append(head.unflatten(logits[k]).argmin(-1))
-        drawn = Drawn(k, logits[k], logits[k] * 0.5, logits[k] * 2, tokens[k], head)
-        link.observe(drawn, RUN, state)
+        drawn = StepResult(k, logits[k], logits[k] * 0.5, logits[k] * 2, tokens[k], head)
+        guidance.observe(drawn, RUN, state)
     return state, logits, tokens
 
 
@@ -62,23 +62,23 @@ def test_the_first_two_scales_have_nothing_to_fade() -> None:
 
 @pytest.mark.parametrize("bits", [0, 4])
 def test_released_code_takes_the_drawn_token_and_keeps_its_floor(bits) -> None:
-    link = SoftCFG(convention=RELEASED, strength=2.0)
-    state, logits, tokens = observed(link, 3, bits)
+    guidance = SoftCFG(convention=RELEASED, strength=2.0)
+    state, logits, tokens = observed(guidance, 3, bits)
     c = torch.cat(
         [Head(bits).confidence(x, t, 0.7) for x, t in zip(logits, tokens, strict=True)][1:], 1
     )
-    weights = link.weights(3, RUN, state)
+    weights = guidance.weights(3, RUN, state)
     expected = (1 - c / (c.sum(1, keepdim=True) + 1e-5)).pow(2).clamp_min(0.05)
     assert torch.allclose(weights.values[:, 1:], expected, atol=1e-6)
 
 
 def test_a_finer_first_grid_is_spared_as_a_whole() -> None:
     run = replace(RUN, grids=((2, 2), (3, 3), (4, 4)))
-    link, state = SoftCFG(normalise=False), SoftCFG().begin(run)
+    guidance, state = SoftCFG(normalise=False), SoftCFG().begin(run)
     for k, (h, w) in enumerate(run.grids[:2]):
         logits = torch.zeros(1, h * w, 4)
-        link.observe(Drawn(k, logits, logits, logits, logits.argmax(-1)), run, state)
-    weights = link.weights(2, run, state)
+        guidance.observe(StepResult(k, logits, logits, logits, logits.argmax(-1)), run, state)
+    weights = guidance.weights(2, run, state)
     assert torch.equal(weights.values, torch.tensor([[1.0] * 4 + [0.75] * 9]))
 
 
@@ -87,7 +87,7 @@ def test_a_finer_first_grid_is_spared_as_a_whole() -> None:
 def test_only_the_unconditional_branch_changes_and_only_from_the_third_scale(
     model, perturb, convention
 ) -> None:
-    """Greedy first scales are alike, so both runs read the same picture up to where the branches part."""
+    """Greedy first scales are alike, so both runs read the same image up to where the branches part."""
     plain = seen(model, FIXED)
     soft = seen(
         model,
@@ -126,9 +126,9 @@ def test_off_in_between_leaves_the_branch_as_it_is(model) -> None:
 
 
 def test_every_image_has_its_own_weights(model) -> None:
-    link = (SoftCFG(4.0, "constant", normalise=False),)
-    together = model.sample([1, 2], link).tokens
-    alone = model.sample([2], link, first=1).tokens
+    guidance = (SoftCFG(4.0, "constant", normalise=False),)
+    together = model.sample([1, 2], guidance).tokens
+    alone = model.sample([2], guidance, first=1).tokens
     assert all(torch.equal(t[1:], a) for t, a in zip(together, alone, strict=True))
 
 
@@ -196,7 +196,7 @@ def test_released_code_looks_at_the_temperature_of_every_scale(model) -> None:
     soft, count = SoftCFG(4.0, "constant", convention=RELEASED, normalise=False), model.run.count
 
     def drawn(**settings) -> list[Progress]:
-        return seen(model, soft, drawing=Drawing(smooth=False, **settings))
+        return seen(model, soft, sampler_settings=SamplerSettings(smooth=False, **settings))
 
     assert alike(drawn(temperature=0.3), drawn(temperatures=(0.3,) * count))
     same = drawn(

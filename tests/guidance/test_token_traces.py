@@ -1,4 +1,4 @@
-"""Traces of token-by-token runs: single tokens become rows, rows become one map of the picture."""
+"""Traces of token-by-token runs: single tokens become rows, rows become one map of the image."""
 
 import json
 
@@ -21,12 +21,12 @@ def model(request) -> TinyTokens:
     return TOKEN_FAMILIES[request.param]()
 
 
-def traced(model: TinyTokens, *links) -> tuple[Trace, list[Progress]]:
-    """The trace of two pictures, and every step."""
+def traced(model: TinyTokens, *guidances) -> tuple[Trace, list[Progress]]:
+    """The trace of two images, and every step."""
     recorder = TraceRecorder(model.run.grids, model.network.config.grid)
     steps: list[Progress] = []
     with torch.inference_mode():
-        generate(model.network, model.job([1, 2], links), CPU, steps.append, recorder)
+        generate(model.network, model.job([1, 2], guidances), CPU, steps.append, recorder)
     return recorder.finish(), steps
 
 
@@ -39,14 +39,14 @@ def subject() -> torch.Tensor:
 def test_rows_hold_the_tokens_in_raster_order(model) -> None:
     trace, steps = traced(model, SoftCFG(3.0, "constant"))
     height, width = model.network.config.grid
-    assert trace.grids == ((1, width),) * height and trace.picture == (height, width)
-    in_picture = steps[len(steps) - height * width :]  # AliTok draws a line of tokens first
-    for k, step in enumerate(in_picture):
+    assert trace.grids == ((1, width),) * height and trace.image_grid == (height, width)
+    in_image = steps[len(steps) - height * width :]  # AliTok draws a line of tokens first
+    for k, step in enumerate(in_image):
         expected = (step.cond - step.uncond).norm(dim=-1)[:, 0]
         made = trace.maps["nudge"][k // width][:, 0, k % width].float()
         assert torch.allclose(made, expected, rtol=1e-2)
     whole = trace.whole()
-    assert whole.grids == ((height, width),) and whole.picture is None
+    assert whole.grids == ((height, width),) and whole.image_grid is None
     assert torch.equal(whole.maps["nudge"][0][:, :1], trace.maps["nudge"][0])
     assert whole.whole() is whole
 
@@ -54,17 +54,17 @@ def test_rows_hold_the_tokens_in_raster_order(model) -> None:
 def test_numbers_are_means_over_a_row(model) -> None:
     trace, _ = traced(model, CFG(5.0, "linear decay"))
     run, (height, width) = model.run, model.network.config.grid
-    link = CFG(5.0, "linear decay")
+    guidance = CFG(5.0, "linear decay")
     first = run.count - height * width
     for row, made in enumerate(trace.numbers["cfg scale"]):
         tokens = range(first + row * width, first + (row + 1) * width)
-        assert made == pytest.approx(sum(link.gamma(k, run) for k in tokens) / width)
+        assert made == pytest.approx(sum(guidance.gamma(k, run) for k in tokens) / width)
 
 
 def test_tokens_at_which_guidance_was_off_count_as_nothing(model) -> None:
     height, width = model.network.config.grid
     count = model.run.count
-    middle = count - (height - 1) * width + 1  # within the second row of the picture
+    middle = count - (height - 1) * width + 1  # within the second row of the image
     trace, _ = traced(model, CFG(3.0, "constant", start=middle / (count - 1)))
     rows = trace.maps["cfg direction"]
     assert rows[0] is None and trace.numbers["cfg scale"][0] is None
@@ -72,26 +72,26 @@ def test_tokens_at_which_guidance_was_off_count_as_nothing(model) -> None:
     assert trace.whole().maps["cfg direction"][0].shape == (2, height, width)
 
 
-def test_means_are_the_pictures_and_curves_the_rows(model) -> None:
+def test_means_are_the_images_and_curves_the_rows(model) -> None:
     trace, _ = traced(model, CFG(3.0, "constant"))
     measured = measure(trace, subject=subject(), seed=2)
-    picture = model.network.config.grid
+    image = model.network.config.grid
     norms = trace.whole().maps["nudge"][0].float().flatten(1)
     assert measured.mean("evenness") == pytest.approx(evenness(norms).mean().item(), abs=1e-3)
-    background = background_of(subject(), picture)[0]
+    background = background_of(subject(), image)[0]
     picks = background_picks(background, 2)
     expected = [divergence(norms[k], picks).item() for k in range(2)]
-    assert measured.of_picture("divergence", 1) == pytest.approx(expected[1], abs=1e-3)
+    assert measured.of_image("divergence", 1) == pytest.approx(expected[1], abs=1e-3)
     assert measured.mean("divergence") == pytest.approx(sum(expected) / 2, abs=1e-3)
-    assert len(measured.per_step("evenness")) == picture[0]
+    assert len(measured.per_step("evenness")) == image[0]
     for row, value in enumerate(measured.per_step("strength")):
-        mean = norms.unflatten(1, picture)[:, row].mean().item()
+        mean = norms.unflatten(1, image)[:, row].mean().item()
         assert value == pytest.approx(mean, rel=1e-2)
     assert measured.per_step("divergence")[0] is None  # the first row is all background
     assert measured.per_step("divergence")[-1] is not None
 
 
-def test_one_overlay_a_picture_whichever_way(model) -> None:
+def test_one_overlay_a_image_whichever_way(model) -> None:
     trace, _ = traced(model, CFG(3.0, "constant"))
     images = torch.zeros(2, 360, 360, 3)
     style = MapStyle(1.0)
@@ -115,6 +115,6 @@ def test_report_speaks_of_rows(model) -> None:
 
 
 def test_recording_changes_no_token(model) -> None:
-    links = (SoftCFG(3.0, "constant"),)
-    _, steps = traced(model, *links)
-    assert torch.equal(steps[-1].tokens, model.sample([1, 2], links).tokens)
+    guidances = (SoftCFG(3.0, "constant"),)
+    _, steps = traced(model, *guidances)
+    assert torch.equal(steps[-1].tokens, model.sample([1, 2], guidances).tokens)

@@ -5,19 +5,19 @@ from dataclasses import fields
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Guidance, Run, settings
+from ar_guidance.guidance.base import Guidance, RunInfo, settings
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.registry import METHODS
 
-RUN = Run("scale", ((1, 1), (2, 2), (3, 4)), mixable=8)
+RUN = RunInfo("scale", ((1, 1), (2, 2), (3, 4)), mixable=8)
 OFF = re.compile(r"(-?\d+) = (?:off|no guidance)\b")
 ALONE = {"mixed": {"igg_scale": 0.0}}  # what else the words say must be zero
 Method = type[Guidance]
 
 
-def does_nothing(link: Guidance) -> bool:
+def does_nothing(guidance: Guidance) -> bool:
     """Whether a run with this link alone is one without guidance."""
-    generator, chain = torch.Generator().manual_seed(0), Chain((link,))
+    generator, chain = torch.Generator().manual_seed(0), Chain((guidance,))
     if any(chain.mixes(RUN)):
         return False
     going, wanted = chain.begin(RUN), chain.needs_uncond(RUN)

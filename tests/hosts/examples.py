@@ -42,7 +42,7 @@ def example(stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def flat_colour(color: int = 0x3366CC) -> dict[str, Any]:
-    """A blue picture, in API form."""
+    """A blue image, in API form."""
     return {
         "1": {
             "class_type": "EmptyImage",
@@ -53,7 +53,7 @@ def flat_colour(color: int = 0x3366CC) -> dict[str, Any]:
 
 
 def flat_colour_graph(color: int = 0x3366CC) -> dict[str, Any]:
-    """The same picture, in UI form."""
+    """The same image, in UI form."""
     return {
         "last_node_id": 2,
         "last_link_id": 1,

@@ -3,7 +3,7 @@
     python failing_batch.py HOST_FOLDER TEMP_FOLDER TRANSFORMER TOKENIZER
 
 Prints the kind and the text of the error a user would see; then, line by line, what comes of other ways to stop where
-finished pictures are to be handed on.
+finished images are to be handed on.
 """
 
 from inside import enter  # the script beside this one

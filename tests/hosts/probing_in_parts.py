@@ -2,7 +2,7 @@
 
     python probing_in_parts.py HOST_FOLDER TRANSFORMER TOKENIZER
 
-Prints, as JSON, how many pictures every pass made, progress reported out of its total, and what was measured.
+Prints, as JSON, how many images every pass made, progress reported out of its total, and what was measured.
 """
 
 import json
@@ -34,10 +34,10 @@ def counted(part: Sampling, job: object, report: probe.Reporter, *rest: object) 
 
 
 def measured(subject: torch.Tensor | None) -> dict[str, object]:
-    """What a search on 4 pictures saw: its sizes, progress and probes."""
+    """What a search on 4 images saw: its sizes, progress and probes."""
     sizes.clear()
     found = probe.ScaleSearch(sampling, 2.0, 4.0, 4, 4, True, subject).run()
-    probes = [(p.scale, p.evenness, p.divergence, p.pictures) for p in found.probes]
+    probes = [(p.scale, p.evenness, p.divergence, p.images) for p in found.probes]
     return {
         "sizes": list(sizes),
         "progress": (reports[-1].done, reports[-1].total),
@@ -47,8 +47,8 @@ def measured(subject: torch.Tensor | None) -> dict[str, object]:
 
 probe.sample = counted
 mask = torch.zeros(4, 64, 64, dtype=torch.bool)
-for picture in range(4):
-    mask[picture, 8 + 4 * picture : 40 + 4 * picture, 16:48] = True
+for image in range(4):
+    mask[image, 8 + 4 * image : 40 + 4 * image, 16:48] = True
 with torch.inference_mode():
     for most in (64, 3):
         batches.MOST_AT_ONCE = most

@@ -2,7 +2,7 @@
 
     python quiet_run.py HOST_FOLDER TRANSFORMER TOKENIZER
 
-Prints, for ComfyUI's preview methods none and auto, how often the decoder was called, and how many pictures and live maps
+Prints, for ComfyUI's preview methods none and auto, how often the decoder was called, and how many images and live maps
 were sent. Time plays no part: with previews, every scale is due and can be afforded.
 """
 

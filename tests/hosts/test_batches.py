@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import BUNDLED, pictures, refusal, same_picture
+from ar_guidance.tests.hosts.test_nodes import BUNDLED, images, refusal, same_image
 
 Json = dict[str, Any]
-PART, STEPS = 64, 7  # pictures the bundled model makes at once, and its scales
+PART, STEPS = 64, 7  # images the bundled model makes at once, and its scales
 
 
 def seeded(prompt: Json, **settings: Any) -> Json:
@@ -28,28 +28,28 @@ def seeded(prompt: Json, **settings: Any) -> Json:
 # --- seeds ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_list_of_seeds_is_those_pictures_for_every_class(host: RunningHost) -> None:
-    batch = pictures(host, seeded(generate(classes="3, 9", seed=1), seeds="5, 7 9"))
+def test_a_list_of_seeds_is_those_images_for_every_class(host: RunningHost) -> None:
+    batch = images(host, seeded(generate(classes="3, 9", seed=1), seeds="5, 7 9"))
     assert len(batch) == 6
     for place, (label, seed) in enumerate((c, s) for c in (3, 9) for s in (5, 7, 9)):
-        alone = pictures(host, generate(classes=str(label), seed=seed))
-        assert same_picture(batch[place], alone[0])
+        alone = images(host, generate(classes=str(label), seed=seed))
+        assert same_image(batch[place], alone[0])
 
 
-def test_only_picture_three_is_drawn_again(host: RunningHost) -> None:
-    before = pictures(host, generate(seed=5, batch_size=4))
-    after = pictures(host, seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99))
-    same = [same_picture(a, b) for a, b in zip(before, after, strict=True)]
+def test_only_image_three_is_drawn_again(host: RunningHost) -> None:
+    before = images(host, generate(seed=5, batch_size=4))
+    after = images(host, seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99))
+    same = [same_image(a, b) for a, b in zip(before, after, strict=True)]
     assert same == [True, True, False, True]
     only = seeded(generate(seed=5, batch_size=4), reroll="3", reroll_seed=99, only_rerolled=True)
-    assert same_picture(pictures(host, only), after[2:3])
+    assert same_image(images(host, only), after[2:3])
 
 
-def test_bad_seeds_and_picture_numbers(host: RunningHost) -> None:
+def test_bad_seeds_and_image_numbers(host: RunningHost) -> None:
     assert "'x' is not a seed" in refusal(host, seeded(generate(), seeds="5, x"))
     message = refusal(host, seeded(generate(batch_size=4), reroll="5"))
-    assert "'5' is not a picture of this batch" in message and "1 to 4" in message
-    assert "reroll names no picture" in refusal(host, seeded(generate(), only_rerolled=True))
+    assert "'5' is not an image of this batch" in message and "1 to 4" in message
+    assert "reroll names no image" in refusal(host, seeded(generate(), only_rerolled=True))
     twice = seeded(generate(batch_size=4), reroll="3", only_rerolled=True)
     twice["more"] = node(
         "ARSeeds",
@@ -61,7 +61,7 @@ def test_bad_seeds_and_picture_numbers(host: RunningHost) -> None:
     )
     twice["cfg"]["inputs"]["ar_sampling"] = ["more", 0]
     message = refusal(host, twice)
-    assert "picture 1 is not made" in message and "makes only 3" in message
+    assert "image 1 is not made" in message and "makes only 3" in message
 
 
 # --- large batches ----------------------------------------------------------------------------------------------------
@@ -74,12 +74,12 @@ def test_a_batch_in_parts_is_the_same_batch(host: RunningHost) -> None:
     result = host.run(prompt)
     steps = [p for p in result.progress if p.node == "decode"]
     assert steps[-1].value == steps[-1].total == 2 * STEPS
-    around = pictures(host, prompt)
-    numbers = f"{PART}-{PART + 3}"  # with the seed they had: the very same pictures, alone
+    around = images(host, prompt)
+    numbers = f"{PART}-{PART + 3}"  # with the seed they had: the very same images, alone
     alone = seeded(
         generate(seed=5, batch_size=PART + 3), reroll=numbers, reroll_seed=5, only_rerolled=True
     )
-    assert np.abs(around - pictures(host, alone)).max() <= 1 / 255 + 1e-6
+    assert np.abs(around - images(host, alone)).max() <= 1 / 255 + 1e-6
 
 
 def test_a_cancelled_batch_leaves_what_is_finished(host: RunningHost) -> None:
@@ -89,13 +89,13 @@ def test_a_cancelled_batch_leaves_what_is_finished(host: RunningHost) -> None:
     assert result.status == "interrupted"
     new = sorted(set(temp.glob("ar-guidance-finished*")) - before)
     assert len(new) in (PART, 2 * PART)  # a part or two, as fast as the machine is
-    assert f"{len(new)} of {3 * PART} pictures were finished" in host.process.log_tail()
-    pictures(host, generate(seed=21))
+    assert f"{len(new)} of {3 * PART} images were finished" in host.process.log_tail()
+    images(host, generate(seed=21))
 
 
 def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
     prompt = generate(seed=32, batch_size=3 * PART)
-    prompt["decode"]["inputs"]["if_stopped"] = "hand on finished pictures"
+    prompt["decode"]["inputs"]["if_stopped"] = "hand on finished images"
     result = host.run_and_cancel(prompt, "decode", after=STEPS)
     assert result.status == "success" and len(result.images) in (PART, 2 * PART)
     whole = host.run(prompt)  # the same again: what was handed on is not taken for the result
@@ -117,10 +117,10 @@ def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Pat
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[0] == "OutOfMemoryError: no memory left"
-    assert f"{PART} of {PART + 5} pictures were finished before" in lines[2]
+    assert f"{PART} of {PART + 5} images were finished before" in lines[2]
     files = sorted(path.name for path in tmp_path.glob("*.png"))
     assert len(files) == PART and files[0] in lines[2] and files[-1] in lines[2]
-    assert lines[3:] == [  # what ends ComfyUI itself is not held up by finished pictures
+    assert lines[3:] == [  # what ends ComfyUI itself is not held up by finished images
         "ValueError: handed on",
         "InterruptProcessingException: handed on",
         "KeyboardInterrupt: raised KeyboardInterrupt",

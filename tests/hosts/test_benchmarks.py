@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).with_name("time_pictures.py")
 
 
 @pytest.mark.parametrize("version", sorted(BY_VERSION))
-def test_a_picture_of_either_kind_is_timed(version: str) -> None:
+def test_a_image_of_either_kind_is_timed(version: str) -> None:
     command = [sys.executable, str(SCRIPT), str(BY_VERSION[version].folder)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, env=host_environment()

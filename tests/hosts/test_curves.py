@@ -13,7 +13,7 @@ from ar_guidance.guidance.curve import CUBIC, LINEAR, Curve
 from ar_guidance.guidance.registry import METHODS
 from ar_guidance.tests.hosts.graphs import cfg, generate
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures, refusal
+from ar_guidance.tests.hosts.test_nodes import images, refusal
 
 TYPES = Path("comfy_api") / "latest" / "_input" / "curve_types.py"
 
@@ -56,19 +56,19 @@ def test_a_drawn_curve_guides(host: RunningHost) -> None:
         return
     ramp = generate(seed=2)
     ramp["cfg"] = cfg(["sampler", 0], 4.0, schedule="linear ramp")
-    assert np.array_equal(pictures(host, prompt), pictures(host, ramp))
+    assert np.array_equal(images(host, prompt), images(host, ramp))
     prompt["cfg"] = drawn([[0, 1], [0.4, 1], [1, 0]])
-    late = pictures(host, prompt)
-    assert not np.array_equal(late, pictures(host, ramp))
+    late = images(host, prompt)
+    assert not np.array_equal(late, images(host, ramp))
     prompt["cfg"] = drawn([[0, 0.5], [0.2, "x"]])
     assert "draw it again" in refusal(host, prompt)
 
 
 def test_graphs_without_a_curve_and_with_an_unused_one_run_everywhere(host: RunningHost) -> None:
-    plain = pictures(host, generate(seed=2))
+    plain = images(host, generate(seed=2))
     with_curve = generate(seed=2)
     with_curve["cfg"]["inputs"]["curve"] = {"points": [[0, 1], [1, 0]], "interpolation": LINEAR}
-    assert np.array_equal(pictures(host, with_curve), plain)
+    assert np.array_equal(images(host, with_curve), plain)
 
 
 @pytest.mark.parametrize("interpolation", [CUBIC, LINEAR])

@@ -96,7 +96,7 @@ def test_client_reads_messages_and_frames() -> None:
 
 def test_images_come_in_the_order_of_their_nodes() -> None:
     outputs = {node: {"images": [{"filename": node}]} for node in ("10", "9", "21", "3")}
-    result = Result(outputs=outputs | {"1": {"text": ["no picture"]}})
+    result = Result(outputs=outputs | {"1": {"text": ["no image"]}})
     assert [image["filename"] for image in result.images] == ["3", "9", "10", "21"]
 
 

@@ -186,7 +186,7 @@ def test_odd_sizes(host: RunningHost, kind: str, sizes: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize("window", ["global", "auto"])
-def test_a_batch_is_its_pictures(host: RunningHost, window: str) -> None:
+def test_a_batch_is_its_images(host: RunningHost, window: str) -> None:
     # noise of 4 x 6 x 8 = 12 x 16 numbers: the host's generator starts a batch with the same ones
     single, triple = Graph("SD15", 6, 8), Graph("SD15", 6, 8, batch=3)
     for graph in (single, triple):

@@ -17,9 +17,9 @@ from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
     TOKENIZER,
     TRANSFORMER,
     golden,
-    pictures,
+    images,
     refusal,
-    same_picture,
+    same_image,
 )
 from ar_guidance.tests.hosts.test_tokens import llamagen  # noqa: F401
 from safetensors import safe_open
@@ -30,7 +30,7 @@ SCALES = 7  # of the bundled model
 
 
 def again(prompt: Json, edit: Json, seed: int = 50, classes: str = "12") -> Json:
-    """A second run behind a first one: its sampling goes through `edit`; only its picture is saved."""
+    """A second run behind a first one: its sampling goes through `edit`; only its image is saved."""
     first = prompt["sampler"]["inputs"]
     prompt["condition2"] = {
         **prompt["condition"],
@@ -80,20 +80,20 @@ def masked(prompt: Json, size: int = 64, value: float = 1.0) -> Json:
     return prompt
 
 
-# --- tokens and pictures ----------------------------------------------------------------------------------------------
+# --- tokens and images ----------------------------------------------------------------------------------------------
 
 
-def test_tokens_decode_to_the_very_picture(host: RunningHost) -> None:
+def test_tokens_decode_to_the_very_image(host: RunningHost) -> None:
     prompt = generate(seed=4, batch_size=2, classes="3, 9")
-    first = pictures(host, prompt)
+    first = images(host, prompt)
     prompt["back"] = node("ARTokensToImage", ar_tokens=["decode", 2], ar_model=["load", 0])
     prompt["save"]["inputs"]["images"] = ["back", 0]
-    assert np.array_equal(pictures(host, prompt), first)
+    assert np.array_equal(images(host, prompt), first)
 
 
-def test_any_picture_to_tokens_and_back(host: RunningHost) -> None:
+def test_any_image_to_tokens_and_back(host: RunningHost) -> None:
     prompt = generate(seed=4)
-    first = pictures(host, prompt)
+    first = images(host, prompt)
     prompt["larger"] = node(
         "ImageScale",
         image=["decode", 0],
@@ -106,7 +106,7 @@ def test_any_picture_to_tokens_and_back(host: RunningHost) -> None:
         prompt["tokens"] = node("ARImageToTokens", image=source, ar_model=["load", 0], fit=fit)
         prompt["back"] = node("ARTokensToImage", ar_tokens=["tokens", 0], ar_model=["load", 0])
         prompt["save"]["inputs"]["images"] = ["back", 0]
-        back = pictures(host, prompt)
+        back = images(host, prompt)
         assert back.shape == first.shape
         if fit == "crop":
             assert np.abs(back - first).mean() < 0.05  # what the small tokenizer loses
@@ -129,49 +129,48 @@ def test_tokens_of_another_model_are_refused_by_name(golden: RunningHost) -> Non
 # --- variations -------------------------------------------------------------------------------------------------------
 
 
-def test_variation_runs_from_the_picture_to_a_new_one(host: RunningHost) -> None:
+def test_variation_runs_from_the_image_to_a_new_one(host: RunningHost) -> None:
     prompt = generate(seed=4)
-    first = pictures(host, prompt)[0]
+    first = images(host, prompt)[0]
     made = {
-        v: pictures(host, again(generate(seed=4), keep_scales(variation=v)))[0]
-        for v in (0, 0.3, 0.7)
+        v: images(host, again(generate(seed=4), keep_scales(variation=v)))[0] for v in (0, 0.3, 0.7)
     }
     assert np.array_equal(made[0], first)
     away = [np.abs(made[v] - first).mean() for v in (0.3, 0.7)]
     assert 0.01 < away[0] < away[1]
     new = again(generate(seed=4), keep_scales(variation=1.0))
     plain = generate(seed=50, classes="12", scale=1.0)
-    assert np.array_equal(pictures(host, new), pictures(host, plain))
+    assert np.array_equal(images(host, new), images(host, plain))
 
 
 def test_scales_by_number_and_too_many(host: RunningHost) -> None:
-    first = pictures(host, generate(seed=4))
+    first = images(host, generate(seed=4))
     whole = again(generate(seed=4), keep_scales(keep_scales=SCALES))
-    assert np.array_equal(pictures(host, whole), first)
+    assert np.array_equal(images(host, whole), first)
     none = again(generate(seed=4), keep_scales(keep_scales=0))
-    assert not np.array_equal(pictures(host, none), first)
+    assert not np.array_equal(images(host, none), first)
     message = refusal(host, again(generate(seed=4), keep_scales(keep_scales=SCALES + 1)))
     assert f"keep_scales is {SCALES + 1}" in message and f"have {SCALES} scales" in message
 
 
-def test_a_batch_varies_every_picture_or_one_for_all(host: RunningHost) -> None:
+def test_a_batch_varies_every_image_or_one_for_all(host: RunningHost) -> None:
     prompt = again(generate(seed=4, classes="3, 9"), keep_scales(variation=0.0), classes="3, 9")
-    first = pictures(host, generate(seed=4, classes="3, 9"))
-    assert np.array_equal(pictures(host, prompt), first)
+    first = images(host, generate(seed=4, classes="3, 9"))
+    assert np.array_equal(images(host, prompt), first)
     prompt["sampler2"]["inputs"]["batch_size"] = 2
-    assert same_picture(pictures(host, prompt), first.repeat(2, axis=0))
+    assert same_image(images(host, prompt), first.repeat(2, axis=0))
     prompt["condition2"]["inputs"]["classes"] = "3, 9, 12"
     prompt["sampler2"]["inputs"]["batch_size"] = 1
-    assert "2 pictures to start from for a batch of 3" in refusal(host, prompt)
+    assert "2 images to start from for a batch of 3" in refusal(host, prompt)
 
 
 # --- in- and out-painting ---------------------------------------------------------------------------------------------
 
 
 def test_outside_the_mask_no_pixel_changes(host: RunningHost) -> None:
-    first = pictures(host, generate(seed=4))[0]
+    first = images(host, generate(seed=4))[0]
     for source in ({"ar_tokens": ["decode", 2]}, {"image": ["decode", 0]}):
-        made = pictures(host, again(masked(generate(seed=4)), inpaint(**source)))[0]
+        made = images(host, again(masked(generate(seed=4)), inpaint(**source)))[0]
         changed = np.abs(made - first).max(-1) > 0
         assert not changed[:32].any() and not changed[:, :32].any()
         assert changed[32:, 32:].mean() > 0.3
@@ -181,7 +180,7 @@ def test_tokens_outside_stay_and_can_be_saved(host: RunningHost) -> None:
     prompt = again(masked(generate(seed=4)), inpaint(ar_tokens=["decode", 2]))
     for name, source in (("one", "decode"), ("two", "decode2")):
         prompt[name] = node("ARSaveTokens", ar_tokens=[source, 2], filename_prefix=f"edit/{name}")
-    pictures(host, prompt)
+    images(host, prompt)
     steps = []
     for name in ("one", "two"):
         path = sorted((host.output / "edit").glob(f"{name}_*.safetensors"))[-1]
@@ -197,15 +196,15 @@ def test_tokens_outside_stay_and_can_be_saved(host: RunningHost) -> None:
 
 def test_masks_of_any_size_and_none_at_all(host: RunningHost) -> None:
     made = [
-        pictures(host, again(masked(generate(seed=4), size), inpaint(ar_tokens=["decode", 2])))
+        images(host, again(masked(generate(seed=4), size), inpaint(ar_tokens=["decode", 2])))
         for size in (64, 256)
     ]
     assert np.array_equal(*made)
-    image = pictures(host, again(masked(generate(seed=4), 128), inpaint(image=["decode", 0])))
+    image = images(host, again(masked(generate(seed=4), 128), inpaint(image=["decode", 0])))
     assert image.shape == (1, 64, 64, 3)
     empty = again(masked(generate(seed=4), value=0.0), inpaint(ar_tokens=["decode", 2]))
     assert "the mask is empty" in refusal(host, empty)
-    assert "connect the picture to change" in refusal(host, again(masked(generate()), inpaint()))
+    assert "connect the image to change" in refusal(host, again(masked(generate()), inpaint()))
 
 
 def test_two_edits_in_one_run_are_refused(host: RunningHost) -> None:
@@ -231,7 +230,7 @@ def outpaint(**settings: Any) -> Json:
     )
 
 
-def test_outpainting_keeps_the_picture_in_its_place(host: RunningHost) -> None:
+def test_outpainting_keeps_the_image_in_its_place(host: RunningHost) -> None:
     prompt = generate(seed=4)
     prompt["small"] = node(
         "ImageScale",
@@ -242,8 +241,8 @@ def test_outpainting_keeps_the_picture_in_its_place(host: RunningHost) -> None:
         crop="center",
     )
     prompt["save"]["inputs"]["images"] = ["small", 0]
-    small = pictures(host, prompt)[0]
-    made = pictures(host, again(generate(seed=4), outpaint()))[0]
+    small = images(host, prompt)[0]
+    made = images(host, again(generate(seed=4), outpaint()))[0]
     assert np.abs(made[32:, 16:48] - small).max() <= 1 / 255 + 1e-6
     assert made[:24].std() > 0.01
     message = refusal(host, again(generate(seed=4), outpaint(left=0.6, right=0.5)))
@@ -255,12 +254,12 @@ def test_outpainting_keeps_the_picture_in_its_place(host: RunningHost) -> None:
 # --- token-wise models ------------------------------------------------------------------------------------------------
 
 
-def test_editing_a_token_wise_picture(host: RunningHost, llamagen) -> None:  # noqa: F811
-    first = pictures(host, generate(*llamagen, classes="3", seed=4))
+def test_editing_a_token_wise_image(host: RunningHost, llamagen) -> None:  # noqa: F811
+    first = images(host, generate(*llamagen, classes="3", seed=4))
     same = again(generate(*llamagen, classes="3", seed=4), keep_scales(variation=0.0), classes="5")
-    assert np.array_equal(pictures(host, same), first)
+    assert np.array_equal(images(host, same), first)
     half = again(generate(*llamagen, classes="3", seed=4), keep_scales(variation=0.5), classes="5")
-    assert not np.array_equal(pictures(host, half), first)
+    assert not np.array_equal(images(host, half), first)
     scales = again(generate(*llamagen, classes="3"), keep_scales(keep_scales=1), classes="5")
     assert "has no scales" in refusal(host, scales)
     size = first.shape[1]
@@ -269,7 +268,7 @@ def test_editing_a_token_wise_picture(host: RunningHost, llamagen) -> None:  # n
         inpaint(ar_tokens=["decode", 2], soft_edge=0),
         classes="5",
     )
-    changed = np.abs(pictures(host, prompt)[0] - first[0]).max(-1) > 0
+    changed = np.abs(images(host, prompt)[0] - first[0]).max(-1) > 0
     assert changed.any() and not changed[: size // 2].any() and not changed[:, : size // 2].any()
 
 
@@ -277,10 +276,10 @@ def test_editing_a_token_wise_picture(host: RunningHost, llamagen) -> None:  # n
 
 
 def saved_tokens(host: RunningHost, prefix: str) -> str:
-    """Save a picture's tokens; the file's name as the loader lists it."""
+    """Save an image's tokens; the file's name as the loader lists it."""
     prompt = generate(seed=4)
     prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix=prefix)
-    pictures(host, prompt)
+    images(host, prompt)
     file = sorted(host.output.rglob("*.safetensors"))[-1]
     assert file.is_relative_to(host.output)
     return file.relative_to(host.output).as_posix() + " [output]"
@@ -295,16 +294,16 @@ def loaded(name: str) -> Json:
     return prompt
 
 
-def test_saved_tokens_are_the_picture(host: RunningHost) -> None:
-    first = pictures(host, generate(seed=4))
+def test_saved_tokens_are_the_image(host: RunningHost) -> None:
+    first = images(host, generate(seed=4))
     name = saved_tokens(host, "zz/kept")
-    assert np.array_equal(pictures(host, loaded(name)), first)
+    assert np.array_equal(images(host, loaded(name)), first)
     copy = host.input / "mine.safetensors"
     copy.write_bytes((host.output / name.removesuffix(" [output]")).read_bytes())
     info = host.object_info("ARLoadTokens")["ARLoadTokens"]["input"]["required"]["file"]
     options = info[1].get("options") or info[0]
     assert {"mine.safetensors", name} <= set(options)
-    assert np.array_equal(pictures(host, loaded("mine.safetensors")), first)
+    assert np.array_equal(images(host, loaded("mine.safetensors")), first)
 
 
 def test_a_name_too_long_for_a_file(host: RunningHost) -> None:
@@ -366,24 +365,24 @@ def test_a_sweep_becomes_a_labelled_table(host: RunningHost) -> None:
         "ARGrid", images=["decode", 0], labels=["sweep", 6], columns=0, title="Scale and seed"
     )
     prompt["save"]["inputs"]["images"] = ["grid", 0]
-    by_label = pictures(host, prompt)
+    by_label = images(host, prompt)
     assert by_label.shape[0] == 1
     del prompt["grid"]["inputs"]["labels"]
     prompt["grid"]["inputs"]["ar_sampling"] = ["cfg", 0]
-    by_settings = pictures(host, prompt)
+    by_settings = images(host, prompt)
     assert by_settings.shape[0] == 1
-    one = pictures(host, generate(seed=5, scale=6.0))[0]
+    one = images(host, generate(seed=5, scale=6.0))[0]
     enlarged = one.repeat(3, axis=0).repeat(3, axis=1)
     assert found(by_label[0], enlarged) and found(by_settings[0], enlarged)
 
 
-def found(sheet: np.ndarray, picture: np.ndarray) -> bool:
-    """Whether a picture stands somewhere on a sheet, pixel by pixel (8 bits each)."""
-    height, width = picture.shape[:2]
-    corner = np.abs(sheet - picture[0, 0]).max(-1) < 1 / 255
+def found(sheet: np.ndarray, image: np.ndarray) -> bool:
+    """Whether an image stands somewhere on a sheet, pixel by pixel (8 bits each)."""
+    height, width = image.shape[:2]
+    corner = np.abs(sheet - image[0, 0]).max(-1) < 1 / 255
     rows, columns = np.nonzero(corner[: 1 - height, : 1 - width])
     return any(
-        np.abs(sheet[y : y + height, x : x + width] - picture).max() < 1.5 / 255
+        np.abs(sheet[y : y + height, x : x + width] - image).max() < 1.5 / 255
         for y, x in zip(rows, columns, strict=True)
     )
 
@@ -395,9 +394,7 @@ def test_a_sweep_of_nothing_and_of_words(host: RunningHost) -> None:
     prompt["condition"]["inputs"]["classes"] = ["sweep", 2]
     assert "first_values is empty" in refusal(host, prompt)
     prompt["sweep"] = node("ARSweep", first_values="3\n9", **sweep)
-    assert np.array_equal(
-        pictures(host, prompt)[0], pictures(host, generate(seed=4, classes="3"))[0]
-    )
+    assert np.array_equal(images(host, prompt)[0], images(host, generate(seed=4, classes="3"))[0])
     prompt["sampler"]["inputs"]["temperature"] = ["sweep", 0]
     prompt["sweep"]["inputs"]["first_values"] = "warm"
     prompt["condition"]["inputs"]["classes"] = "3"
@@ -408,11 +405,11 @@ def test_a_sweep_of_nothing_and_of_words(host: RunningHost) -> None:
 
 
 def test_the_official_inpainting(golden: RunningHost) -> None:  # noqa: F811
-    """The golden case's encoded picture, its mask and its class, from a token file to the picture."""
+    """The golden case's encoded image, its mask and its class, from a token file to the image."""
     expected = load_file(GOLDEN / "expected.safetensors")
     prompt = generate(TRANSFORMER, TOKENIZER, "5", scale=4.0, temperature=0.0)
     prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix="official/own")
-    pictures(golden, prompt)
+    images(golden, prompt)
     (own,) = sorted((golden.output / "official").glob("own_*"))[-1:]
     with safe_open(own, framework="pt") as file:
         facts = file.metadata()
@@ -440,5 +437,5 @@ def test_the_official_inpainting(golden: RunningHost) -> None:  # noqa: F811
     network.load_state_dict(codec.tensors, strict=False)
     with torch.inference_mode():
         official = network.decode(expected["edit.f_hat"])[0].movedim(0, -1) * 0.5 + 0.5
-    made = pictures(golden, prompt)[0]
+    made = images(golden, prompt)[0]
     assert np.abs(made - official.clamp(0, 1).numpy()).max() <= 1 / 255 + 1e-3

@@ -45,17 +45,17 @@ def test_thumbnail_is_served(host: RunningHost, stem: str) -> None:
     assert len(served) <= 40_000
 
 
-def test_core_nodes_make_a_picture(host: RunningHost) -> None:
+def test_core_nodes_make_a_image(host: RunningHost) -> None:
     graph = flat_colour_graph()
     result = host.run(flat_colour(), graph)
     assert (result.status, result.error) == ("success", "")
     (reference,) = result.images
-    picture = Image.open(io.BytesIO(host.client.image(reference)))
-    assert picture.size == (96, 64)
-    assert picture.getpixel((5, 5)) == (0x33, 0x66, 0xCC)
+    image = Image.open(io.BytesIO(host.client.image(reference)))
+    assert image.size == (96, 64)
+    assert image.getpixel((5, 5)) == (0x33, 0x66, 0xCC)
     assert (
-        json.loads(picture.info["workflow"]) == graph
-    )  # what dropping the picture on the canvas restores
+        json.loads(image.info["workflow"]) == graph
+    )  # what dropping the image on the canvas restores
 
 
 def test_refusal_names_the_node(host: RunningHost) -> None:

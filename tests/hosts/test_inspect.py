@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from ar_guidance.tests.hosts.graphs import cfg, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures, refusal
+from ar_guidance.tests.hosts.test_nodes import images, refusal
 
 Json = dict[str, Any]
 STEPS = 7  # scales of the bundled model
 
 
 def mapped(batch: int = 1, source: str = "decode", **settings: Any) -> Json:
-    """A run, the map of its trace over the picture of `source`."""
+    """A run, the map of its trace over the image of `source`."""
     prompt = generate(seed=4, batch_size=batch)
     chosen = {
         "map": "added",
@@ -92,17 +92,17 @@ def texts(host: RunningHost, prompt: Json) -> dict[str, str]:
 # --- maps -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_drawing_for_every_scale_and_picture(host: RunningHost) -> None:
-    drawn = pictures(host, mapped(batch=2))
+def test_a_drawing_for_every_scale_and_image(host: RunningHost) -> None:
+    drawn = images(host, mapped(batch=2))
     assert len(drawn) == 2 * STEPS and drawn.shape[2] == 320
-    assert len({picture.tobytes() for picture in drawn}) == len(drawn)
-    combined = pictures(host, mapped(batch=2, map="entropy", scales="combined"))
+    assert len({image.tobytes() for image in drawn}) == len(drawn)
+    combined = images(host, mapped(batch=2, map="entropy", scales="combined"))
     assert len(combined) == 2 and combined.shape[1:] == drawn.shape[1:]
 
 
-def test_recording_leaves_the_picture_alone_and_opacity_zero_shows_it(host: RunningHost) -> None:
-    plain = pictures(host, generate(seed=4))[0]
-    drawn = pictures(host, mapped(opacity=0.0, scales="combined"))[0]
+def test_recording_leaves_the_image_alone_and_opacity_zero_shows_it(host: RunningHost) -> None:
+    plain = images(host, generate(seed=4))[0]
+    drawn = images(host, mapped(opacity=0.0, scales="combined"))[0]
     enlarged = plain.repeat(5, 0).repeat(5, 1)
     top = round(2.9 * 15)
     assert np.abs(drawn[top : top + 320] - enlarged).max() <= 1 / 255 + 1e-6
@@ -177,7 +177,7 @@ def test_a_search_with_a_mask_of_its_own(host: RunningHost) -> None:
     shown = {name: out["text"][0] for name, out in result.outputs.items() if out.get("text")}
     content = json.loads(shown["json"])
     assert 1.0 <= float(shown["scale"]) <= 8.0 and len(content["probes"]) == 4
-    # One picture cannot tell a crossing from chance, and the node says so.
+    # One image cannot tell a crossing from chance, and the node says so.
     assert not content["sure"] and content["interval"] is None
     assert shown["message"].startswith("Within noise: " if content["crosses"] else "The curves do")
     assert all(0 <= p["evenness"] <= 1 and 0 <= p["divergence"] <= 1 for p in content["probes"])
@@ -187,7 +187,7 @@ def test_a_search_with_a_mask_of_its_own(host: RunningHost) -> None:
     again["cfg"] = cfg(["sampler", 0], float(shown["scale"]))
     (found,) = [image for image in result.images if image["filename"].startswith("found")]
     assert host.client.image(found)
-    assert len(pictures(host, again)) == 1
+    assert len(images(host, again)) == 1
 
 
 def test_no_class_leaves_nothing_to_search_or_to_draw(host: RunningHost) -> None:
@@ -212,6 +212,6 @@ def test_a_search_that_cannot_be(host: RunningHost) -> None:
 
 
 def test_cancel_a_search_then_run_again(host: RunningHost) -> None:
-    result = host.run_and_cancel(searched(pictures=40, probes=12), "find")
+    result = host.run_and_cancel(searched(images=40, probes=12), "find")
     assert result.status == "interrupted"
-    assert len(pictures(host, generate(seed=22))) == 1
+    assert len(images(host, generate(seed=22))) == 1

@@ -1,4 +1,4 @@
-"""Lumina-mGPT 2 in real hosts: from a checkpoint folder and a prompt to the official picture, and what is refused."""
+"""Lumina-mGPT 2 in real hosts: from a checkpoint folder and a prompt to the official image, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures, refusal, same_picture
+from ar_guidance.tests.hosts.test_nodes import images, refusal, same_image
 from ar_guidance.tests.hosts.test_tokens import soft
 from safetensors.torch import load_file
 
@@ -28,7 +28,7 @@ def install(host: RunningHost, name: str, lacking: str = "nothing") -> str:
     left_out = shutil.ignore_patterns("expected*", "case.json", "movqgan", lacking)
     shutil.copytree(CASE, folder, ignore=left_out, dirs_exist_ok=True)
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    settings["latent_grid"] = [8, 4]  # the case's picture; a release makes its largest by default
+    settings["latent_grid"] = [8, 4]  # the case's image; a release makes its largest by default
     (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     shutil.copy(CASE / "movqgan" / "270M" / "movqgan_270M.ckpt", codecs / CODEC)
     return f"{name}/{INDEX}"
@@ -49,30 +49,30 @@ def draw(checkpoint: str, prompt: str = PROMPT, negative: str = "", **settings: 
     return graph
 
 
-def test_the_official_picture(host: RunningHost, lumina) -> None:
-    picture = pictures(host, draw(lumina))[0]
+def test_the_official_image(host: RunningHost, lumina) -> None:
+    image = images(host, draw(lumina))[0]
     official = load_file(CASE / "expected.safetensors")["image_u8"][0].movedim(0, -1).numpy()
-    assert picture.shape == official.shape == (64, 32, 3)
-    assert np.abs(picture - official / 255).max() <= 1 / 255 + 1e-4
+    assert image.shape == official.shape == (64, 32, 3)
+    assert np.abs(image - official / 255).max() <= 1 / 255 + 1e-4
 
 
 def test_prompts_of_a_batch_are_drawn_as_if_alone(host: RunningHost, lumina) -> None:
-    both = pictures(host, draw(lumina, f"{PROMPT}\n---\na red apple on the table, seen from above"))
-    assert same_picture(both[0], pictures(host, draw(lumina))[0])
+    both = images(host, draw(lumina, f"{PROMPT}\n---\na red apple on the table, seen from above"))
+    assert same_image(both[0], images(host, draw(lumina))[0])
     assert len(both) == 2 and not np.array_equal(both[0], both[1])
 
 
 def test_guidance_and_negative_prompt_act(host: RunningHost, lumina) -> None:
-    plain = pictures(host, draw(lumina))
-    assert not np.array_equal(plain, pictures(host, draw(lumina, negative="a blurry photograph")))
+    plain = images(host, draw(lumina))
+    assert not np.array_equal(plain, images(host, draw(lumina, negative="a blurry photograph")))
     graph = draw(lumina)
     graph["cfg"] = soft(["sampler", 0], scale=9.0, normalise=False, schedule="family default")
-    assert not np.array_equal(plain, pictures(host, graph))
+    assert not np.array_equal(plain, images(host, graph))
     graph["cfg"] = soft(["sampler", 0], scale=9.0, strength=0.0, schedule="family default")
-    assert np.array_equal(plain, pictures(host, graph))
+    assert np.array_equal(plain, images(host, graph))
 
 
-def test_progress_counts_the_tokens_of_the_picture(host: RunningHost, lumina) -> None:
+def test_progress_counts_the_tokens_of_the_image(host: RunningHost, lumina) -> None:
     result = host.run(draw(lumina, temperature=1.0, seed=5))
     steps = [p for p in result.progress if p.node == "decode"]
     assert steps[-1].value == steps[-1].total == 32
@@ -126,4 +126,4 @@ def test_a_size_it_has_no_words_for(host: RunningHost, lumina) -> None:
     graph["load"]["inputs"]["picture_size"] = 72
     assert "picture_size 72 cannot be made" in refusal(host, graph)
     graph["load"]["inputs"]["picture_size"] = 32
-    assert pictures(host, graph).shape == (1, 32, 32, 3)
+    assert images(host, graph).shape == (1, 32, 32, 3)

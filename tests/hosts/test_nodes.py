@@ -1,4 +1,4 @@
-"""The pack's nodes in real hosts: from files to pictures, and what an artist sees when something is wrong."""
+"""The pack's nodes in real hosts: from files to images, and what an artist sees when something is wrong."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def put(host: RunningHost, folder: str, name: str, content: Any, metadata=None) 
     return name
 
 
-def pictures(host: RunningHost, prompt: dict) -> np.ndarray:
-    """Run a prompt that must succeed; its pictures (B, H, W, 3) in 0-1."""
+def images(host: RunningHost, prompt: dict) -> np.ndarray:
+    """Run a prompt that must succeed; its images (B, H, W, 3) in 0-1."""
     result = host.run(prompt)
     assert (result.status, result.error) == ("success", "")
     files = [Image.open(io.BytesIO(host.client.image(image))) for image in result.images]
     return np.stack([np.asarray(file.convert("RGB"), np.float32) / 255 for file in files])
 
 
-def same_picture(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two pictures are decoded from the same tokens: decoders round by batch size, at most a step of 255."""
+def same_image(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two images are decoded from the same tokens: decoders round by batch size, at most a step of 255."""
     return a.shape == b.shape and np.abs(a - b).max() < 1.5 / 255
 
 
@@ -69,15 +69,15 @@ def refusal(host: RunningHost, prompt: dict) -> str:
     return result.error.splitlines()[0]
 
 
-# --- pictures ---------------------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------------------------
 
 
-def test_official_layout_gives_the_official_picture(golden: RunningHost) -> None:
+def test_official_layout_gives_the_official_image(golden: RunningHost) -> None:
     expected = load_file(GOLDEN / "expected.safetensors")["image"][0].movedim(0, -1).numpy()
     prompt = generate(TRANSFORMER, TOKENIZER, "3", scale=2.5, temperature=0.0)
-    picture = pictures(golden, prompt)[0]
-    assert picture.shape == expected.shape
-    assert np.abs(picture - expected).max() <= 1 / 255 + 1e-4  # a PNG has 8 bits
+    image = images(golden, prompt)[0]
+    assert image.shape == expected.shape
+    assert np.abs(image - expected).max() <= 1 / 255 + 1e-4  # a PNG has 8 bits
 
 
 def test_transformer_and_tokenizer_in_one_file(golden: RunningHost) -> None:
@@ -88,23 +88,23 @@ def test_transformer_and_tokenizer_in_one_file(golden: RunningHost) -> None:
         }
     }
     name = put(golden, "ar_checkpoints", "ar-ckpt-last.pth", both)
-    one = pictures(golden, generate(name, classes="3", temperature=0.0))
-    two = pictures(golden, generate(TRANSFORMER, TOKENIZER, "3", temperature=0.0))
+    one = images(golden, generate(name, classes="3", temperature=0.0))
+    two = images(golden, generate(TRANSFORMER, TOKENIZER, "3", temperature=0.0))
     assert np.array_equal(one, two)
 
 
-def test_bundled_model_makes_pictures_of_every_class_asked(host: RunningHost) -> None:
-    made = pictures(host, generate(classes="0, 5\n10", batch_size=2))
+def test_bundled_model_makes_images_of_every_class_asked(host: RunningHost) -> None:
+    made = images(host, generate(classes="0, 5\n10", batch_size=2))
     assert made.shape == (6, 64, 64, 3)
     assert made.std() > 0.05
 
 
-def test_same_seed_same_picture_and_a_batch_is_its_pictures(host: RunningHost) -> None:
-    batch = pictures(host, generate(seed=5, batch_size=3))
-    alone = pictures(host, generate(seed=5, batch_size=1))
-    assert same_picture(batch[0], alone[0])
+def test_same_seed_same_image_and_a_batch_is_its_images(host: RunningHost) -> None:
+    batch = images(host, generate(seed=5, batch_size=3))
+    alone = images(host, generate(seed=5, batch_size=1))
+    assert same_image(batch[0], alone[0])
     assert not np.array_equal(batch[0], batch[1])
-    assert not np.array_equal(alone, pictures(host, generate(seed=6)))
+    assert not np.array_equal(alone, images(host, generate(seed=6)))
 
 
 def test_one_sampler_feeds_several_chains(host: RunningHost) -> None:
@@ -112,14 +112,14 @@ def test_one_sampler_feeds_several_chains(host: RunningHost) -> None:
     prompt["strong"] = cfg(["sampler", 0], 8.0)
     prompt["decode2"] = node("ARDecode", ar_sampling=["strong", 0])
     prompt["save2"] = node("SaveImage", images=["decode2", 0], filename_prefix="strong")
-    made = pictures(host, prompt)
+    made = images(host, prompt)
     assert len(made) == 2 and not np.array_equal(made[0], made[1])
 
 
 def test_no_guidance_node_is_scale_one(host: RunningHost) -> None:
     bare = generate(seed=3)
     bare["decode"]["inputs"]["ar_sampling"] = ["sampler", 0]
-    assert np.array_equal(pictures(host, bare), pictures(host, generate(seed=3, scale=1.0)))
+    assert np.array_equal(images(host, bare), images(host, generate(seed=3, scale=1.0)))
 
 
 def test_classes_by_name_and_no_class(host: RunningHost) -> None:
@@ -128,13 +128,13 @@ def test_classes_by_name_and_no_class(host: RunningHost) -> None:
     assert len(options) > 1000  # ImageNet and the bundled model's own
     prompt = generate(classes="")
     prompt["condition"]["inputs"]["label"] = options[0]
-    by_label = pictures(host, prompt)
+    by_label = images(host, prompt)
     name = options[0].partition(": ")[2]
     with safe_open(BUNDLED, framework="pt") as file:
         number = json.loads(file.metadata()["labels"]).index(name)
-    assert np.array_equal(by_label, pictures(host, generate(classes=str(number))))
-    assert np.array_equal(by_label, pictures(host, generate(classes=name.upper())))
-    pictures(host, generate(classes="none"))
+    assert np.array_equal(by_label, images(host, generate(classes=str(number))))
+    assert np.array_equal(by_label, images(host, generate(classes=name.upper())))
+    images(host, generate(classes="none"))
 
 
 def test_previews_and_progress(host: RunningHost) -> None:
@@ -148,7 +148,7 @@ def test_previews_and_progress(host: RunningHost) -> None:
 def test_cancel_then_run_again(host: RunningHost) -> None:
     result = host.run_and_cancel(generate(seed=21, batch_size=160), "decode")
     assert result.status == "interrupted"
-    pictures(host, generate(seed=21))
+    images(host, generate(seed=21))
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_half_a_file(golden: RunningHost) -> None:
     name = put(golden, "ar_checkpoints", "half.pth", data[: len(data) // 2])
     message = refusal(golden, generate(name, TOKENIZER))
     assert "half.pth: this is not a complete weight file" in message
-    pictures(golden, generate(TRANSFORMER, TOKENIZER, "3"))
+    images(golden, generate(TRANSFORMER, TOKENIZER, "3"))
 
 
 def test_unknown_file(host: RunningHost) -> None:

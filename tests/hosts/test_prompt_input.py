@@ -12,7 +12,7 @@ from ar_guidance.models.text.encoders import FLAN_T5, QWEN2
 from ar_guidance.tests.hosts.graphs import node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.scale_files import HART, INFINITY, Files, expected, rows, text
-from ar_guidance.tests.hosts.test_nodes import pictures, refusal
+from ar_guidance.tests.hosts.test_nodes import images, refusal
 from ar_guidance.tests.tiny_encoders import T5_SPECIAL, save_model, tiny_t5, write_tokenizer
 
 
@@ -32,16 +32,16 @@ def typed(host: RunningHost, infinity: Files, prompt: str) -> dict[str, Any]:
     return made
 
 
-def test_an_empty_prompt_reaches_a_picture(host: RunningHost, infinity: Files) -> None:
+def test_an_empty_prompt_reaches_a_image(host: RunningHost, infinity: Files) -> None:
     """Infinity reads the one row its encoder has for an empty text: the end token's."""
-    made = pictures(host, typed(host, infinity, ""))
+    made = images(host, typed(host, infinity, ""))
     with torch.inference_mode():
         end = tiny_t5(width=128)(torch.tensor([[1]])).last_hidden_state.clone()
     name = text(host, "infinity-empty.safetensors", FLAN_T5.name, features=end)
-    wanted = pictures(host, replace(infinity, positive=name).prompt(temperature=0.0))
+    wanted = images(host, replace(infinity, positive=name).prompt(temperature=0.0))
     assert made.shape == (1, 256, 256, 3) and made.std() > 0.01
     assert np.abs(made - wanted).max() <= 1 / 255 + 1e-4
-    assert not np.array_equal(made, pictures(host, typed(host, infinity, "a red bird")))
+    assert not np.array_equal(made, images(host, typed(host, infinity, "a red bird")))
 
 
 def test_too_long_a_prompt_is_refused_with_its_length(host: RunningHost, infinity: Files) -> None:
@@ -56,10 +56,10 @@ def test_hart_draws_without_a_prompt(host: RunningHost, hart: Files) -> None:
     features, mask = given["text.context"][:1], torch.zeros_like(given["text.mask"][:1])
     name = text(host, "hart-empty.safetensors", QWEN2.name, features=features, mask=mask)
     empty = replace(hart, positive=name)
-    made = pictures(host, empty.prompt(scale=5.5, temperature=0.0))
-    alone = pictures(host, empty.prompt(scale=1.0, temperature=0.0))
+    made = images(host, empty.prompt(scale=5.5, temperature=0.0))
+    alone = images(host, empty.prompt(scale=1.0, temperature=0.0))
     assert made.std() > 0.01 and np.abs(made - alone).max() <= 1 / 255 + 1e-4
-    with_prompt = pictures(host, hart.prompt(scale=5.5, temperature=0.0))
+    with_prompt = images(host, hart.prompt(scale=5.5, temperature=0.0))
     assert np.abs(made[0] - with_prompt[0]).max() > 0.02
 
 

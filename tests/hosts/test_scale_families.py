@@ -1,4 +1,4 @@
-"""Scale-wise text families in real hosts: from checkpoint files in the model folders to the official pictures."""
+"""Scale-wise text families in real hosts: from checkpoint files in the model folders to the official images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Streams
-from ar_guidance.sampling.plan import Drawing, plan
+from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.sampling.scalewise import generate as run_host_free
 from ar_guidance.tests.hosts.graphs import cfg, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.scale_files import HART, INFINITY, SWITTI, Files, expected
-from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
+from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from ar_guidance.tests.tiny import FAMILIES
 from torch import Tensor
 
@@ -37,21 +37,21 @@ def listed(prompt: dict[str, Any]) -> dict[str, Any]:
     return prompt
 
 
-# --- the official pictures --------------------------------------------------------------------------------------------
+# --- the official images --------------------------------------------------------------------------------------------
 
 
-def test_switti_gives_the_official_picture(host: RunningHost, switti: Files) -> None:
-    picture = pictures(host, switti.prompt(scale=4.0, temperature=0.0))[0]
+def test_switti_gives_the_official_image(host: RunningHost, switti: Files) -> None:
+    image = images(host, switti.prompt(scale=4.0, temperature=0.0))[0]
     official = expected(SWITTI)["image"][0].movedim(0, -1).numpy()
-    assert picture.shape == official.shape
-    assert np.abs(picture - official).max() <= 1 / 255 + 1e-4  # a PNG has 8 bits
+    assert image.shape == official.shape
+    assert np.abs(image - official).max() <= 1 / 255 + 1e-4  # a PNG has 8 bits
 
 
-def test_infinity_gives_the_official_picture(host: RunningHost, infinity: Files) -> None:
-    picture = pictures(host, listed(infinity.prompt(top_p=0.0)))[0]
+def test_infinity_gives_the_official_image(host: RunningHost, infinity: Files) -> None:
+    image = images(host, listed(infinity.prompt(top_p=0.0)))[0]
     official = expected(INFINITY)["image"][0].movedim(0, -1).numpy() / 2 + 0.5
-    assert picture.shape == official.shape == (176, 352, 3)
-    assert np.abs(picture - official).max() <= 1 / 255 + 1e-4
+    assert image.shape == official.shape == (176, 352, 3)
+    assert np.abs(image - official).max() <= 1 / 255 + 1e-4
 
 
 def host_free_hart(seed: int) -> Tensor:
@@ -68,13 +68,15 @@ def host_free_hart(seed: int) -> Tensor:
     batch = len(condition.features)
     null, streams = networks[0].null_condition(batch), Streams(seed, batch)
     with torch.inference_mode():
-        job = plan(main, (condition, null), batch, (CFG(5.5),), Drawing(temperature=0.0), streams)
+        job = plan(
+            main, (condition, null), batch, (CFG(5.5),), SamplerSettings(temperature=0.0), streams
+        )
         result = run_host_free(networks[0], networks[1], job, torch.device("cpu"))
         return networks[1].decode(result.features) / 2 + 0.5
 
 
-def test_hart_gives_the_picture_of_the_verified_code(host: RunningHost, hart: Files) -> None:
-    made = pictures(host, hart.prompt(scale=5.5, temperature=0.0, seed=7))
+def test_hart_gives_the_image_of_the_verified_code(host: RunningHost, hart: Files) -> None:
+    made = images(host, hart.prompt(scale=5.5, temperature=0.0, seed=7))
     wanted = host_free_hart(7).movedim(1, -1).numpy()
     assert made.shape == wanted.shape
     assert np.abs(made - wanted).max() <= 1 / 255 + 1e-4
@@ -84,26 +86,26 @@ def test_hart_gives_the_picture_of_the_verified_code(host: RunningHost, hart: Fi
 def test_published_settings_mix_codes_and_switching_them_off_shows(
     host: RunningHost, hart: Files
 ) -> None:
-    published = pictures(host, hart.prompt(seed=3))
+    published = images(host, hart.prompt(seed=3))
     on, off = hart.prompt(seed=3), hart.prompt(seed=3)
     on["sampler"]["inputs"]["smooth"] = "on"
     off["sampler"]["inputs"]["smooth"] = "off"
-    assert np.array_equal(published, pictures(host, on))
-    assert not np.array_equal(published, pictures(host, off))
+    assert np.array_equal(published, images(host, on))
+    assert not np.array_equal(published, images(host, off))
 
 
 def test_settings_put_beside_a_file_later_are_read(host: RunningHost, hart: Files) -> None:
     prompt = hart.prompt(temperature=0.0, seed=5)
-    before = pictures(host, prompt)
+    before = images(host, prompt)
     assert "load" in host.run(prompt).cached
     settings = json.loads((HART / "llm" / "config.json").read_text()) | {"num_sampling_steps": "3"}
     added = host.models / "ar_checkpoints" / "hart" / "ema_model.json"
     added.write_text(json.dumps(settings))
     try:
-        assert not np.array_equal(before, pictures(host, prompt))
+        assert not np.array_equal(before, images(host, prompt))
     finally:
         added.unlink()
-    assert np.array_equal(before, pictures(host, prompt))
+    assert np.array_equal(before, images(host, prompt))
 
 
 def test_hidden_guidance_acts_on_infinity_only(
@@ -116,7 +118,7 @@ def test_hidden_guidance_acts_on_infinity_only(
     )
     plain, mixed = infinity.prompt(scale=3.0, temperature=0.0), infinity.prompt(temperature=0.0)
     mixed["cfg"] = hidden
-    assert not np.array_equal(pictures(host, plain), pictures(host, mixed))
+    assert not np.array_equal(images(host, plain), images(host, mixed))
     wrong = switti.prompt()
     wrong["cfg"] = hidden
     assert "cannot mix branches inside; use AR Guidance: CFG" in refusal(host, wrong)
@@ -132,18 +134,18 @@ def sized(files: Files, size: str) -> dict[str, Any]:
 
 
 def test_infinity_makes_the_sizes_of_the_list(host: RunningHost, infinity: Files) -> None:
-    assert pictures(host, infinity.prompt()).shape == (1, 256, 256, 3)  # its default
-    assert pictures(host, sized(infinity, "336×192 (7:4)")).shape == (1, 192, 336, 3)
-    assert pictures(host, sized(infinity, "256×320 (4:5)")).shape == (1, 320, 256, 3)
+    assert images(host, infinity.prompt()).shape == (1, 256, 256, 3)  # its default
+    assert images(host, sized(infinity, "336×192 (7:4)")).shape == (1, 192, 336, 3)
+    assert images(host, sized(infinity, "256×320 (4:5)")).shape == (1, 320, 256, 3)
 
 
 def test_a_size_the_model_cannot_make_is_refused_with_the_nearest(
     host: RunningHost, switti: Files, infinity: Files
 ) -> None:
     message = refusal(host, sized(switti, "512×512 (1:1)"))
-    assert "this Switti model makes no pictures of 512x512 pixels; nearest: 12x12" in message
+    assert "this Switti model makes no images of 512x512 pixels; nearest: 12x12" in message
     message = refusal(host, sized(infinity, "384×384 (1:1)"))
-    assert "this Infinity model makes no pictures of 384x384 pixels; nearest: " in message
+    assert "this Infinity model makes no images of 384x384 pixels; nearest: " in message
 
 
 def test_a_size_outside_the_list(host: RunningHost, infinity: Files) -> None:

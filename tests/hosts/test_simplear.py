@@ -1,4 +1,4 @@
-"""SimpleAR in real hosts: from a folder of files and a prompt to a picture, and what does not fit."""
+"""SimpleAR in real hosts: from a folder of files and a prompt to an image, and what does not fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal, same_picture
+from ar_guidance.tests.hosts.test_nodes import images, put, refusal, same_image
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -73,15 +73,15 @@ def draw(
     return graph
 
 
-def test_the_official_picture_from_text(host: RunningHost, simplear) -> None:
+def test_the_official_image_from_text(host: RunningHost, simplear) -> None:
     negative = words("negative_ids.0")
     both = f"w1 w2 w3 w4 w5 w6 w7 w8 w9\n---\n{words('prompt_ids.0')}"
     official = (EXPECTED["image"][0].movedim(0, -1).numpy() * 0.5 + 0.5).clip(0, 1)
-    drawn = pictures(host, draw(simplear, both, negative))
+    drawn = images(host, draw(simplear, both, negative))
     assert drawn.shape == (2, SIDE, SIDE, 3)
     assert np.abs(drawn[1] - official).max() <= 1 / 255 + 1e-4
-    alone = pictures(host, draw(simplear, words("prompt_ids.0"), negative))
-    assert same_picture(alone[0], drawn[1])
+    alone = images(host, draw(simplear, words("prompt_ids.0"), negative))
+    assert same_image(alone[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[1])
 
 
@@ -90,9 +90,9 @@ def test_the_published_negative_text_is_the_default(host: RunningHost, simplear)
         "An image of aerial view, overexposed, low quality, deformation, a poor composition, bad hands, bad teeth,"
         " bad eyes, bad limbs, distortion"
     )
-    default = pictures(host, draw(simplear, "w5 w6"))
-    assert np.array_equal(default, pictures(host, draw(simplear, "w5 w6", published)))
-    assert not np.array_equal(default, pictures(host, draw(simplear, "w5 w6", "w7")))
+    default = images(host, draw(simplear, "w5 w6"))
+    assert np.array_equal(default, images(host, draw(simplear, "w5 w6", published)))
+    assert not np.array_equal(default, images(host, draw(simplear, "w5 w6", "w7")))
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def tied(host: RunningHost, simplear) -> str:
 
 def test_one_matrix_for_embedding_and_output(host: RunningHost, simplear, tied) -> None:
     drawn = [
-        pictures(host, draw((name, simplear[1]), "w5 w6", "w7"))
+        images(host, draw((name, simplear[1]), "w5 w6", "w7"))
         for name in (tied, "twice/model.safetensors", simplear[0])
     ]
     assert np.array_equal(drawn[0], drawn[1])
@@ -135,7 +135,7 @@ def test_a_model_that_does_not_fit_leaves_nothing_stranded(
 def test_softcfg_acts(host: RunningHost, simplear) -> None:
     graph = draw(simplear, "w5 w6", seed=3, temperature=1.0)
     graph["load"]["inputs"]["picture_size"] = 128
-    plain = pictures(host, graph)
+    plain = images(host, graph)
     graph["cfg"] = node(
         "ARGuidanceSoftCFG",
         ar_sampling=["sampler", 0],
@@ -152,9 +152,9 @@ def test_softcfg_acts(host: RunningHost, simplear) -> None:
         convention="paper",
         floor=-1.0,
     )
-    assert np.array_equal(plain, pictures(host, graph))
+    assert np.array_equal(plain, images(host, graph))
     graph["cfg"]["inputs"]["strength"] = 1.0
-    assert not np.array_equal(plain, pictures(host, graph))
+    assert not np.array_equal(plain, images(host, graph))
 
 
 def test_what_does_not_fit(host: RunningHost, simplear) -> None:

@@ -1,4 +1,4 @@
-"""Text-to-image in real hosts: model file, text encoder file and prompt -> picture, and what an artist sees when one is wrong."""
+"""Text-to-image in real hosts: model file, text encoder file and prompt -> image, and what an artist sees when one is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
@@ -22,12 +22,12 @@ from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.switti.blocks import SwittiConfig
 from ar_guidance.models.switti.network import FAMILY as switti_family
 from ar_guidance.models.switti.network import Switti
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.tokenwise import TokenwiseRun
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.tokenwise import TokenwiseJob
 from ar_guidance.sampling.tokenwise import generate as sample
 from ar_guidance.tests.hosts.graphs import cfg, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
+from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from ar_guidance.tests.tiny import TinyModel, randomise
 from ar_guidance.tests.tiny_encoders import (
     CLIP_SPECIAL,
@@ -128,17 +128,17 @@ def llamagen(host: RunningHost) -> tuple[str, str, str]:
     )
 
 
-# --- pictures ---------------------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------------------------
 
 
-def test_var_clip_gives_the_official_picture(host: RunningHost, var_clip) -> None:
+def test_var_clip_gives_the_official_image(host: RunningHost, var_clip) -> None:
     """The golden run from its prompt: 'family default' is its ramp, scale 5 its cfg 4."""
     official = load_file(VAR_CLIP / "expected.safetensors")["image"][0].movedim(0, -1).numpy()
-    picture = pictures(host, from_text(var_clip, (GOLDEN_PROMPT,)))[0]
-    assert np.abs(picture - official).max() <= 1 / 255 + 1e-4
+    image = images(host, from_text(var_clip, (GOLDEN_PROMPT,)))[0]
+    assert np.abs(image - official).max() <= 1 / 255 + 1e-4
 
 
-def llamagen_pictures(host: RunningHost, files: tuple[str, str, str], prompts: tuple[str, ...]):
+def llamagen_images(host: RunningHost, files: tuple[str, str, str], prompts: tuple[str, ...]):
     """The same without the host: features by `transformers`, then the pack's loop."""
     main = find_part(read_weights(host.models / "ar_checkpoints" / files[0]), "transformer")
     codec = fitted(
@@ -154,12 +154,12 @@ def llamagen_pictures(host: RunningHost, files: tuple[str, str, str], prompts: t
             features[row, : len(ids)] = encoder(torch.tensor([ids])).last_hidden_state[0]
             mask[row, : len(ids)] = 1
         batch = len(prompts)
-        job = TokenwiseRun(
+        job = TokenwiseJob(
             conditions=(left_pad(features, mask), network.null_condition(batch)),
             batch=batch,
-            run=Run("token", ((1, 1),) * 16, published=Schedule("constant")),
+            run=RunInfo("token", ((1, 1),) * 16, published=Schedule("constant")),
             chain=Chain((CFG(3.0),)),
-            draw=StreamDrawer(Filters(temperature=0), Streams(1, batch)),
+            draw=StreamSampler(Filters(temperature=0), Streams(1, batch)),
         )
         tokens = sample(network, job, CPU).tokens
         made = decoder.decode(decoder.lookup(tokens, (4, 4)))
@@ -169,8 +169,8 @@ def llamagen_pictures(host: RunningHost, files: tuple[str, str, str], prompts: t
 def test_llamagen_draws_what_its_encoder_read(host: RunningHost, llamagen) -> None:
     """Three prompts of different lengths, one of them empty, from a sharded encoder."""
     prompts = ("a red bird on the grass", "blue bird", "")
-    made = pictures(host, from_text(llamagen, prompts, scale=3.0))
-    expected = llamagen_pictures(host, llamagen, prompts)
+    made = images(host, from_text(llamagen, prompts, scale=3.0))
+    expected = llamagen_images(host, llamagen, prompts)
     assert made.shape == expected.shape
     assert np.abs(made - expected).max() <= 1 / 255 + 1e-4
     assert not np.array_equal(made[0], made[1])
@@ -216,13 +216,13 @@ def test_switti_draws_what_its_two_encoders_read(host: RunningHost, switti) -> N
         files, ("a red bird",), "", scale=4.0, encoder={"second_file": "pair/clip_128.safetensors"}
     )
     graph["sampler"]["inputs"]["smooth"] = "off"
-    picture = pictures(host, graph)[0]
+    image = images(host, graph)[0]
     model.condition = lambda numbers: pair_reads("a red bird")
     model.null = lambda batch: pair_reads("")
     drawn = model.sample([0], (CFG(4.0),), filters=Filters(temperature=0))
     with torch.inference_mode():
         expected = model.codec.decode(drawn.features)[0].movedim(0, -1).numpy() * 0.5 + 0.5
-    assert np.abs(picture - expected.clip(0, 1)).max() <= 1 / 255 + 1e-4
+    assert np.abs(image - expected.clip(0, 1)).max() <= 1 / 255 + 1e-4
     del graph["condition"]["inputs"]["negative"]
     assert "needs the negative input" in refusal(host, graph)
 
@@ -248,9 +248,9 @@ def test_a_file_put_beside_the_encoder_later_is_read(host: RunningHost, llamagen
 
 
 def test_weights_and_negatives_act(host: RunningHost, llamagen) -> None:
-    plain = pictures(host, from_text(llamagen, ("a red bird",)))
-    weighted = pictures(host, from_text(llamagen, ("a (red:1.8) bird",)))
-    against = pictures(host, from_text(llamagen, ("a red bird",), negative="blue grass"))
+    plain = images(host, from_text(llamagen, ("a red bird",)))
+    weighted = images(host, from_text(llamagen, ("a (red:1.8) bird",)))
+    against = images(host, from_text(llamagen, ("a red bird",), negative="blue grass"))
     assert not np.array_equal(plain, weighted) and not np.array_equal(plain, against)
 
 

@@ -1,4 +1,4 @@
-"""Token-wise families in real hosts: from files to pictures."""
+"""Token-wise families in real hosts: from files to images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures, put, refusal
+from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from safetensors.torch import load_file
 
 CASES = Path(__file__).resolve().parents[1] / "golden" / "cases"
@@ -52,22 +52,22 @@ def expected(family: str, case: str) -> np.ndarray:
     )
 
 
-def test_llamagen_gives_the_official_picture(host: RunningHost, llamagen) -> None:
+def test_llamagen_gives_the_official_image(host: RunningHost, llamagen) -> None:
     prompt = generate(*llamagen, classes="3", scale=4.0, temperature=0.0)
-    picture = pictures(host, prompt)[0]
+    image = images(host, prompt)[0]
     official = (expected("llamagen", "c2i_square4") * 0.5 + 0.5).clip(0, 1)
-    assert picture.shape == official.shape
-    assert np.abs(picture - official).max() <= 1 / 255 + 1e-4
+    assert image.shape == official.shape
+    assert np.abs(image - official).max() <= 1 / 255 + 1e-4
 
 
-def test_alitok_gives_the_official_picture(host: RunningHost, alitok) -> None:
+def test_alitok_gives_the_official_image(host: RunningHost, alitok) -> None:
     prompt = generate(*alitok, classes="2", scale=6.0, temperature=0.0)
     prompt["cfg"]["inputs"] |= {"schedule": "cosine power", "power": 0.7}
-    picture = pictures(host, prompt)[0]
-    assert np.abs(picture - expected("alitok", "p4_b2")).max() <= 1 / 255 + 1e-4
+    image = images(host, prompt)[0]
+    assert np.abs(image - expected("alitok", "p4_b2")).max() <= 1 / 255 + 1e-4
     # The tiny network is as narrow as no release: it takes the large model's published schedule.
     prompt["cfg"]["inputs"] |= {"schedule": "family default"}
-    assert np.array_equal(pictures(host, prompt)[0], picture)
+    assert np.array_equal(images(host, prompt)[0], image)
 
 
 def soft(source: list, **settings: Any) -> dict[str, Any]:
@@ -90,20 +90,20 @@ def soft(source: list, **settings: Any) -> dict[str, Any]:
 
 def test_softcfg_acts_and_strength_zero_is_cfg(host: RunningHost, llamagen) -> None:
     prompt = generate(*llamagen, classes="3, 7", scale=4.0, temperature=0.0)
-    plain = pictures(host, prompt)
+    plain = images(host, prompt)
     prompt["cfg"] = soft(["sampler", 0], strength=0.0)
-    assert np.array_equal(pictures(host, prompt), plain)
+    assert np.array_equal(images(host, prompt), plain)
     prompt["cfg"] = soft(["sampler", 0], normalise=False)
-    assert not np.array_equal(pictures(host, prompt), plain)
+    assert not np.array_equal(images(host, prompt), plain)
 
 
 def test_softcfg_acts_on_a_scale_wise_model(host: RunningHost) -> None:
     prompt = generate(classes="3, 7", scale=4.0)
-    plain = pictures(host, prompt)
+    plain = images(host, prompt)
     prompt["cfg"] = soft(["sampler", 0], strength=0.0, schedule="family default")
-    assert np.array_equal(pictures(host, prompt), plain)
+    assert np.array_equal(images(host, prompt), plain)
     prompt["cfg"] = soft(["sampler", 0], normalise=False, schedule="family default")
-    assert not np.array_equal(pictures(host, prompt), plain)
+    assert not np.array_equal(images(host, prompt), plain)
 
 
 def test_progress_counts_tokens(host: RunningHost, llamagen) -> None:
@@ -113,10 +113,10 @@ def test_progress_counts_tokens(host: RunningHost, llamagen) -> None:
     assert result.previews
 
 
-def test_picture_size(host: RunningHost, llamagen) -> None:
+def test_image_size(host: RunningHost, llamagen) -> None:
     prompt = generate(*llamagen, classes="3")
     prompt["load"]["inputs"]["picture_size"] = 16
-    assert pictures(host, prompt).shape == (1, 16, 16, 3)
+    assert images(host, prompt).shape == (1, 16, 16, 3)
     prompt = generate()
     prompt["load"]["inputs"]["picture_size"] = 64
     assert "Set picture_size to 0" in refusal(host, prompt)

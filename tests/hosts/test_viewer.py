@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from ar_guidance.tests.hosts.graphs import generate
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_nodes import pictures
+from ar_guidance.tests.hosts.test_nodes import images
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
 
 
 def watched(host: RunningHost, mode: str) -> tuple[np.ndarray, list[dict], list[dict]]:
-    """A run with that viewer: its pictures, what was sent at its end, what was sent while it ran."""
+    """A run with that viewer: its images, what was sent at its end, what was sent while it ran."""
     ended, live = [], []
 
     def listen(kind: str, data: dict) -> None:
@@ -28,7 +28,7 @@ def watched(host: RunningHost, mode: str) -> tuple[np.ndarray, list[dict], list[
     prompt = generate(seed=31, batch_size=30)
     prompt["decode"]["inputs"]["viewer"] = mode
     assert host.run(prompt, on_event=listen).status == "success"
-    return pictures(host, prompt), ended, live
+    return images(host, prompt), ended, live
 
 
 def test_viewer(host: RunningHost) -> None:
@@ -38,7 +38,7 @@ def test_viewer(host: RunningHost) -> None:
         seen, (sent,), live = watched(host, mode)
         assert np.array_equal(seen, unseen)  # looking changes nothing
         assert live and all((data["node"], data["count"]) == ("decode", 7) for data in live)
-        assert [len(picture["frames"]) for picture in sent["pictures"]] == [7] * 4
+        assert [len(image["frames"]) for image in sent["pictures"]] == [7] * 4
         assert sent["batch"] == len(seen) and sent["grids"][-1] == [8, 8]
         assert len(json.dumps(sent)) < 300_000
 
@@ -50,6 +50,6 @@ def test_without_previews_nothing_is_decoded_or_sent_on_the_way(host: RunningHos
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout.splitlines()[-1])
-    assert counts["none"] == [1, 0, 0]  # the finished picture
+    assert counts["none"] == [1, 0, 0]  # the finished image
     scales = 7
     assert counts["auto"] == [1 + scales, 1 + scales, scales]

@@ -1,4 +1,4 @@
-"""Run inside a host's Python path: let the benchmark of families time a picture of small networks, one of either kind.
+"""Run inside a host's Python path: let the benchmark of families time an image of small networks, one of either kind.
 
     python time_pictures.py HOST_FOLDER
 

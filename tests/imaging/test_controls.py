@@ -6,17 +6,17 @@ import pytest
 import torch
 from ar_guidance.imaging.controls import margins, share_kept, within
 from ar_guidance.imaging.editing import Edit
-from ar_guidance.imaging.tokens import PictureTokens
+from ar_guidance.imaging.tokens import ImageTokens
 from hypothesis import given
 from hypothesis import strategies as st
 
 SCALES = ((1, 1), (2, 2), (4, 4))
 
 
-def tokens(kind: str = "scale") -> PictureTokens:
+def tokens(kind: str = "scale") -> ImageTokens:
     grids = SCALES if kind == "scale" else SCALES[-1:]
     steps = tuple(torch.zeros(1, h * w).long() for h, w in grids)
-    return PictureTokens(kind, grids, steps, "abc", "VAR")
+    return ImageTokens(kind, grids, steps, "abc", "VAR")
 
 
 @given(value=st.floats(allow_nan=True), low=st.floats(-9, 0), high=st.floats(0, 9))

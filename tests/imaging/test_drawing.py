@@ -9,7 +9,7 @@ from ar_guidance.analysis.crossing import Probe, search
 from ar_guidance.analysis.measure import measure
 from ar_guidance.guidance.record import Trace
 from ar_guidance.imaging import report
-from ar_guidance.imaging.canvas import COLOUR_MAPS, colour_table, colourise, number, to_picture
+from ar_guidance.imaging.canvas import COLOUR_MAPS, colour_table, colourise, number, to_pil
 from ar_guidance.imaging.maps import MapStyle, draw_maps, enlarge, limits_of, overlay
 from ar_guidance.imaging.plot import SHADE, SIZE, Plot, Series, draw_plot, reach, span, ticks
 from ar_guidance.imaging.subject import subject_from_border
@@ -64,16 +64,16 @@ def test_unknown_colour_map() -> None:
 
 @settings(deadline=None)
 @given(st.floats(0, 1), st.integers(0, 9))
-def test_overlay_stays_a_picture_and_opacity_has_its_ends(opacity, seed) -> None:
+def test_overlay_stays_a_image_and_opacity_has_its_ends(opacity, seed) -> None:
     generator = torch.Generator().manual_seed(seed)
-    picture = torch.rand(12, 9, 3, generator=generator)
+    image = torch.rand(12, 9, 3, generator=generator)
     values = torch.rand(3, 4, generator=generator)
     limits = limits_of([values])
-    made = overlay(picture, values, limits, MapStyle(opacity))
-    assert made.shape == picture.shape and made.min() >= 0 and made.max() <= 1
-    assert torch.equal(overlay(picture, values, limits, MapStyle(0.0)), picture)
-    only_map = overlay(picture, values, limits, MapStyle(1.0))
-    assert torch.equal(only_map, overlay(1 - picture, values, limits, MapStyle(1.0)))
+    made = overlay(image, values, limits, MapStyle(opacity))
+    assert made.shape == image.shape and made.min() >= 0 and made.max() <= 1
+    assert torch.equal(overlay(image, values, limits, MapStyle(0.0)), image)
+    only_map = overlay(image, values, limits, MapStyle(1.0))
+    assert torch.equal(only_map, overlay(1 - image, values, limits, MapStyle(1.0)))
 
 
 def test_every_token_becomes_a_block_of_its_colour() -> None:
@@ -85,7 +85,7 @@ def test_every_token_becomes_a_block_of_its_colour() -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 16), (64, 64), (40, 96), (512, 384)])
-def test_one_drawing_per_scale_and_picture(size) -> None:
+def test_one_drawing_per_scale_and_image(size) -> None:
     images = torch.rand(2, *size, 3)
     made = draw_maps(trace(), images, "added", MapStyle())
     assert made.shape[0] == 2 * len(GRIDS) and made.shape[3] == 3
@@ -94,13 +94,13 @@ def test_one_drawing_per_scale_and_picture(size) -> None:
     assert draw_maps(trace(), images, "added", MapStyle(), combined=True).shape[0] == 2
 
 
-def test_opacity_zero_leaves_the_picture_as_it_is() -> None:
+def test_opacity_zero_leaves_the_image_as_it_is() -> None:
     images = torch.rand(1, 320, 320, 3, generator=torch.Generator().manual_seed(1))
     made = draw_maps(trace(1), images, "added", MapStyle(0.0))[0]
     top = round(2.9 * 15)
     assert torch.equal(
-        torch.tensor(list(to_picture(made[top : top + 320]).tobytes())),
-        torch.tensor(list(to_picture(images[0]).tobytes())),
+        torch.tensor(list(to_pil(made[top : top + 320]).tobytes())),
+        torch.tensor(list(to_pil(images[0]).tobytes())),
     )
 
 
@@ -114,7 +114,7 @@ def test_shared_range_makes_equal_values_equal_colours() -> None:
     assert not torch.equal(shared[middle][0], shared[middle][2])
 
 
-def test_a_step_without_the_map_shows_the_picture() -> None:
+def test_a_step_without_the_map_shows_the_image() -> None:
     images = torch.full((1, 320, 320, 3), 0.25)
     made = draw_maps(trace(1, nudge=[0]), images, "nudge", MapStyle(1.0))
     assert torch.allclose(made[0, 200, 160], torch.full((3,), 64 / 255))
@@ -165,9 +165,9 @@ def test_a_plot_shows_every_line_in_its_colour_and_keeps_gaps() -> None:
         Series("a", [0, 1, 2], [0.5, None, 0.5], red),
         Series("b", [0, 1, 2], [0.1, 0.2, 0.9], blue),
     ]
-    picture = draw_plot(Plot("title", "x", series, (0, 1)))
-    assert picture.size == SIZE
-    pixels = torch.tensor(list(picture.tobytes())).view(SIZE[1], SIZE[0], 3)
+    image = draw_plot(Plot("title", "x", series, (0, 1)))
+    assert image.size == SIZE
+    pixels = torch.tensor(list(image.tobytes())).view(SIZE[1], SIZE[0], 3)
     below_legend = pixels[100:]
     assert (below_legend == torch.tensor(blue)).all(-1).any()
     is_red = (below_legend == torch.tensor(red)).all(-1)
@@ -177,8 +177,8 @@ def test_a_plot_shows_every_line_in_its_colour_and_keeps_gaps() -> None:
 def test_error_bars_and_bands_reach_as_far_as_they_say() -> None:
     red = (200, 0, 0)
     line = Series("a", [0, 1, 2], [0.5, 0.5, 0.5], red, errors=[0.0, 0.4, 0.0])
-    picture = draw_plot(Plot("title", "x", [line], (0, 1), band=(1.5, 2.0)))
-    pixels = torch.tensor(list(picture.tobytes())).view(SIZE[1], SIZE[0], 3)[80:420]
+    image = draw_plot(Plot("title", "x", [line], (0, 1), band=(1.5, 2.0)))
+    pixels = torch.tensor(list(image.tobytes())).view(SIZE[1], SIZE[0], 3)[80:420]
     is_red = (pixels[..., 0] > 150) & (pixels[..., 1] < 130)
     tall = is_red.sum(0)
     assert tall.argmax() == pytest.approx((64 + SIZE[0] - 24) / 2, abs=2)  # at x = 1
@@ -195,7 +195,7 @@ def test_an_empty_plot() -> None:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def test_json_has_every_step_and_picture_and_no_nan() -> None:
+def test_json_has_every_step_and_image_and_no_nan() -> None:
     subject = torch.zeros(1, 12, 16, dtype=torch.bool)
     subject[:, 4:10, 4:12] = True
     made = json.loads(report.metrics_json(trace(), ("cfg",), measure(trace(), True, subject)))
@@ -207,7 +207,7 @@ def test_json_has_every_step_and_picture_and_no_nan() -> None:
     assert plain["divergence"] is None and "divergence" not in plain["pictures"][0]
 
 
-def test_pictures_of_measurements_and_searches() -> None:
+def test_images_of_measurements_and_searches() -> None:
     assert report.metrics_plot(measure(trace())).shape == (1, SIZE[1], SIZE[0], 3)
     for high in (0.9, 0.1):
         found = search(lambda s, h=high: Probe(s, h * s / 8, 0.5), 1, 8, 6)

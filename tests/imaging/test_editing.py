@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from ar_guidance.imaging.editing import Edit, kept_by
-from ar_guidance.imaging.tokens import PictureTokens
+from ar_guidance.imaging.tokens import ImageTokens
 from ar_guidance.sampling.edit import KeptSequence
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,15 +14,15 @@ GRID, PLACELESS = (6, 4), 5
 
 
 def kept(share: float, mask: torch.Tensor | None, placeless: int = 0) -> torch.Tensor:
-    """Which tokens of one picture are kept, (T,)."""
+    """Which tokens of one image are kept, (T,)."""
     count = GRID[0] * GRID[1] + placeless
     family = SimpleNamespace(kind="token", title="LlamaGen", frames=lambda config: (GRID,))
     config = SimpleNamespace(grid=GRID, length=count)
     codec = SimpleNamespace(config=SimpleNamespace(vocab=9, factor=8))
     model = SimpleNamespace(name="x", family=family, config=config, tokenizer=codec, codec="abc")
     steps = (torch.arange(count)[None] % 9,)
-    source = PictureTokens("token", (GRID,), steps, "abc", "LlamaGen")
-    sampling = SimpleNamespace(model=model, edit=Edit(source, share, mask), whole=1, pictures=(0,))
+    source = ImageTokens("token", (GRID,), steps, "abc", "LlamaGen")
+    sampling = SimpleNamespace(model=model, edit=Edit(source, share, mask), whole=1, images=(0,))
     found = kept_by(sampling, SimpleNamespace(kind="token"), ((1, 0),))  # type: ignore[arg-type]
     assert isinstance(found, KeptSequence)
     return found.mask[0]

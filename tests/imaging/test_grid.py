@@ -1,4 +1,4 @@
-"""Contact sheets: what differs, where pictures go, and that they keep their pixels."""
+"""Contact sheets: what differs, where images go, and that they keep their pixels."""
 
 import numpy as np
 from ar_guidance.imaging.differences import caption, differing, parse_label
@@ -18,7 +18,7 @@ def places(sheet: Image.Image, count: int) -> list[tuple[int, int]]:
     for colour in COLOURS[:count]:
         rows, columns = np.nonzero((pixels == colour).all(-1))
         height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
-        assert len(rows) == height * width, "a picture is covered or cut"
+        assert len(rows) == height * width, "an image is covered or cut"
         corners.append((int(columns.min()), int(rows.min())))
     return corners
 
@@ -52,13 +52,13 @@ def test_an_incomplete_table_is_a_list() -> None:
 
 
 def test_batches_get_a_row_each() -> None:
-    pictures = [squares(6)[0] + squares(6)[1], squares(6)[2]]
-    sheet = arrange(pictures, [{"scale": "1"}, {"scale": "2"}], 0, "")
+    images = [squares(6)[0] + squares(6)[1], squares(6)[2]]
+    sheet = arrange(images, [{"scale": "1"}, {"scale": "2"}], 0, "")
     assert sheet.rows == ["scale 1", "scale 2"] and sheet.cells[1][1] is None
     places(draw_sheet(sheet), 3)
 
 
-def test_small_pictures_are_enlarged_evenly_and_large_ones_are_not() -> None:
+def test_small_images_are_enlarged_evenly_and_large_ones_are_not() -> None:
     small = np.asarray(draw_sheet(arrange(squares(1), [{}], 0, "")))
     assert (small == COLOURS[0]).all(-1).sum() == (3 * 64) ** 2
     large = np.asarray(draw_sheet(arrange(squares(1, (300, 200)), [{}], 0, "")))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.mixed import Mixed
@@ -12,7 +12,7 @@ from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.imaging.map_names import MAPS, MOST, unnumbered
 from ar_guidance.imaging.maps import recorded
 
-RUN = Run("scale", ((1, 1), (2, 2)), mixable=8)
+RUN = RunInfo("scale", ((1, 1), (2, 2)), mixable=8)
 
 
 def names_of(*links) -> set[str]:

@@ -1,4 +1,4 @@
-"""The list of picture sizes: readable, complete, and read back."""
+"""The list of image sizes: readable, complete, and read back."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def test_width_comes_first_and_squares_before_other_shapes() -> None:
 
 @pytest.mark.parametrize("text", ["large", "512", "x512", "512x"])
 def test_what_is_no_size_is_refused(text) -> None:
-    with pytest.raises(ValueError, match="is not a picture size"):
+    with pytest.raises(ValueError, match="is not an image size"):
         sizes.parse(text)
 
 

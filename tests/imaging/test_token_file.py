@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from ar_guidance.imaging.token_file import FORMAT, read_tokens, write_tokens
-from ar_guidance.imaging.tokens import PictureTokens
+from ar_guidance.imaging.tokens import ImageTokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -15,13 +15,13 @@ from safetensors.torch import save_file
 SCALES = ((1, 1), (2, 2), (3, 4))
 
 
-def some(kind: str = "scale", bits: int = 0, features: bool = False) -> PictureTokens:
-    """Tokens of two pictures."""
+def some(kind: str = "scale", bits: int = 0, features: bool = False) -> ImageTokens:
+    """Tokens of two images."""
     grids = SCALES if kind == "scale" else SCALES[-1:]
     form = (bits,) if bits else ()
     steps = tuple(torch.randint(2 if bits else 4000, (2, h * w, *form)) for h, w in grids)
     extra = torch.randn(2, 5, 3, 4) if features else None
-    return PictureTokens(kind, grids, steps, "abc", "VAR", extra)
+    return ImageTokens(kind, grids, steps, "abc", "VAR", extra)
 
 
 GOOD = {
@@ -108,7 +108,7 @@ def read_or_refused(path: Path) -> None:
     except ValueError as error:
         assert str(error).startswith(path.name)
         return
-    assert tokens.batch >= 1 and "pictures of" in repr(tokens)
+    assert tokens.batch >= 1 and "images of" in repr(tokens)
     assert all((step >= 0).all() for step in tokens.steps)
 
 
@@ -157,7 +157,7 @@ def test_a_name_too_long_is_said_in_words(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_pictures_of_a_file_can_be_picked(tmp_path) -> None:
+def test_images_of_a_file_can_be_picked(tmp_path) -> None:
     path = tmp_path / "good.safetensors"
     write_tokens(GOOD["features"], path)
     assert read_tokens(path).pick([1]).batch == 1

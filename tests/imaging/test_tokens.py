@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ar_guidance.imaging.tokens import PictureTokens
+from ar_guidance.imaging.tokens import ImageTokens
 from ar_guidance.models import llamagen, var
 from ar_guidance.tools.bundled.sample import load_pair
 
@@ -25,12 +25,12 @@ def model_of(kind: str) -> SimpleNamespace:
     )
 
 
-def tokens_for(model: SimpleNamespace, batch: int = 2) -> PictureTokens:
+def tokens_for(model: SimpleNamespace, batch: int = 2) -> ImageTokens:
     """Random tokens that fit a model."""
     kind, config = model.family.kind, model.config
     grids = config.grids if kind == "scale" else (config.grid,)
     steps = [torch.randint(model.tokenizer.config.vocab, (batch, h * w)) for h, w in grids]
-    return PictureTokens(kind, tuple(grids), tuple(steps), "abc", model.family.title)
+    return ImageTokens(kind, tuple(grids), tuple(steps), "abc", model.family.title)
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -42,12 +42,12 @@ def test_tokens_of_a_model_pass(model) -> None:
     tokens = tokens_for(model)
     tokens.check(model)
     tokens.check(model, tokens.grids)
-    assert "2 pictures" in repr(tokens)
+    assert "2 images" in repr(tokens)
 
 
 WRONG = {
     "no grids": {"grids": (), "steps": ()},
-    "no pictures": {"steps": lambda step: step[:0]},
+    "no images": {"steps": lambda step: step[:0]},
     "a step too few": {"grids": ((1, 1), (2, 2)), "steps": (torch.zeros(1, 1).long(),)},
     "too short": {"steps": lambda step: step[:, :-1]},
     "one number": {"steps": lambda step: step[:, 0]},
@@ -65,31 +65,31 @@ def test_what_cannot_be_tokens_is_never_made(model, what) -> None:
         change["steps"] = tuple(map(change["steps"], tokens.steps))
     known = {name: getattr(tokens, name) for name in ("kind", "grids", "steps", "codec", "family")}
     with pytest.raises(ValueError):
-        PictureTokens(**(known | change))
+        ImageTokens(**(known | change))
 
 
 def test_a_line_twice_as_long_and_another_shape() -> None:
     model = model_of("token")
     tokens, (h, w) = tokens_for(model), model.config.grid
     make = {"kind": "token", "codec": "abc", "family": "LlamaGen"}
-    long = PictureTokens(grids=tokens.grids, steps=(tokens.steps[0].repeat(1, 2),), **make)
-    with pytest.raises(ValueError, match=f"{2 * h * w} of each picture"):
+    long = ImageTokens(grids=tokens.grids, steps=(tokens.steps[0].repeat(1, 2),), **make)
+    with pytest.raises(ValueError, match=f"{2 * h * w} of each image"):
         long.check(model)
-    flat = PictureTokens(grids=((h // 2, w * 2),), steps=tokens.steps, **make)
-    with pytest.raises(ValueError, match="makes no pictures of"):
+    flat = ImageTokens(grids=((h // 2, w * 2),), steps=tokens.steps, **make)
+    with pytest.raises(ValueError, match="makes no images of"):
         flat.check(model)
-    bits = PictureTokens("scale", ((1, 1),), (torch.zeros(1, 1, 4).long(),), "abc", "VAR")
+    bits = ImageTokens("scale", ((1, 1),), (torch.zeros(1, 1, 4).long(),), "abc", "VAR")
     with pytest.raises(ValueError, match="is one number"):
         bits.check(model_of("scale"))
 
 
-def test_other_scales_of_the_same_picture() -> None:
+def test_other_scales_of_the_same_image() -> None:
     model = model_of("scale")
     tokens = tokens_for(model)
-    last = PictureTokens("scale", tokens.grids[-1:], tokens.steps[-1:], "abc", "VAR")
-    with pytest.raises(ValueError, match="makes no pictures of"):
+    last = ImageTokens("scale", tokens.grids[-1:], tokens.steps[-1:], "abc", "VAR")
+    with pytest.raises(ValueError, match="makes no images of"):
         last.check(model)
-    small = PictureTokens("scale", tokens.grids[:2], tokens.steps[:2], "abc", "VAR")
-    with pytest.raises(ValueError, match="another picture size") as caught:
+    small = ImageTokens("scale", tokens.grids[:2], tokens.steps[:2], "abc", "VAR")
+    with pytest.raises(ValueError, match="another image size") as caught:
         small.check(model, tokens.grids)
     assert "AR Sampler's size to 16x16" in str(caught.value) and "64x64" in str(caught.value)

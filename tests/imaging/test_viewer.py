@@ -10,8 +10,8 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.imaging.viewer import PICTURES, TOP, Viewer, packed, published_schedule
-from ar_guidance.sampling.plan import Drawing, facts
+from ar_guidance.imaging.viewer import IMAGES, TOP, Viewer, packed, published_schedule
+from ar_guidance.sampling.plan import SamplerSettings, facts
 from ar_guidance.sampling.preview import colour, fit_colours
 from ar_guidance.tests.tiny import tiny_hart
 from ar_guidance.tests.tiny_tokens import tiny_llamagen
@@ -47,7 +47,7 @@ def test_payload() -> None:
     trace = recorder.finish()
     sent = json.loads(json.dumps(viewer.payload(image, features, trace)))
     assert (sent["size"], sent["batch"], sent["grids"]) == ([32, 24], 6, [list(g) for g in GRIDS])
-    assert len(sent["pictures"]) == PICTURES
+    assert len(sent["pictures"]) == IMAGES
     first = sent["pictures"][0]
     assert len(first["frames"]) == len(first["evenness"]) == len(first["candidates"]) == 3
     assert first["maps"]["added"][0] is None and first["evenness"][0] is None
@@ -67,12 +67,12 @@ def test_payload() -> None:
 
 
 def opened(url: str) -> Tensor:
-    """The picture (H, W, 3) of a data URL, 0-255."""
+    """The image (H, W, 3) of a data URL, 0-255."""
     file = io.BytesIO(base64.b64decode(url.split(",")[1]))
     return torch.from_numpy(np.array(Image.open(file)))
 
 
-def test_frames_are_those_of_their_picture_and_step() -> None:
+def test_frames_are_those_of_their_image_and_step() -> None:
     recorder = TraceRecorder(GRIDS)
     viewer = Viewer(recorder, lambda progress: progress.features)
     features, image = run(viewer, recorder, batch=3), torch.rand(3, 24, 32, 3)
@@ -80,10 +80,10 @@ def test_frames_are_those_of_their_picture_and_step() -> None:
     fitted = fit_colours(features, image)
     for k, step in enumerate(viewer.steps):
         wanted = (colour(step, fitted) * 255).round()
-        for picture, one in zip(sent, wanted, strict=True):
-            assert (opened(picture["frames"][k]) - one).abs().max() <= 1
-    for picture, one in zip(sent, image, strict=True):
-        assert (opened(picture["final"]) - one * 255).abs().max() <= 0.5
+        for shown, one in zip(sent, wanted, strict=True):
+            assert (opened(shown["frames"][k]) - one).abs().max() <= 1
+    for shown, one in zip(sent, image, strict=True):
+        assert (opened(shown["final"]) - one * 255).abs().max() <= 0.5
 
 
 def test_live_map_and_silence() -> None:
@@ -104,7 +104,7 @@ def test_a_flat_map_is_zero() -> None:
 
 def test_what_family_default_means_is_sent() -> None:
     for tiny, kind, steps in ((tiny_hart(), "held ramp", 4), (tiny_llamagen(), "constant", 12)):
-        run = facts(tiny, Drawing())
+        run = facts(tiny, SamplerSettings())
         sent = json.loads(json.dumps(published_schedule(run)))
         assert sent["steps"] == run.count == steps and sent["published"]["kind"] == kind
         again = Schedule(**sent["published"])

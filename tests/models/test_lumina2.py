@@ -84,7 +84,7 @@ def test_the_request_names_width_first_and_the_head_height_first() -> None:
 def test_a_size_is_asked_for_in_pixels() -> None:
     family = lumina2.FAMILY
     assert family.sized(RELEASE, 384, 1536, 8).grid == (48, 192)
-    with pytest.raises(ValueError, match="makes no pictures of 2048x64 pixels; nearest: "):
+    with pytest.raises(ValueError, match="makes no images of 2048x64 pixels; nearest: "):
         family.sized(RELEASE, 64, 2048, 8)
 
 
@@ -96,7 +96,7 @@ def test_a_size_is_asked_for_in_pixels() -> None:
         ({"grid": (128, 128)}, "does not fit into 10240 positions"),
     ],
 )
-def test_pictures_that_cannot_be_asked_for(change, reason) -> None:
+def test_images_that_cannot_be_asked_for(change, reason) -> None:
     with pytest.raises(ValueError, match=reason):
         replace(RELEASE, **change)
 
@@ -135,9 +135,9 @@ def test_weights_skip_line_ends(tokens, line) -> None:
 def test_softcfg_acts_past_line_ends() -> None:
     model, seen = tiny_lumina(), []
     soft = SoftCFG(4.0, "constant", normalise=False)
-    for link in (CFG(4.0, "constant"), replace(soft, strength=0.0), soft):
+    for guidance in (CFG(4.0, "constant"), replace(soft, strength=0.0), soft):
         steps: list = []
-        model.sample([1, 2], (link,), on_step=steps.append, filters=Filters(temperature=0))
+        model.sample([1, 2], (guidance,), on_step=steps.append, filters=Filters(temperature=0))
         seen.append(torch.cat([step.uncond for step in steps], 1))
     assert torch.equal(seen[0], seen[1])
     assert not torch.allclose(seen[0][:, -4:], seen[2][:, -4:], atol=1e-2)
@@ -257,14 +257,14 @@ def test_variants_that_no_release_has(folder, what) -> None:
     assert "which no release has" in refusal(folder)
 
 
-def test_a_context_too_short_for_the_smallest_picture(folder) -> None:
+def test_a_context_too_short_for_the_smallest_image(folder) -> None:
     rewrite(folder / "config.json", lambda settings: settings.update(max_position_embeddings=20))
     assert "does not fit into 20 positions" in refusal(folder)
 
 
 def test_a_prompt_beyond_the_context(folder) -> None:
     part, tokenizer = load(folder), read_tokenizer(folder)
-    with pytest.raises(ValueError, match=f"room for {part.config.room} beside the picture"):
+    with pytest.raises(ValueError, match=f"room for {part.config.room} beside the image"):
         encode(part.family.prompt, part.config, tokenizer, ["word " * part.config.room])
 
 
@@ -312,7 +312,7 @@ def test_codes_come_back_from_their_own_vectors(monkeypatch) -> None:
         assert torch.equal(codec.nearest_code(vectors), tokens)
         monkeypatch.setattr(movq, "CHUNK", 5)
         assert torch.equal(codec.nearest_code(vectors), tokens)
-        picture = codec.decode(vectors)
-        assert picture.shape == (2, 3, 12, 8) and picture.abs().max() <= 1
-        assert codec.encode(picture).shape == tokens.shape
-        assert torch.allclose(codec.decode(vectors[1:]), picture[1:], atol=1e-5)
+        image = codec.decode(vectors)
+        assert image.shape == (2, 3, 12, 8) and image.abs().max() <= 1
+        assert codec.encode(image).shape == tokens.shape
+        assert torch.allclose(codec.decode(vectors[1:]), image[1:], atol=1e-5)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
@@ -69,7 +69,7 @@ def test_infinity_sizes_lead_to_their_scale_lists_and_back() -> None:
 
 
 def test_infinity_refuses_other_sizes_naming_the_nearest() -> None:
-    with pytest.raises(ValueError, match="no pictures of 1000x1000 pixels; nearest: 1024x1024"):
+    with pytest.raises(ValueError, match="no images of 1000x1000 pixels; nearest: 1024x1024"):
         infinity.FAMILY.sized(tiny_infinity().config, 1000, 1000, 16)
     for asked, nearest in (
         ((700, 700), "768x768, 512x512, 1024x1024"),
@@ -102,7 +102,7 @@ def test_a_tokenizer_s_variant_counts_only_where_both_files_say_theirs() -> None
 
 
 def test_hidden_guidance_is_refused_where_the_network_has_no_place_for_it() -> None:
-    run = Run("scale", ((1, 1), (2, 2)))
+    run = RunInfo("scale", ((1, 1), (2, 2)))
     with pytest.raises(ValueError, match="cannot mix branches"):
         Chain((HiddenCFG(),)).check(run)
     Chain((HiddenCFG(depth=1),)).check(replace(run, mixable=2))
@@ -111,7 +111,7 @@ def test_hidden_guidance_is_refused_where_the_network_has_no_place_for_it() -> N
 
 
 def test_hidden_guidance_of_scale_one_costs_nothing() -> None:
-    run = Run("scale", ((1, 1), (2, 2)), mixable=2)
+    run = RunInfo("scale", ((1, 1), (2, 2)), mixable=2)
     assert Chain((HiddenCFG(scale=1.0, depth=1),)).needs_uncond(run) == (False, False)
     assert Chain((HiddenCFG(scale=2.0, depth=1),)).needs_uncond(run) == (True, True)
 
@@ -119,7 +119,7 @@ def test_hidden_guidance_of_scale_one_costs_nothing() -> None:
 def test_published_end_of_guidance_drops_the_branch() -> None:
     config = tiny_switti().network.config
     long = switti.published(replace(config, sides=tuple(range(1, 15))))
-    run = Run(
+    run = RunInfo(
         "scale", ((1, 1),) * 14, causal=False, published=Schedule(long.schedule, end=long.end)
     )
     assert Chain((CFG(7.0),)).needs_uncond(run) == (False, *(True,) * 10, *(False,) * 3)

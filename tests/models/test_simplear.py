@@ -157,7 +157,7 @@ def test_penalty_makes_seen_tokens_less_likely(penalty, logit) -> None:
     assert plain == logits[0, 0, 0] and weaker <= plain
 
 
-def test_penalty_acts_on_the_conditional_branch_and_on_each_picture_alone() -> None:
+def test_penalty_acts_on_the_conditional_branch_and_on_each_image_alone() -> None:
     model = tiny_simplear()
     plain = model.sample([1, 2, 3], (CFG(3.0, "constant"),)).tokens
     model.network.config = replace(model.network.config, repetition=1.6)
@@ -230,13 +230,13 @@ def test_an_image_tokenizer_of_another_size() -> None:
         same_codes(unknown, COSMOS)
 
 
-def test_sizes_of_pictures() -> None:
+def test_sizes_of_images() -> None:
     assert FAMILY.sizes[0] == (1024, 1024) and FAMILY.frames(SMALL)[0] == (64, 64)
     assert FAMILY.at(SMALL, (16, 16)).length == 256
     tiny = tiny_simplear().network.config
     assert FAMILY.frames(replace(tiny, context=400)) == ((3, 4), (16, 16))
 
 
-def test_a_picture_larger_than_the_context() -> None:
+def test_a_image_larger_than_the_context() -> None:
     with pytest.raises(ValueError, match="smaller picture_size"):
         replace(SMALL, grid=(182, 182))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from ar_guidance.sampling.draw import (
     Filters,
-    StreamDrawer,
     Streams,
+    StreamSampler,
     inverse_cdf,
     keep_top_k,
     keep_top_p,
@@ -80,7 +80,7 @@ def test_frequencies_are_the_probabilities() -> None:
 
 def test_greedy_takes_the_likeliest() -> None:
     logits = torch.randn(2, 5, 8)
-    draw = StreamDrawer(Filters(temperature=0), Streams(0, 2))
+    draw = StreamSampler(Filters(temperature=0), Streams(0, 2))
     assert torch.equal(draw(logits), logits.argmax(-1))
 
 

@@ -56,7 +56,7 @@ def same(first, second) -> bool:
 # --- scale-wise -------------------------------------------------------------------------------------------------------
 
 
-def test_all_kept_is_the_picture_itself(model) -> None:
+def test_all_kept_is_the_image_itself(model) -> None:
     keep = kept(model, last_grid(model, 1.0))
     result = model.sample([2], LINKS, seed=77, kept=keep)
     given = model.sample([3], seed=5)
@@ -117,7 +117,7 @@ def test_half_weights_are_half_of_both(model) -> None:
     assert torch.allclose(mixed.features, (new.features + given) / 2, atol=1e-5)
 
 
-def test_picture_i_of_an_edited_batch_is_picture_i_alone(model) -> None:
+def test_image_i_of_an_edited_batch_is_image_i_alone(model) -> None:
     source = model.sample([3, 4], seed=5)
     keep = last_grid(model, 1.0)
     keep[:1] = 0
@@ -216,15 +216,15 @@ def test_a_soft_edge_wider_than_the_mask_still_reaches_its_middle(soft) -> None:
 @given(height=st.integers(2, 20), width=st.integers(2, 20), seed=st.integers(0, 99))
 def test_what_is_made_up_comes_from_what_is_seen(height, width, seed) -> None:
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.rand(2, 3, height, width, generator=generator)
+    images = torch.rand(2, 3, height, width, generator=generator)
     hidden = (torch.rand(1, height, width, generator=generator) > 0.4).float()
     hidden[0, 0, 0] = 0
-    result = filled(pictures, hidden)
+    result = filled(images, hidden)
     seen = (hidden == 0).expand(2, -1, -1)
-    assert torch.allclose(result.movedim(1, -1)[seen], pictures.movedim(1, -1)[seen])
-    visible = pictures.movedim(1, -1)[seen]
+    assert torch.allclose(result.movedim(1, -1)[seen], images.movedim(1, -1)[seen])
+    visible = images.movedim(1, -1)[seen]
     assert result.min() >= visible.min() - 1e-4 and result.max() <= visible.max() + 1e-4
-    other = torch.where(hidden[:, None] > 0, torch.rand(pictures.shape), pictures)
+    other = torch.where(hidden[:, None] > 0, torch.rand(images.shape), images)
     assert torch.allclose(filled(other, hidden), result, atol=1e-5)
 
 
@@ -233,21 +233,21 @@ def test_what_is_made_up_comes_from_what_is_seen(height, width, seed) -> None:
 def test_what_is_made_up_goes_on_from_the_border(margin, side) -> None:
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     waves = [torch.sin(rows / 5), torch.cos(columns / 7), torch.sin((rows + columns) / 9)]
-    picture = torch.stack(waves)[None] * 0.5 + 0.5
+    image = torch.stack(waves)[None] * 0.5 + 0.5
     hidden, end = torch.ones(1, side, side), side - margin
     hidden[:, margin:end, margin:end] = 0
-    result = filled(picture, hidden)
+    result = filled(image, hidden)
     step = (result[..., margin, margin:end] - result[..., margin - 1, margin:end]).abs().mean()
-    assert step <= 0.06  # of 1; the picture's own steps are 0.02 to 0.05
+    assert step <= 0.06  # of 1; the image's own steps are 0.02 to 0.05
 
 
 @pytest.mark.parametrize("margin", [8, 13, 16, 24])
 def test_a_white_border_goes_on_white_whatever_lies_inside_it(margin) -> None:
-    picture, end = torch.ones(1, 3, 64, 64), 64 - margin
-    picture[..., margin + 4 : end - 4, margin + 4 : end - 4] = 0
+    image, end = torch.ones(1, 3, 64, 64), 64 - margin
+    image[..., margin + 4 : end - 4, margin + 4 : end - 4] = 0
     hidden = torch.ones(1, 64, 64)
     hidden[:, margin:end, margin:end] = 0
-    result = filled(picture, hidden)
+    result = filled(image, hidden)
     assert result[..., margin - 1, margin:end].min() > 0.9
     assert result[..., :2, :].min() > 0.6 and result[..., 0, 0].min() > 0.8
 

@@ -96,11 +96,11 @@ def test_settings_out_of_range_are_refused(settings: dict) -> None:
         Heun(**settings)
 
 
-def guided(links: tuple, steps: int = 6, guide: bool = True, **more) -> tuple[Guided, list]:
+def guided(guidances: tuple, steps: int = 6, guide: bool = True, **more) -> tuple[Guided, list]:
     calls: list[float] = []
     run = diffusion_run(steps, (6, 8))
     below = gaussian(-0.2, 0.7, calls)
-    return Guided.of(gaussian(0.3, 0.5), below if guide else None, links, run, **more), calls
+    return Guided.of(gaussian(0.3, 0.5), below if guide else None, guidances, run, **more), calls
 
 
 def test_the_mix_is_the_papers_formula() -> None:
@@ -118,8 +118,8 @@ def test_the_mix_is_the_papers_formula() -> None:
 
 
 def test_scale_1_and_an_empty_chain_never_ask_the_guide() -> None:
-    for links in ((), (CFG(1.0),), (IGG(0.0, "constant"),)):
-        denoiser, calls = guided(links)
+    for guidances in ((), (CFG(1.0),), (IGG(0.0, "constant"),)):
+        denoiser, calls = guided(guidances)
         made = generate(denoiser, NOISE, Heun(steps=6))
         assert not calls and torch.equal(made, generate(gaussian(0.3, 0.5), NOISE, Heun(steps=6)))
 
@@ -138,9 +138,9 @@ def test_outside_the_interval_the_guide_is_not_asked_and_nothing_is_recorded() -
 
 def test_recording_changes_nothing_and_keeps_the_first_of_both_evaluations() -> None:
     recorder = TraceRecorder(((6, 8),) * 6)
-    link = (CFG(2.0, "constant"),)
-    made = generate(guided(link, recorder=recorder)[0], NOISE, Heun(steps=6))
-    assert torch.equal(made, generate(guided(link)[0], NOISE, Heun(steps=6)))
+    guidance = (CFG(2.0, "constant"),)
+    made = generate(guided(guidance, recorder=recorder)[0], NOISE, Heun(steps=6))
+    assert torch.equal(made, generate(guided(guidance)[0], NOISE, Heun(steps=6)))
     x = NOISE * 80
     nudge = gaussian(0.3, 0.5)(x, torch.tensor(80.0)) - gaussian(-0.2, 0.7)(x, torch.tensor(80.0))
     first = recorder.finish().maps["nudge"][0]

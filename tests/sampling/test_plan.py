@@ -11,15 +11,17 @@ from ar_guidance.models.family import view
 from ar_guidance.models.hart import network as hart
 from ar_guidance.models.switti import network as switti
 from ar_guidance.sampling.draw import Filters, Streams
-from ar_guidance.sampling.plan import Drawing, Smoother, plan
-from ar_guidance.sampling.tokenwise import TokenwiseRun
+from ar_guidance.sampling.plan import SamplerSettings, Smoother, plan
+from ar_guidance.sampling.tokenwise import TokenwiseJob
 from ar_guidance.tests.tiny import FAMILIES, TinyModel, tiny_hart, tiny_infinity, tiny_switti
 from ar_guidance.tests.tiny_tokens import tiny_llamagen
 
 
-def run_of(model, drawing: Drawing | None = None, links=()):
+def run_of(model, sampler_settings: SamplerSettings | None = None, guidances=()):
     conditions = model.condition([1]), None
-    return plan(model, conditions, 1, links, drawing or Drawing(), Streams(0, 1))
+    return plan(
+        model, conditions, 1, guidances, sampler_settings or SamplerSettings(), Streams(0, 1)
+    )
 
 
 def long_switti(scales: int) -> TinyModel:
@@ -53,46 +55,48 @@ def test_late_settings_hold_from_their_step_on() -> None:
 
 
 def test_what_is_asked_replaces_what_is_published() -> None:
-    job = run_of(long_switti(14), Drawing(temperature=0.7, top_k=5, top_p=1.0, smooth=False))
+    job = run_of(
+        long_switti(14), SamplerSettings(temperature=0.7, top_k=5, top_p=1.0, smooth=False)
+    )
     assert job.draw.filters == Filters(0.7, 5, 1.0) and job.smooth is None
-    listed = run_of(tiny_infinity(), Drawing(temperatures=(1.0, 0.9, 0.8, 0.0)))
+    listed = run_of(tiny_infinity(), SamplerSettings(temperatures=(1.0, 0.9, 0.8, 0.0)))
     assert [listed.draw.at(k).temperature for k in range(4)] == [1.0, 0.9, 0.8, 0.0]
     with pytest.raises(ValueError, match="2 temperatures are listed, but this model takes 4 steps"):
-        run_of(tiny_infinity(), Drawing(temperatures=(1.0, 0.5)))
+        run_of(tiny_infinity(), SamplerSettings(temperatures=(1.0, 0.5)))
     with pytest.raises(ValueError, match="temperature must be 0 or more"):
-        Drawing(temperatures=(1.0, -0.5))
+        SamplerSettings(temperatures=(1.0, -0.5))
 
 
 def test_greedy_mixes_nothing() -> None:
-    assert run_of(tiny_hart(), Drawing(temperature=0.0)).smooth is None
+    assert run_of(tiny_hart(), SamplerSettings(temperature=0.0)).smooth is None
     with pytest.raises(ValueError, match="nothing to mix"):
-        run_of(tiny_hart(), Drawing(temperature=0.0, smooth=True))
+        run_of(tiny_hart(), SamplerSettings(temperature=0.0, smooth=True))
 
 
 def test_what_a_family_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match="Infinity model has no code vectors to mix"):
-        run_of(tiny_infinity(), Drawing(smooth=True))
-    run_of(tiny_infinity(), links=(HiddenCFG(depth=1),))
+        run_of(tiny_infinity(), SamplerSettings(smooth=True))
+    run_of(tiny_infinity(), guidances=(HiddenCFG(depth=1),))
     with pytest.raises(ValueError, match="cannot mix branches inside"):
-        run_of(tiny_hart(), links=(HiddenCFG(depth=1),))
+        run_of(tiny_hart(), guidances=(HiddenCFG(depth=1),))
 
 
 def test_token_wise_runs_come_from_the_same_place() -> None:
     tiny = tiny_llamagen()
-    assert isinstance(run_of(tiny), TokenwiseRun)
+    assert isinstance(run_of(tiny), TokenwiseJob)
     assert run_of(tiny).run.grids == ((1, 1),) * 12
     assert run_of(tiny).draw.filters == Filters(1.0, 2000, 1.0)
     with pytest.raises(ValueError, match="for scale-wise models"):
-        run_of(tiny, Drawing(temperatures=tuple(0.1 * k for k in range(12))))
+        run_of(tiny, SamplerSettings(temperatures=tuple(0.1 * k for k in range(12))))
 
 
 @pytest.mark.parametrize("name", ["hart", "switti", "var", "var_clip"])
 def test_mixing_is_off_on_and_an_image_s_own(name) -> None:
-    model, on = FAMILIES[name](), Drawing(smooth=True)
-    drawn = model.sample([1, 2], (CFG(2.0),), drawing=Drawing(smooth=False))
-    mixed = model.sample([1, 2], (CFG(2.0),), drawing=on)
+    model, on = FAMILIES[name](), SamplerSettings(smooth=True)
+    drawn = model.sample([1, 2], (CFG(2.0),), sampler_settings=SamplerSettings(smooth=False))
+    mixed = model.sample([1, 2], (CFG(2.0),), sampler_settings=on)
     assert not torch.allclose(drawn.features, mixed.features, atol=1e-3)
-    second = model.sample([2], (CFG(2.0),), drawing=on, first=1)
+    second = model.sample([2], (CFG(2.0),), sampler_settings=on, first=1)
     assert torch.allclose(mixed.features[1:], second.features, atol=1e-4)
 
 

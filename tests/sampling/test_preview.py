@@ -13,8 +13,8 @@ def test_a_linear_decoder_is_found(seed: int, channels: int, side: int) -> None:
     features = torch.randn(2, channels, side, side, generator=draw)
     matrix = torch.randn(channels, 3, generator=draw) * 0.05
     small = features.movedim(1, -1) @ matrix + 0.5
-    pictures = small.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    fitted = fit_colours(features, pictures)
+    images = small.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    fitted = fit_colours(features, images)
     assert fitted.shape == (channels + 1, 3)
     inside = (small > 0.01) & (small < 0.99)
     assert torch.allclose(colour(features, fitted)[inside], small[inside], atol=0.01)

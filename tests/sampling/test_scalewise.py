@@ -17,9 +17,11 @@ def same(first, second) -> bool:
 
 
 def test_same_seed_same_tokens(model) -> None:
-    links = (CFG(3.0),)
-    assert same(model.sample([1, 2], links, seed=9), model.sample([1, 2], links, seed=9))
-    assert not same(model.sample([1, 2], links, seed=9), model.sample([1, 2], links, seed=10))
+    guidances = (CFG(3.0),)
+    assert same(model.sample([1, 2], guidances, seed=9), model.sample([1, 2], guidances, seed=9))
+    assert not same(
+        model.sample([1, 2], guidances, seed=9), model.sample([1, 2], guidances, seed=10)
+    )
 
 
 def test_image_i_of_a_batch_is_image_i_alone(model) -> None:
@@ -31,7 +33,7 @@ def test_image_i_of_a_batch_is_image_i_alone(model) -> None:
         )
 
 
-def test_guidance_changes_the_picture_and_scale_one_does_not(model) -> None:
+def test_guidance_changes_the_image_and_scale_one_does_not(model) -> None:
     plain = model.sample([1])
     assert same(plain, model.sample([1], (CFG(1.0),)))
     assert not same(plain, model.sample([1], (CFG(6.0, "constant"),)))

@@ -27,11 +27,11 @@ def test_same_seed_same_tokens(model) -> None:
     assert not torch.equal(first, model.sample([1, 2], GUIDED, seed=10).tokens)
 
 
-@pytest.mark.parametrize("links", CHAINS.values(), ids=CHAINS)
-def test_image_i_of_a_batch_is_image_i_alone(model, links) -> None:
-    together = model.sample([1, 2, 3], links).tokens
+@pytest.mark.parametrize("guidances", CHAINS.values(), ids=CHAINS)
+def test_image_i_of_a_batch_is_image_i_alone(model, guidances) -> None:
+    together = model.sample([1, 2, 3], guidances).tokens
     for i, label in enumerate([1, 2, 3]):
-        assert torch.equal(together[i : i + 1], model.sample([label], links, first=i).tokens)
+        assert torch.equal(together[i : i + 1], model.sample([label], guidances, first=i).tokens)
 
 
 def test_cached_loop_equals_the_whole_sequence_at_once(model) -> None:

@@ -17,7 +17,7 @@ _TO_RGB = torch.linalg.inv(_TO_YUV)
 class Variation:
     """How far a variant may be from its drawing."""
 
-    shift: float = 4.0  # pixels of the 64 x 64 picture
+    shift: float = 4.0  # pixels of the 64 x 64 image
     scale: float = 0.12  # size factor within exp(-scale) .. exp(scale)
     hue: float = 3.14  # largest hue angle
     hue_share: float = 0.25  # share of the variants with another hue

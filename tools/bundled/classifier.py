@@ -1,4 +1,4 @@
-"""A small classifier of the drawings: it judges generated pictures (accuracy, Frechet distance)."""
+"""A small classifier of the drawings: it judges generated images (accuracy, Frechet distance)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Classifier(nn.Module):
         self.style = nn.Linear(FEATURES, len(STYLES))
 
     def features(self, pictures: Tensor) -> Tensor:
-        """(B, 128): means over the picture of the last stage."""
+        """(B, 128): means over the image of the last stage."""
         x = pictures
         for stage in self.stages:
             x = stage(x)
@@ -133,7 +133,7 @@ def accuracies(network: Classifier, drawings: Drawings) -> dict[str, float]:
 
 @torch.no_grad()
 def judge(network: Classifier, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, group logits, style logits of many pictures."""
+    """Features, group logits, style logits of many images."""
     parts = [network.features(part) for part in pictures.split(128)]
     features = torch.cat(parts)
     return features, network.group(features), network.style(features)

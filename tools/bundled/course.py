@@ -2,11 +2,11 @@
 
     python -m tools.bundled.course [--pictures 200] [--plot docs/images/bundled-token-course.png]
 
-For every step, means over the pictures (same classes and seeds for all methods):
+For every step, means over the images (same classes and seeds for all methods):
 - gap: L2 norm of the difference c - u of the two predictions, over the root of the vocabulary size;
 - spread: entropy of softmax(c - u) / ln V, how widely the guidance itself is spread over the tokens;
 - entropy: entropy of the guided prediction / ln V.
-SoftCFG's claim (arXiv 2510.00996) is that the gap of CFG dwindles along the picture and that its own does not.
+SoftCFG's claim (arXiv 2510.00996) is that the gap of CFG dwindles along the image and that its own does not.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def of_step(cond: Tensor, uncond: Tensor, guided: Tensor) -> Tensor:
     return torch.stack([values[:, 0] for values in found], -1)
 
 
-def course(pair: tuple[Any, Any], labels: Tensor, link: Any, how: Sampling, seed: int) -> Tensor:
-    """(T, 3): means over the pictures at every step."""
+def course(
+    pair: tuple[Any, Any], labels: Tensor, guidance: Any, how: Sampling, seed: int
+) -> Tensor:
+    """(T, 3): means over the images at every step."""
     total = torch.zeros(pair[1].config.length, len(NAMES))
 
     def add(progress: Any) -> None:
@@ -70,7 +72,7 @@ def course(pair: tuple[Any, Any], labels: Tensor, link: Any, how: Sampling, seed
         for first in range(0, len(labels), BATCH):
             part = labels[first : first + BATCH]
             drawer = how.drawer(seed, len(part), first)
-            token_features(pair, part, Chain((link,)), drawer, add)
+            token_features(pair, part, Chain((guidance,)), drawer, add)
     return total / len(labels)
 
 
@@ -81,24 +83,24 @@ def shares_of_training() -> Tensor:
 
 
 def by_rows(steps: Tensor, side: int) -> list[float]:
-    """Means over the rows of the picture of a quantity (T,) of every step."""
+    """Means over the rows of the image of a quantity (T,) of every step."""
     return steps.view(-1, side).mean(1).tolist()
 
 
 def plot(found: dict[str, Tensor], side: int, name: str, title: str, path: Path) -> None:
-    """One quantity against the row of the picture."""
+    """One quantity against the row of the image."""
     looks = ((BLUE, "disc"), (ORANGE, SQUARE), (GREEN, DIAMOND), ((120, 120, 120), "disc"))
     rows: Sequence[float] = range(1, side + 1)
     lines = [
         Series(method, rows, by_rows(steps[:, NAMES.index(name)], side), colour, point)
         for (method, steps), (colour, point) in zip(found.items(), looks, strict=True)
     ]
-    draw_plot(Plot(title, "row of the picture", lines)).save(path, optimize=True)
+    draw_plot(Plot(title, "row of the image", lines)).save(path, optimize=True)
 
 
 def main() -> None:
     """Print the rows' means as JSON, and draw them."""
-    parser = argparse.ArgumentParser(description="How guidance behaves along a picture")
+    parser = argparse.ArgumentParser(description="How guidance behaves along an image")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--scale", type=float, default=3.0)
@@ -111,8 +113,8 @@ def main() -> None:
     groups = torch.multinomial(shares_of_training(), options.pictures, True, generator=rng)
     labels = groups * (ANY_STYLE + 1) + ANY_STYLE
     found = {
-        name: course(pair, labels, link, how, options.seed)
-        for name, link in methods(options.scale).items()
+        name: course(pair, labels, guidance, how, options.seed)
+        for name, guidance in methods(options.scale).items()
     }
     side = pair[1].config.grid[0]
     table = {

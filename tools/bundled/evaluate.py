@@ -30,7 +30,7 @@ FILTERED_SCALES = (1.0, 2.0, 4.0, 6.0)
 
 @dataclass
 class Reference:
-    """What generated pictures are compared with."""
+    """What generated images are compared with."""
 
     judge: Classifier
     train: Tensor  # features
@@ -40,7 +40,7 @@ class Reference:
 
     @classmethod
     def of(cls, classifier: Classifier, train: Tensor, held: Tensor) -> Reference:
-        """From pictures."""
+        """From images."""
         features = [judge(classifier, pictures)[0] for pictures in (train, held)]
         return cls(classifier, *features, coarse(train), coarse(held))
 
@@ -72,7 +72,7 @@ def reconstruction_text(held: Drawings, coded: Tensor, plain: Tensor) -> str:
 def markdown(rows: list[dict]) -> str:
     """The rows as a table."""
     lines = [
-        "| pictures | group | in top 5 | style | Fréchet | near-copies, features "
+        "| images | group | in top 5 | style | Fréchet | near-copies, features "
         "| near-copies, 16×16 |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -92,7 +92,7 @@ def sampled_labels(train: Drawings, count: int, seed: int) -> tuple[Tensor, Tens
 
 
 def generated_row(job: tuple[argparse.Namespace, Reference, Drawings, Sampling]) -> dict:
-    """Draw the pictures of one setting and judge them."""
+    """Draw the images of one setting and judge them."""
     options, reference, train, how = job
     torch.set_num_threads(1)
     groups, styles = sampled_labels(train, options.count, options.seed)

@@ -1,4 +1,4 @@
-"""Numbers that compare pictures with drawings, in the feature space of the classifier."""
+"""Numbers that compare images with drawings, in the feature space of the classifier."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def curves(work: Path, kind: str, path: Path) -> None:
 
 
 def main() -> None:
-    """Write the three pictures."""
+    """Write the three images."""
     parser = argparse.ArgumentParser(description="Pictures of the bundled model's card")
     parser.add_argument("--work", type=Path, default=ROOT / ".bundled-work")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")

@@ -1,4 +1,4 @@
-"""Drawing pictures with the trained pair, through the pack's own loader, loop, guidance and filters."""
+"""Drawing images with the trained pair, through the pack's own loader, loop, guidance and filters."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
-from ar_guidance.sampling.tokenwise import TokenwiseRun
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob
 from ar_guidance.sampling.tokenwise import generate as generate_tokens
 from torch import Tensor
 
@@ -41,14 +41,14 @@ class Sampling:
     method: str = "CFG"
 
     @property
-    def links(self) -> tuple[Any, ...]:
+    def guidances(self) -> tuple[Any, ...]:
         """The chain: one guidance."""
         return (GUIDANCES[self.method](self.scale),)
 
-    def drawer(self, seed: int, batch: int, first: int) -> StreamDrawer:
-        """Draws the tokens of pictures `first`, `first` + 1, ..."""
+    def drawer(self, seed: int, batch: int, first: int) -> StreamSampler:
+        """Draws the tokens of images `first`, `first` + 1, ..."""
         filters = Filters(top_k=self.top_k, top_p=self.top_p)
-        return StreamDrawer(filters, Streams(seed, batch, first))
+        return StreamSampler(filters, Streams(seed, batch, first))
 
 
 def load_pair(folder: Path, kind: str = "scale") -> tuple[Any, Any]:
@@ -75,19 +75,19 @@ def draw(
         for first in range(0, len(labels), batch):
             part = labels[first : first + batch]
             drawer = how.drawer(seed, len(part), first)
-            features = features_of(pair, part, Chain(how.links), drawer)
+            features = features_of(pair, part, Chain(how.guidances), drawer)
             made.append(codec.decode(features))
     return torch.cat(made)
 
 
 def _scale_features(
-    pair: tuple[Any, Any], labels: Tensor, chain: Chain, drawer: StreamDrawer
+    pair: tuple[Any, Any], labels: Tensor, chain: Chain, drawer: StreamSampler
 ) -> Tensor:
     codec, transformer = pair
-    job = ScalewiseRun(
+    job = ScalewiseJob(
         conditions=(labels, transformer.null_condition(len(labels))),
         batch=len(labels),
-        run=Run("scale", transformer.config.grids, published=Schedule("linear ramp")),
+        run=RunInfo("scale", transformer.config.grids, published=Schedule("linear ramp")),
         chain=chain,
         draw=drawer,
     )
@@ -98,15 +98,15 @@ def token_features(
     pair: tuple[Any, Any],
     labels: Tensor,
     chain: Chain,
-    drawer: StreamDrawer,
+    drawer: StreamSampler,
     on_step: Callable[[Any], None] = lambda progress: None,
 ) -> Tensor:
-    """Code maps of the token-wise model's pictures; `on_step` sees the logits of every step."""
+    """Code maps of the token-wise model's images; `on_step` sees the logits of every step."""
     codec, transformer = pair
-    job = TokenwiseRun(
+    job = TokenwiseJob(
         conditions=(labels, transformer.null_condition(len(labels))),
         batch=len(labels),
-        run=Run("token", ((1, 1),) * transformer.config.length),
+        run=RunInfo("token", ((1, 1),) * transformer.config.length),
         chain=chain,
         draw=drawer,
     )

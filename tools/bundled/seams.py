@@ -1,4 +1,4 @@
-"""How much of a seam in- and out-painting leave: gradient energy across a mask's edge, against that of unedited pictures there."""
+"""How much of a seam in- and out-painting leave: gradient energy across a mask's edge, against that of unedited images there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
-from ar_guidance.sampling.draw import Filters, StreamDrawer, Streams
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.edit import (
     KeptTokens,
     compose,
@@ -18,8 +18,8 @@ from ar_guidance.sampling.edit import (
     inpainting,
 )
 from ar_guidance.sampling.scalewise import (
+    ScalewiseJob,
     ScalewiseResult,
-    ScalewiseRun,
     generate,
 )
 from torch import Tensor
@@ -38,7 +38,7 @@ class How:
 
 
 def masks() -> dict[str, Tensor]:
-    """Name -> mask (1, 64, 64): on the token grid, off it, round, and half of the picture."""
+    """Name -> mask (1, 64, 64): on the token grid, off it, round, and half of the image."""
     rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE)
     columns = rows.T
     shapes = {
@@ -51,7 +51,7 @@ def masks() -> dict[str, Tensor]:
 
 
 def frames() -> dict[str, Tensor]:
-    """Name -> mask (1, 64, 64) of what is drawn around a picture: its defaults, a narrow frame, and one side."""
+    """Name -> mask (1, 64, 64) of what is drawn around an image: its defaults, a narrow frame, and one side."""
     places = {
         "1/4 on every side": (slice(16, 48), slice(16, 48)),
         "1/8 on every side": (slice(8, 56), slice(8, 56)),
@@ -70,12 +70,12 @@ def run(
     """A run of the bundled model at its published settings."""
     codec, network = pair
     grids, count = network.config.grids, len(labels)
-    job = ScalewiseRun(
+    job = ScalewiseJob(
         conditions=(labels, network.null_condition(count)),
         batch=count,
-        run=Run("scale", grids, published=Schedule("linear ramp")),
+        run=RunInfo("scale", grids, published=Schedule("linear ramp")),
         chain=Chain((CFG(4.0),)),
-        draw=StreamDrawer(Filters(top_p=0.9), Streams(seed, count)),
+        draw=StreamSampler(Filters(top_p=0.9), Streams(seed, count)),
         kept=kept,
     )
     with torch.inference_mode():
@@ -110,7 +110,7 @@ class Sources:
 def painted(
     pair: tuple[Any, Any], sources: Sources, mask: Tensor, how: How, same: bool, seed: int
 ) -> tuple[Tensor, ScalewiseResult]:
-    """The sources with the mask drawn anew, as their own class or as another: pictures (B, H, W, 3), and the run."""
+    """The sources with the mask drawn again, as their own class or as another: images (B, H, W, 3), and the run."""
     kept = inpainting(sources.made.tokens, mask, pair[1].config.grids, how.softness, how.blend)
     result = run(pair, sources.labels if same else sources.others, seed, kept)
     new = pictures(pair, result.features)
@@ -122,7 +122,7 @@ def painted(
 def extended(
     pair: tuple[Any, Any], sources: Sources, mask: Tensor, how: How, same: bool, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """What AR Outpaint makes of the part of the sources that a frame (1, H, W) leaves: pictures, and what it started from."""
+    """What AR Outpaint makes of the part of the sources that a frame (1, H, W) leaves: images, and what it started from."""
     codec, network = pair
     shown = filled(sources.pixels.movedim(-1, 1), mask)
     grids = network.config.grids
@@ -146,5 +146,5 @@ def edge_energy(images: Tensor, mask: Tensor) -> Tensor:
 
 
 def seam(edited: Tensor, unedited: Tensor, mask: Tensor) -> float:
-    """Gradient energy across the mask's edge in edited pictures, as a multiple of that in unedited ones."""
+    """Gradient energy across the mask's edge in edited images, as a multiple of that in unedited ones."""
     return float(edge_energy(edited, mask).mean() / edge_energy(unedited, mask).mean())

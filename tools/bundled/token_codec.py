@@ -22,7 +22,7 @@ from .quantiser import CodebookAverage, kmeans_round
 from .tokenizer import TokenizerRecipe, TokenizerTraining, reconstruction_loss, train
 from .workers import from_first
 
-SIDE = 16  # tokens a side of the 64 x 64 picture
+SIDE = 16  # tokens a side of the 64 x 64 image
 GRID = (SIDE, SIDE)
 CONFIG = VQ16Config(
     vocab=512, dim=8, latent=32, channels=16, channel_mult=(1, 2, 4), res_blocks=1, norm_groups=1
@@ -108,7 +108,7 @@ class TokenCodecTraining(TokenizerTraining):
         return SphereCodebook(self.network, keep)
 
     def noisy(self, features: Tensor) -> Tensor:
-        """Directions with noise, a different amount for every picture."""
+        """Directions with noise, a different amount for every image."""
         grown = min(1.0, 0.3 + self.step / (0.5 * self.recipe.autoencoder_steps))
         amount = self.recipe.noise * grown * torch.rand(len(features), 1, 1, 1).to(features)
         units = F.normalize(features, dim=1)

@@ -22,7 +22,7 @@ VARIATION = Variation(shift=2.5, scale=0.08, hue=0.25, hue_share=0.3)
 STRAY_SHARE = 0.1
 
 Tokenise = Callable[[Any, Tensor, float, torch.Generator], Tensor]
-"""(tokenizer, pictures, share of wrong tokens, generator) -> (B, 2, L), see `tokenise`."""
+"""(tokenizer, images, share of wrong tokens, generator) -> (B, 2, L), see `tokenise`."""
 
 
 @torch.no_grad()

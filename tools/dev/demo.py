@@ -1,4 +1,4 @@
-"""Run one workflow on a booted host and leave its pictures in `demo/` (run inside `.venv` by `dev.py demo`)."""
+"""Run one workflow on a booted host and leave its images in `demo/` (run inside `.venv` by `dev.py demo`)."""
 
 from __future__ import annotations
 

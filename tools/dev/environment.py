@@ -74,7 +74,7 @@ def expected_stamp(cuda: bool) -> str:
 
 
 def make_venv() -> None:
-    """Create the environment, or create it anew if its interpreter or pip does not run."""
+    """Create the environment, or create it again if its interpreter or pip does not run."""
     if VENV.exists() and not pip_works():
         say("repairing .venv (it was left half made)")
         shutil.rmtree(VENV)

@@ -23,7 +23,7 @@ REQUEST_SECONDS = 60
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture shown on a node while it runs."""
+    """An image shown on a node while it runs."""
 
     node: str | None
     image: bytes  # an encoded JPEG or PNG file
@@ -203,7 +203,7 @@ def read_event(kind: str, data: Json, result: Result) -> None:
 
 
 def read_frame(frame: bytes, result: Result) -> None:
-    """Note one binary message: a preview picture or a line of progress text."""
+    """Note one binary message: a preview image or a line of progress text."""
     kind = struct.unpack_from(">I", frame)[0]
     if kind == PREVIEW:
         result.previews.append(Preview(None, frame[8:]))

@@ -20,7 +20,7 @@ from ar_guidance.imaging.token_file import write_tokens
 from ar_guidance.imaging.tokens import owned
 from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.loops import LOOPS, Generated, grids_of
-from ar_guidance.sampling.plan import Drawing, plan
+from ar_guidance.sampling.plan import SamplerSettings, plan
 from PIL import Image
 from torch import Tensor
 
@@ -155,7 +155,9 @@ def generate(
         EvaluationError: a guidance or a setting that cannot act on this model.
     """
     try:
-        sampler = Drawing(**{name: _tuple(value) for name, value in setting.sampler.items()})
+        sampler = SamplerSettings(
+            **{name: _tuple(value) for name, value in setting.sampler.items()}
+        )
         chain = chain_of(setting.chain)
         streams = Streams.of(samples)
         job = plan(model, asked.branches, len(samples), chain, sampler, streams)

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 
 CPU = torch.device("cpu")
 
@@ -58,14 +58,14 @@ def load_tokenizer(case: Any, facts: dict[str, Any]) -> Any:
     )
 
 
-def generate_greedy(case: Any, network: Any, links: tuple) -> tuple[list, torch.Tensor]:
+def generate_greedy(case: Any, network: Any, guidances: tuple) -> tuple[list, torch.Tensor]:
     steps = []
     labels = torch.tensor(case.facts["inputs"]["class_ids"])
-    job = TokenwiseRun(
+    job = TokenwiseJob(
         conditions=(labels, network.null_condition(len(labels))),
         batch=len(labels),
-        run=Run("token", ((1, 1),) * case.facts["sampling"]["steps"]),
-        chain=Chain(links),
+        run=RunInfo("token", ((1, 1),) * case.facts["sampling"]["steps"]),
+        chain=Chain(guidances),
         draw=lambda logits: logits.argmax(-1),
     )
     result = generate(network, job, CPU, on_step=steps.append)
@@ -74,7 +74,7 @@ def generate_greedy(case: Any, network: Any, links: tuple) -> tuple[list, torch.
 
 def check_guided(case: Any, network: Any, codec: Any, cfg: CFG) -> None:
     steps, tokens = generate_greedy(case, network, (cfg,))
-    run = Run("token", ((1, 1),) * len(steps))
+    run = RunInfo("token", ((1, 1),) * len(steps))
     gamma = torch.tensor([cfg.gamma(k, run) for k in range(len(steps))])
     case.close("cfg_per_step", gamma, case.tolerance("cfg_per_step"))
     tolerance = case.tolerance("logits_cond")
@@ -96,5 +96,5 @@ def check_encoder(case: Any, codec: Any) -> None:
     case.close("enc.latent", features, case.tolerance("enc.latent"))
     tokens = codec.nearest_code(features)
     case.equal("enc.tokens", tokens)
-    picture = codec.decode_raw(codec.lookup(tokens, (1, tokens.shape[1])))
-    case.close("enc.reconstruction", picture, case.tolerance("enc.reconstruction"))
+    image = codec.decode_raw(codec.lookup(tokens, (1, tokens.shape[1])))
+    case.close("enc.reconstruction", image, case.tolerance("enc.reconstruction"))

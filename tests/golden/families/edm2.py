@@ -113,14 +113,16 @@ class _Official:
         both = self.guided((IGG(1.0, "constant"),))(x, sigma, 0, True)
         return both - self.guide(x, sigma, self.labels)
 
-    def guided(self, links: tuple[Guidance, ...], start: float = 0.0, end: float = 1.0) -> Guided:
+    def guided(
+        self, guidances: tuple[Guidance, ...], start: float = 0.0, end: float = 1.0
+    ) -> Guided:
         grid = tuple(self.case.expected["noise"].shape[-2:])
-        links = tuple(replace(link, start=start, end=end) for link in links)  # type: ignore[type-var]
+        guidances = tuple(replace(guidance, start=start, end=end) for guidance in guidances)  # type: ignore[type-var]
         steps = self.settings.steps
         return Guided.of(
             lambda x, sigma: self.main(x, sigma, self.labels),
             None if self.guide is None else lambda x, sigma: self.guide(x, sigma, self.labels),
-            links,
+            guidances,
             diffusion_run(steps, (grid[0], grid[1])),
         )
 
@@ -193,12 +195,12 @@ class _Official:
     def trajectory(self, name: str) -> None:
         """Every state of a run, or its end."""
         facts, stated = self.case.facts, self.case.facts.get("runs", {}).get(name, {})
-        links: tuple[Guidance, ...] = (CFG(stated.get("guidance", self.cfg)),)
+        guidances: tuple[Guidance, ...] = (CFG(stated.get("guidance", self.cfg)),)
         if name == "plain":
-            links = ()
+            guidances = ()
         if name.startswith("mix") or "mix" in stated:
             plain, attended = stated.get("mix", self.mix)
-            links = (Mixed(scale=plain, igg_scale=attended, schedule="constant"),)
+            guidances = (Mixed(scale=plain, igg_scale=attended, schedule="constant"),)
         settings, churn = self.settings, facts["sampling"].get("churn", {})
         if name.startswith("churn"):
             settings = replace(
@@ -217,7 +219,7 @@ class _Official:
 
         states = [noise * settings.sigmas()[0]]
         generate(
-            self.guided(links, *stated.get("interval", (0.0, 1.0))),
+            self.guided(guidances, *stated.get("interval", (0.0, 1.0))),
             noise,
             settings,
             lambda progress: states.append(progress.x),

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from ar_guidance.analysis import metrics
 from ar_guidance.guidance import ssg
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain, ChainRun
+from ar_guidance.guidance.chain import ActiveChain, Chain
 from ar_guidance.guidance.head import CATEGORICAL
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
@@ -21,8 +21,10 @@ AMPLITUDES = {"verbatim": ssg.VERBATIM, "preserve": ssg.PRESERVE}
 
 def run(case: Any) -> None:
     grids = tuple(tuple(grid) for grid in case.facts["scales"])
-    plan = Run("scale", grids, published=Schedule("linear ramp"))
-    chains = {name: Chain(links).begin(plan) for name, links in links_of(case.facts).items()}
+    plan = RunInfo("scale", grids, published=Schedule("linear ramp"))
+    chains = {
+        name: Chain(guidances).begin(plan) for name, guidances in links_of(case.facts).items()
+    }
     for k, grid in enumerate(grids):
         cond, uncond = (flat(case.input(f"step{k}.{name}")) for name in ("cond", "uncond"))
         for name, chain in chains.items():
@@ -46,22 +48,22 @@ def links_of(facts: dict) -> dict[str, tuple]:
         "mixed": (Mixed(plain, "constant", igg_scale=attended),),
     }
     for name, amplitude in AMPLITUDES.items():
-        link = ssg.SSG(facts["ssg_beta"], amplitude=amplitude)
-        chains[f"ssg.{name}"] = (link,)
-        chains[f"ssg_then_cfg.{name}"] = (link, ramp_cfg)
-        chains[f"cfg_then_ssg.{name}"] = (ramp_cfg, link)
+        guidance = ssg.SSG(facts["ssg_beta"], amplitude=amplitude)
+        chains[f"ssg.{name}"] = (guidance,)
+        chains[f"ssg_then_cfg.{name}"] = (guidance, ramp_cfg)
+        chains[f"cfg_then_ssg.{name}"] = (ramp_cfg, guidance)
     return chains
 
 
 def compare(
-    case: Any, k: int, name: str, chain: ChainRun, cond: Tensor, uncond: Tensor, grid: tuple
+    case: Any, k: int, name: str, chain: ActiveChain, cond: Tensor, uncond: Tensor, grid: tuple
 ) -> None:
     guided = chain.apply(k, cond, uncond)
     if case.has(f"step{k}.{name}"):
         case.close(f"step{k}.{name}", guided[0].unflatten(0, grid).double(), TOLERANCE)
     if name == "mixed":  # equal to the chain of both
-        link = chain.chain.links[0]
-        both = Chain((CFG(link.scale, "constant"), IGG(link.igg_scale, "constant"))).begin(
+        guidance = chain.chain.guidances[0]
+        both = Chain((CFG(guidance.scale, "constant"), IGG(guidance.igg_scale, "constant"))).begin(
             chain.run
         )
         assert torch.allclose(both.apply(k, cond, uncond), guided, atol=TOLERANCE)

@@ -9,8 +9,8 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.models.parts.diffusion import respaced
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Filters
-from ar_guidance.sampling.plan import Drawing, plan
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.plan import SamplerSettings, plan
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from golden_shared import CPU, GREEDY, Recorded, Setup, greedy, load, load_pair
 from torch import Tensor
 
@@ -71,14 +71,14 @@ def check_schedule(case: Any, steps: int) -> None:
         case.close(f"diff.{name}", ours, case.tolerance("float32_abs") * scale)
 
 
-def job_of(case: Any, model: Any, network: Any, drawing: Drawing) -> ScalewiseRun:
+def job_of(case: Any, model: Any, network: Any, sampler_settings: SamplerSettings) -> ScalewiseJob:
     features, live = case.input("text.context"), case.input("text.mask").bool()
     case.equal("text.position_ids", live.long().cumsum(1) - 1)
     batch, published = len(features), CFG(scale=1 + case.facts["guidance"]["cfg"])
     conditions = TextCondition(features, live), network.null_condition(batch)
     exponentials = given_exponentials(case, len(model.config.grids))
     noise = Recorded(batch, exponentials, given_noise(case, batch))
-    return plan(model, conditions, batch, (published,), drawing, noise)
+    return plan(model, conditions, batch, (published,), sampler_settings, noise)
 
 
 def given_exponentials(case: Any, count: int) -> Any:
@@ -100,7 +100,7 @@ def given_noise(case: Any, batch: int) -> Any:
     return lambda shape, device: next(source).view(batch, *shape)
 
 
-def check_run(case: Any, network: Any, codec: Any, job: ScalewiseRun) -> None:
+def check_run(case: Any, network: Any, codec: Any, job: ScalewiseJob) -> None:
     tolerance, guided = case.tolerance("float32_abs"), case.tolerance("guided_abs")
     blocks, last, conditions, entering = [], [], [], []
     hooks = [
@@ -142,8 +142,8 @@ def check_run(case: Any, network: Any, codec: Any, job: ScalewiseRun) -> None:
 def check_smooth(case: Any, model: Any, network: Any, codec: Any) -> None:
     """The authors' scripts mix code vectors; the residual is conditioned on the tokens all the same."""
     tolerance = case.tolerance("smooth_abs")
-    drawing = Drawing(top_k=case.facts["sampling"]["smooth_top_k"])
-    job = job_of(case, model, network, drawing)
+    sampler_settings = SamplerSettings(top_k=case.facts["sampling"]["smooth_top_k"])
+    job = job_of(case, model, network, sampler_settings)
     assert job.smooth is not None  # as published
 
     def smooth(guided: Tensor, k: int) -> Tensor:

@@ -13,8 +13,8 @@ from ar_guidance.models.infinity.grids import template_for
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.tokenizers.multiscale_vq import resize_area
 from ar_guidance.sampling.draw import Filters, Streams
-from ar_guidance.sampling.plan import Drawing, plan
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.plan import SamplerSettings, plan
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from golden_shared import CPU, Setup, load, load_pair
 from torch import Tensor
 
@@ -90,7 +90,7 @@ def flipped_tokens(case: Any, codec: Any) -> dict[int, Tensor]:
 
 
 def networks(case: Any, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """What the transformer is, and both networks, for pictures of the case's size."""
+    """What the transformer is, and both networks, for images of the case's size."""
     everywhere = not settings.get("add_lvl_embeding_only_first_block", 1)
     model, network, codec = load_pair(case, "transformer", "vae", level_every_chunk=everywhere)
     config, derived = case.facts["config"], case.facts["derived"]
@@ -102,17 +102,19 @@ def networks(case: Any, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
     return replace(model, config=sized), view(network, sized), codec
 
 
-def job_of(case: Any, model: Any, network: Any, settings: dict[str, Any]) -> ScalewiseRun:
+def job_of(case: Any, model: Any, network: Any, settings: dict[str, Any]) -> ScalewiseJob:
     text = prompts(case, "text")
     given = case.has("negative.features")
     null = prompts(case, "negative") if given else network.null_condition(len(text.features))
     # Each step's own temperature, and, as in the reference, the likelier of a bit's two values.
-    drawing = Drawing(temperatures=tuple(settings["tau_list"]), top_k=1, top_p=0.0)
+    sampler_settings = SamplerSettings(temperatures=tuple(settings["tau_list"]), top_k=1, top_p=0.0)
     batch = len(text.features)
-    return plan(model, (text, null), batch, links(settings), drawing, Streams(0, batch))
+    return plan(
+        model, (text, null), batch, guidances(settings), sampler_settings, Streams(0, batch)
+    )
 
 
-def links(settings: dict[str, Any]) -> tuple[Guidance, ...]:
+def guidances(settings: dict[str, Any]) -> tuple[Guidance, ...]:
     values = tuple(settings["cfg_list"])
     found: list[Guidance] = []
     for place in settings["cfg_insertion_layer"]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.loaders.detect import find_part
@@ -12,7 +12,7 @@ from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text.captions import clean_caption
 from ar_guidance.models.llamagen import left_pad
 from ar_guidance.sampling.draw import Filters
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 
 CPU = torch.device("cpu")
 
@@ -70,10 +70,10 @@ def check_transformer(case: Any, network: Any, codec: Any) -> None:
 def check_run(case: Any, network: Any, scale: float, names: tuple[str, ...]) -> torch.Tensor:
     steps = []
     cond, null, batch = conditions(case, network)
-    job = TokenwiseRun(
+    job = TokenwiseJob(
         conditions=(cond, null),
         batch=batch,
-        run=Run("token", ((1, 1),) * case.facts["sampling"]["steps"]),
+        run=RunInfo("token", ((1, 1),) * case.facts["sampling"]["steps"]),
         chain=Chain((CFG(scale=scale, schedule="constant"),)),
         draw=lambda logits: logits.argmax(-1),
     )
@@ -97,8 +97,8 @@ def check_encoder(case: Any, codec: Any) -> None:
     case.close("enc.latent", features, case.tolerance("enc.latent"))
     tokens = codec.nearest_code(features)
     case.equal("enc.tokens", tokens)
-    picture = codec.decode_raw(codec.lookup(tokens, tuple(features.shape[-2:])))
-    case.close("enc.reconstruction", picture, case.tolerance("enc.reconstruction"))
+    image = codec.decode_raw(codec.lookup(tokens, tuple(features.shape[-2:])))
+    case.close("enc.reconstruction", image, case.tolerance("enc.reconstruction"))
 
 
 def check_filters(case: Any) -> None:

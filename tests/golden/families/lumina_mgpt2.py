@@ -15,7 +15,7 @@ from ar_guidance.loaders.detect import Part, fitted
 from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.sampling.draw import Filters, Streams
-from ar_guidance.sampling.plan import Drawing, plan
+from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.sampling.tokenwise import generate
 from golden_shared import CPU, build, find
 from torch import Tensor
@@ -86,7 +86,9 @@ def generate_greedy(
 ) -> tuple[list, Tensor]:
     """The loop's steps and the codes it draws, as the nodes plan the run."""
     steps, scale = [], case.facts["guidance"]["initial_scale"]
-    job = plan(part, conditions, 1, (CFG(scale=scale),), Drawing(temperature=0.0), Streams(0, 1))
+    job = plan(
+        part, conditions, 1, (CFG(scale=scale),), SamplerSettings(temperature=0.0), Streams(0, 1)
+    )
     codes = generate(build(part), job, CPU, on_step=steps.append).tokens
     case.equal("codes", codes)
     return steps, codes
@@ -149,9 +151,9 @@ def check_forced(case: Any, config: Any, codes: Tensor, guided: Tensor, drawn: T
 def check_codec(case: Any, codec: Any, codes: Tensor, grid: tuple[int, int]) -> None:
     vectors = codec.lookup(codes, grid)
     case.close("f_hat", vectors, case.tolerance("other_float"))
-    picture = codec.decode_raw(vectors)
-    case.close("image", picture, case.tolerance("image"))
-    pixels = ((picture + 1) * 127.5).round().clamp(0, 255)
+    image = codec.decode_raw(vectors)
+    case.close("image", image, case.tolerance("image"))
+    pixels = ((image + 1) * 127.5).round().clamp(0, 255)
     case.close("image_u8", pixels, 1.0)
     features = codec.encode_features(case.input("enc.image"))
     case.close("enc.z", features, case.tolerance("other_float"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.loaders.detect import find_part, fitted
@@ -12,7 +12,7 @@ from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig, CosmosDV
 from ar_guidance.sampling.draw import Filters
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 
 CPU = torch.device("cpu")
 RELEASED = (8, 8, 8, 5, 5, 5)
@@ -51,10 +51,10 @@ def generate_greedy(case: Any, network: Any, scale: float) -> tuple[list, torch.
         Prompt.of([row for name in inputs[key] for row in case.input(name).tolist()])
         for key in ("prompt_ids", "negative_ids")
     ]
-    job = TokenwiseRun(
+    job = TokenwiseJob(
         conditions=(branches[0], branches[1]),
         batch=len(branches[0].ids),
-        run=Run("token", ((1, 1),) * network.config.length),
+        run=RunInfo("token", ((1, 1),) * network.config.length),
         chain=Chain((CFG(scale=scale, schedule="constant"),)),
         draw=lambda logits: logits.argmax(-1),
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import Run
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.head import CATEGORICAL
@@ -12,7 +12,7 @@ from ar_guidance.guidance.softcfg import PAPER, RELEASED, SoftCFG
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.llamagen import left_pad
-from ar_guidance.sampling.tokenwise import TokenwiseRun, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 from torch import Tensor
 
 CPU = torch.device("cpu")
@@ -22,11 +22,11 @@ def run(case: Any) -> None:
     with torch.inference_mode():
         network = load(case)
         if isinstance(case.facts.get("runs"), list):
-            for name, link in released_links(case):
-                check_run(case, network, name, link)
+            for name, guidance in released_links(case):
+                check_run(case, network, name, guidance)
         else:
-            for name, link in paper_links(case):
-                check_run(case, network, name, link)
+            for name, guidance in paper_links(case):
+                check_run(case, network, name, guidance)
 
 
 def load(case: Any) -> Any:
@@ -44,10 +44,10 @@ def load(case: Any) -> Any:
 def paper_links(case: Any) -> list[tuple[str, CFG]]:
     """The runs of a case of convention A."""
     gammas = tuple((1 + case.input("g_per_step")).tolist())
-    links = []
+    guidances = []
     for name, settings in case.facts["conventions"]["runs"].items():
         if settings["scaled"] == "nothing":
-            links.append((name, CFG(schedule="list", values=gammas)))
+            guidances.append((name, CFG(schedule="list", values=gammas)))
             continue
         soft = SoftCFG(
             schedule="list",
@@ -56,8 +56,8 @@ def paper_links(case: Any) -> list[tuple[str, CFG]]:
             perturb=settings["scaled"],
             normalise=settings["step_normalisation"],
         )
-        links.append((name, soft))
-    return links
+        guidances.append((name, soft))
+    return guidances
 
 
 def released_links(case: Any) -> list[tuple[str, CFG]]:
@@ -92,21 +92,23 @@ def conditions(case: Any, network: Any) -> tuple[Any, int]:
     return caption, len(caption.mask)
 
 
-def check_run(case: Any, network: Any, name: str, link: CFG) -> None:
+def check_run(case: Any, network: Any, name: str, guidance: CFG) -> None:
     cond, batch = conditions(case, network)
     settings = case.facts["sampling"]
-    run = Run("token", ((1, 1),) * settings["steps"], temperature=settings.get("temperature", 1.0))
+    run = RunInfo(
+        "token", ((1, 1),) * settings["steps"], temperature=settings.get("temperature", 1.0)
+    )
     steps = []
-    job = TokenwiseRun(
+    job = TokenwiseJob(
         conditions=(cond, network.null_condition(batch)),
         batch=batch,
         run=run,
-        chain=Chain((link,)),
+        chain=Chain((guidance,)),
         draw=lambda logits: logits.argmax(-1),
     )
     tokens = generate(network, job, CPU, on_step=steps.append).tokens
     case.equal(f"{name}.tokens", tokens)
-    gamma = torch.tensor([link.gamma(k, run) for k in range(run.count)])
+    gamma = torch.tensor([guidance.gamma(k, run) for k in range(run.count)])
     if case.has("cfg_per_step"):
         case.close("cfg_per_step", gamma, 1e-5)
     compare_logits(case, name, steps, gamma[:, None])

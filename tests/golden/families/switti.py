@@ -7,8 +7,8 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Filters, Streams, smooth_weights
-from ar_guidance.sampling.plan import Drawing, plan
-from ar_guidance.sampling.scalewise import ScalewiseRun, generate
+from ar_guidance.sampling.plan import SamplerSettings, plan
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from golden_shared import CPU, Setup, build, check_tokenizer, find, load
 
 
@@ -59,7 +59,7 @@ def check_run(case: Any, codec: Any) -> None:
     case.close("crop_cond", network.crop(CPU), tolerance)
 
 
-def check_plan(case: Any, network: Any, codec: Any, job: ScalewiseRun, expected: Any) -> None:
+def check_plan(case: Any, network: Any, codec: Any, job: ScalewiseJob, expected: Any) -> None:
     """The branch is left out where no scale needs it, and that changes nothing."""
     settings, count = case.facts["guidance"], job.run.count
     on, off = settings["turn_on_cfg_start_si"], settings["turn_off_cfg_start_si"]
@@ -87,7 +87,7 @@ def model_of(case: Any) -> Any:
     return model
 
 
-def job_of(case: Any, model: Any) -> ScalewiseRun:
+def job_of(case: Any, model: Any) -> ScalewiseJob:
     """The run; the authors divide the unguided steps' logits by a temperature."""
     batch = case.facts["config"]["batch"]
     settings, count = case.facts["guidance"], len(model.config.sides)
@@ -96,9 +96,11 @@ def job_of(case: Any, model: Any) -> ScalewiseRun:
     guidance = CFG(1 + settings["cfg"], start=start, end=end) if off > on else None
     late = settings["last_scale_temp"] or 1.0
     temperatures = tuple(late if k >= off else 1.0 for k in range(count))
-    drawing = Drawing(temperatures=temperatures, top_k=1, top_p=0.0)
-    links = (guidance,) if guidance else ()
-    return plan(model, conditions(case, batch), batch, links, drawing, Streams(0, batch))
+    sampler_settings = SamplerSettings(temperatures=temperatures, top_k=1, top_p=0.0)
+    guidances = (guidance,) if guidance else ()
+    return plan(
+        model, conditions(case, batch), batch, guidances, sampler_settings, Streams(0, batch)
+    )
 
 
 def conditions(case: Any, batch: int) -> tuple[TextCondition, TextCondition]:

@@ -144,4 +144,4 @@ def test_a_tokenizer_of_another_model(folder) -> None:
 
 def test_a_prompt_that_does_not_fit(folder) -> None:
     message = refusal(folder, prompt="0123456789" * 10)
-    assert "has room for 40 beside the picture" in message and "0123456789" in message
+    assert "has room for 40 beside the image" in message and "0123456789" in message

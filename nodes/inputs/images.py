@@ -1,4 +1,4 @@
-"""Pictures and masks of any size -> those of a model, and through its tokenizer and back."""
+"""Images and masks of any size -> those of a model, and through its tokenizer and back."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...imaging.tokens import PictureTokens, features_of, join_tokens, tokens_of
+from ...imaging.tokens import ImageTokens, features_of, join_tokens, tokens_of
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_bytes, decode_chunk, to_gpu
 from ...sampling.loops import Grid
-from ..execution.run import decode, to_image
+from ..execution.run import as_image, decode
 
 CROP, STRETCH = "crop", "stretch"
 
@@ -26,15 +26,15 @@ def fit_image(image: Tensor, size: tuple[int, int], how: str = CROP) -> Tensor:
 
 
 def fit_mask(
-    mask: Tensor, picture: tuple[int, int], size: tuple[int, int], how: str = CROP
+    mask: Tensor, image: tuple[int, int], size: tuple[int, int], how: str = CROP
 ) -> Tensor:
-    """MASK (M, h, w) or (h, w) of any size -> (M, *size), so that it lies on `fit_image` of the picture as it lay on the picture.
+    """MASK (M, h, w) or (h, w) of any size -> (M, *size), so that it lies on `fit_image` of the image as it lay on the image.
 
-    `picture`: (H, W) of the picture it was drawn for; a mask of another size is stretched over it first, as stock nodes do.
+    `picture`: (H, W) of the image it was drawn for; a mask of another size is stretched over it first, as stock nodes do.
     A smaller mask marks every pixel of which any part was marked: no dot is lost.
     """
     mask = mask.reshape(-1, 1, *mask.shape[-2:]).float()
-    mask = _resize_mask(mask, picture)
+    mask = _resize_mask(mask, image)
     if how == CROP:
         mask = middle(mask, size)
     return _resize_mask(mask, size)[:, 0].clamp(0, 1)
@@ -62,18 +62,18 @@ def _resize(maps: Tensor, size: tuple[int, int], how: str, method: str) -> Tenso
     return comfy.utils.common_upscale(maps, size[1], size[0], method, crop)
 
 
-def encode_images(model: ARModel, image: Tensor, grids: Sequence[Grid]) -> PictureTokens:
-    """IMAGE (B, H, W, 3), as large as the model's pictures, through its tokenizer's encoder."""
+def encode_images(model: ARModel, image: Tensor, grids: Sequence[Grid]) -> ImageTokens:
+    """IMAGE (B, H, W, 3), as large as the model's images, through its tokenizer's encoder."""
     to_gpu([model.tokenizer_patcher], decode_bytes(model.tokenizer, model.config))
     device, parts = model.patcher.load_device, []
     for part in image.split(decode_chunk(model.tokenizer, model.config)):
         mm.throw_exception_if_processing_interrupted()
-        pictures = part.movedim(-1, 1).to(device, torch.float32) * 2 - 1
-        parts.append(tokens_of(model, pictures, grids))
+        images = part.movedim(-1, 1).to(device, torch.float32) * 2 - 1
+        parts.append(tokens_of(model, images, grids))
     return join_tokens(parts)
 
 
-def decode_tokens(model: ARModel, tokens: PictureTokens) -> Tensor:
+def decode_tokens(model: ARModel, tokens: ImageTokens) -> Tensor:
     """IMAGE (B, H, W, 3) of tokens.
 
     Raises:
@@ -81,4 +81,4 @@ def decode_tokens(model: ARModel, tokens: PictureTokens) -> Tensor:
     """
     tokens.check(model)
     to_gpu([model.tokenizer_patcher], decode_bytes(model.tokenizer, model.config))
-    return to_image(decode(model, features_of(tokens, model, model.patcher.load_device)))
+    return as_image(decode(model, features_of(tokens, model, model.patcher.load_device)))
