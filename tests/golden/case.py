@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +75,33 @@ class Case:
         different = int((value != wanted).sum())
         assert different == 0, f"{name}: {different} of {wanted.numel()} differ"
 
+    def compare(
+        self,
+        name: str,
+        value: Tensor | Callable[[], Tensor | None] | None,
+        tolerance: float | Tensor = 0.0,
+    ) -> None:
+        """`close`, or `equal` for whole numbers, where the case has the tensor; cases record what they choose to.
+
+        A runner offers everything it computes. What it could not compute (None) counts as not compared, so that `finish`
+        names it where the case has it.
+        """
+        if not self.has(name):
+            return
+        made = value if isinstance(value, Tensor) or value is None else value()
+        if made is None:
+            return
+        if self.expected[name].is_floating_point():
+            self.close(name, made, tolerance)
+        else:
+            self.equal(name, made.to(self.expected[name].dtype))
+
+    def names(self, pattern: str) -> list[re.Match[str]]:
+        """Matches of the names of the case's tensors with a regular expression, in order."""
+        found = (re.fullmatch(pattern, name) for name in sorted(self.expected))
+        return [match for match in found if match]
+
     def finish(self) -> None:
         """Every tensor of the case was an input or compared."""
         left = sorted(set(self.expected) - self.compared)
-        assert not left, f"tensors of the case that nothing compared: {', '.join(left[:10])}"
+        assert not left, f"tensors of the case that nothing compared: {', '.join(left)}"

@@ -1,22 +1,27 @@
-"""What the runners of the scale-wise families have in common."""
+"""What the runners of the families have in common."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
 from ar_guidance.loaders.detect import Part, find_part, fitted
 from ar_guidance.loaders.read import read_weights
+from ar_guidance.sampling import tokenwise
 from ar_guidance.sampling.draw import Filters, Streams, gumbel_softmax
 from ar_guidance.sampling.edit import KeptTokens, keep_outside
 from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
+from ar_guidance.sampling.tokenwise import TokenwiseJob
 from torch import Tensor
 
 CPU = torch.device("cpu")
 GREEDY = SamplerSettings(temperature=0.0)
+Job = TypeVar("Job", ScalewiseJob, TokenwiseJob)
 
 
 class Recorded(Streams):
@@ -71,57 +76,88 @@ def greedy(logits: Tensor, step: int) -> Tensor:
     return logits.argmax(-1)
 
 
+class BothBranches(Chain):
+    """A chain whose runs compute the unconditional branch at every step, as some references record it."""
+
+    def needs_uncond(self, run: RunInfo) -> tuple[bool, ...]:
+        return (True,) * run.count
+
+
+def recorded(case: Any, job: Job, *names: str) -> Job:
+    """The run, with both branches at every step where a step that would not need the second has it in the case.
+
+    `names`: of its tensors, one per step, or one for all steps.
+    """
+    needed = job.chain.needs_uncond(job.run)
+    needed = needed if len(names) > 1 else (all(needed),)
+    more = any(case.has(name) and not n for name, n in zip(names, needed, strict=False))
+    return replace(job, chain=BothBranches(job.chain.guidances)) if more else job
+
+
+def guide(settings: dict[str, Any], scale: float, schedule: str = "family default") -> CFG:
+    """Classifier-free guidance as a run's settings state it.
+
+    A list of weights, one per step, stands for itself; `interval` is [start, end]: shares of the run.
+    """
+    start, end = settings.get("interval") or (0.0, 1.0)
+    if "t_per_step" in settings:  # VAR's convention
+        return CFG(schedule="list", values=tuple(1 + t for t in settings["t_per_step"]))
+    return CFG(scale, schedule, start=start, end=end)
+
+
 def check_tokenizer(case: Any, codec: Any, grids: list) -> None:
     images = case.tolerance("images_abs", "float32_abs")
     features = case.tolerance("features_abs", "images_abs", "float32_abs")
     if case.has("enc.image"):
-        f = codec.encode_features(case.input("enc.image"))
-        case.close("enc.f", f, features)
-        tokens, f_hat = codec.quantise(f, grids)
-        for k, expected in enumerate(tokens):
-            case.equal(f"enc.tokens{k}", expected)
-        case.close("enc.f_hat", f_hat, features)
-        case.close("enc.reconstruction", codec.decode(f_hat), images)
-        for name in ("enc.var_input", "enc.teacher_input"):
-            if case.has(name):
-                case.close(name, codec.teacher_inputs(tokens, grids), features)
-        if case.has("enc.reconstruction_unclamped"):
-            case.close("enc.reconstruction_unclamped", codec.decode_raw(f_hat), images)
+        check_encoder(case, codec, "enc", grids, features, images)
     if case.has("flat.image"):
-        case.close("flat.f", codec.encode_features(case.input("flat.image")), features)
+        case.compare("flat.f", codec.encode_features(case.input("flat.image")), features)
     if case.has("dec.f_hat"):
-        case.close("dec.image", codec.decode(case.input("dec.f_hat")), images)
+        case.compare("dec.image", codec.decode(case.input("dec.f_hat")), images)
     if case.has("ns.image"):
         oblong = [tuple(grid) for grid in case.facts["nonsquare_patch_nums"]]
-        tokens, f_hat = codec.quantise(codec.encode_features(case.input("ns.image")), oblong)
-        for k, expected in enumerate(tokens):
-            case.equal(f"ns.tokens{k}", expected)
-        case.close("ns.reconstruction", codec.decode(f_hat), images)
+        check_encoder(case, codec, "ns", oblong, features, images)
+
+
+def check_encoder(
+    case: Any, codec: Any, name: str, grids: list, features: float, images: float
+) -> None:
+    """An image to tokens and back; inputs of training made of the tokens."""
+    f = codec.encode_features(case.input(f"{name}.image"))
+    case.compare(f"{name}.f", f, features)
+    tokens, f_hat = codec.quantise(f, grids)
+    for k, expected in enumerate(tokens):
+        case.compare(f"{name}.tokens{k}", expected)
+    case.compare(f"{name}.f_hat", f_hat, features)
+    case.compare(f"{name}.reconstruction", lambda: codec.decode(f_hat), images)
+    case.compare(f"{name}.reconstruction_unclamped", lambda: codec.decode_raw(f_hat), images)
+    for inputs in ("var_input", "teacher_input"):
+        case.compare(f"{name}.{inputs}", lambda: codec.teacher_inputs(tokens, grids), features)
 
 
 def check_run(case: Any, prefix: str, network: Any, codec: Any, job: ScalewiseJob) -> None:
+    """Whatever the case records of a run: with maps or without, guided or not."""
     grids, tolerance = job.run.grids, case.tolerance("logits_abs")
+    images = case.tolerance("images_abs")
+    branches = [f"{prefix}step{k}.logits_uncond" for k in range(len(grids))]
+    job = recorded(case, job, *branches)
 
     def compare(progress: Any) -> None:
         k = progress.index
-        case.equal(f"{prefix}step{k}.tokens", progress.drawn)
-        if prefix:
-            return
-        case.close(f"step{k}.logits_cond", progress.cond, tolerance)
-        if progress.uncond is not None:
-            case.close(f"step{k}.logits_uncond", progress.uncond, tolerance)
-        case.close(f"step{k}.guided", progress.guided, tolerance)
+        step = f"{prefix}step{k}"
+        case.compare(f"{step}.tokens", progress.drawn)
+        case.compare(f"{step}.logits_cond", progress.cond, tolerance)
+        case.compare(f"{step}.logits_uncond", progress.uncond, tolerance)
+        case.compare(f"{step}.guided", progress.guided, tolerance)
         if k + 1 < len(grids):
-            following = codec.next_input(progress.features, grids[k + 1])
-            case.close(f"step{k}.next_map", following, case.tolerance("images_abs"))
+            following = lambda: codec.next_input(progress.features, grids[k + 1])  # noqa: E731
+            case.compare(f"{step}.next_map", following, images)
 
     result = generate(network, codec, job, CPU, on_step=compare)
     # Gumbel-softmax divides the logits by 0.0135 at the last step, which enlarges their rounding: relative there.
     scale = result.features.abs().max().item() if job.smooth else 1.0
-    case.close(f"{prefix}f_hat", result.features, case.tolerance("images_abs") * scale)
-    if not prefix:
-        image = codec.decode(result.features) / 2 + 0.5
-        case.close("image", image, case.tolerance("images_abs"))
+    case.compare(f"{prefix}f_hat", result.features, images * scale)
+    case.compare(f"{prefix}image", lambda: codec.decode(result.features) / 2 + 0.5, images * scale)
 
 
 def setup_of(case: Any, codec: Any, given: Tensor) -> Setup:
@@ -138,7 +174,7 @@ def check_runs(
 ) -> None:
     """Every run of VAR's loop; `condition`: settings of a run -> what the network is conditioned on."""
     for name, settings in case.facts["runs"].items():
-        if name not in ("main", "edit", "sample", "smooth"):
+        if "cfg" not in settings:  # about a part of a run, or not about a run at all
             continue
         generator = torch.Generator().manual_seed(settings.get("g_seed", 0))
         given = condition(settings)
@@ -147,14 +183,14 @@ def check_runs(
             model,
             (given, network.null_condition(len(given))),
             len(given),
-            (CFG(scale=1 + settings["cfg"]),),
+            (guide(settings, 1 + settings["cfg"]),),
             sampler_settings(settings) if sampled else GREEDY,
             Recorded(len(given), partial(exponentials, generator, len(given))),
         )
         if sampled:  # one generator for the whole batch, and its multinomial
             job = replace(job, draw=partial(reference_draw, job.draw.at(0), generator))
-        if name == "edit":
-            job = replace(job, kept=kept_tokens(case, network))
+        if case.has(f"{name}.mask"):
+            job = replace(job, kept=kept_tokens(case, network, name))
         check_run(case, "" if name == "main" else f"{name}.", network, codec, job)
 
 
@@ -184,14 +220,14 @@ def exponentials(
     return torch.empty(batch, *shape, device=device).exponential_(generator=generator)
 
 
-def kept_tokens(case: Any, network: Any) -> KeptTokens:
+def kept_tokens(case: Any, network: Any, run: str) -> KeptTokens:
     tokens = [case.expected[f"enc.tokens{k}"] for k in range(len(network.config.sides))]
-    return KeptTokens(tokens, keep_outside(case.input("edit.mask"), network.config.grids))
+    return KeptTokens(tokens, keep_outside(case.input(f"{run}.mask"), network.config.grids))
 
 
 def check_filters(case: Any) -> None:
-    settings = case.facts.get("runs", {}) or {}
-    for i, (name, top_k, top_p) in enumerate(settings.get("filter", {}).get("settings", [])):
+    stated = case.facts.get("runs") or {}
+    for i, (name, top_k, top_p) in enumerate(stated.get("filter", {}).get("settings", [])):
         logits = case.input(name)
         before = logits.clone()
         case.close(f"filter.out{i}", Filters(top_k=top_k, top_p=top_p).apply(logits), 0.0)
@@ -206,3 +242,73 @@ def check_gumbel(case: Any) -> None:
     for i, (ratio, tau) in enumerate(zip(settings["ratio"], settings["tau"], strict=True)):
         mixed = gumbel_softmax(logits, exponentials, 1 + ratio, tau)
         case.close(f"gumbel.probs{i}", mixed, case.tolerance("logits_abs"))
+
+
+# --- token-wise runs ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """What a token-wise run computed, over all its tokens: logits (B, T, V), tokens (B, T)."""
+
+    cond: Tensor
+    uncond: Tensor | None
+    guided: Tensor
+    tokens: Tensor
+    gamma: Tensor  # (T,)
+
+    def compare(
+        self, case: Any, prefix: str = "", cond: str = "logits_cond", closeness: float | None = None
+    ) -> None:
+        """Whatever the case records of the run; `cond`: what its conditional logits are called there."""
+        near = case.tolerance("logits_cond", "logits") if closeness is None else closeness
+        case.compare(f"{prefix}{cond}", self.cond, near)
+        case.compare(f"{prefix}logits_uncond", self.uncond, near)
+        wider = (self.gamma.abs() + (self.gamma - 1).abs())[:, None]
+        case.compare(f"{prefix}guided", self.guided, near * wider)
+        case.compare(f"{prefix}tokens", self.tokens)
+
+
+def token_run(
+    case: Any,
+    network: Any,
+    conditions: tuple[Any, Any],
+    batch: int,
+    guidance: CFG,
+    count: int,
+    prefix: str = "",
+) -> Sequence:
+    """A greedy run of the token-wise loop, with the unconditional branch where the case has it."""
+    run, steps = RunInfo("token", ((1, 1),) * count), []
+    job = TokenwiseJob(conditions, batch, run, Chain((guidance,)), lambda logits: logits.argmax(-1))
+    job = recorded(case, job, f"{prefix}logits_uncond")
+    result = tokenwise.generate(network, job, CPU, on_step=steps.append)
+    both = all(step.uncond is not None for step in steps)
+    gamma = [guidance.gamma(k, run) for k in range(count)]
+    return Sequence(
+        torch.cat([step.cond for step in steps], 1),
+        torch.cat([step.uncond for step in steps], 1) if both else None,
+        torch.cat([step.guided for step in steps], 1),
+        result.tokens,
+        torch.tensor([1.0 if value is None else value for value in gamma]),
+    )
+
+
+def extra_runs(case: Any) -> list[tuple[str, dict[str, Any]]]:
+    """(prefix, settings) of the token-wise runs a case has besides its main one.
+
+    `run_nocfg.` is without guidance. Of `run_<name>.`, the settings stand in `guidance.extra_runs` or in `runs` under the name.
+    """
+    stated = case.facts.get("guidance", {}).get("extra_runs") or {}
+    listed = case.facts.get("runs")
+    stated = {**stated, **(listed if isinstance(listed, dict) else {})}
+    prefixes = sorted({match[1] for match in case.names(r"run_([^.]+)\..+")})
+    known = {"nocfg": {"scale": 1.0}}
+    return [(f"run_{name}.", known.get(name) or as_settings(stated.get(name))) for name in prefixes]
+
+
+def as_settings(stated: Any) -> dict[str, Any]:
+    """A run's settings; a number alone is the last step that is guided (LlamaGen's cfg_interval)."""
+    if isinstance(stated, dict):
+        return stated
+    return {} if stated is None or isinstance(stated, bool) else {"cfg_interval": stated}

@@ -4,14 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.chain import Chain
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
-from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
-
-CPU = torch.device("cpu")
+from golden_shared import Sequence, extra_runs, guide, token_run
 
 
 def run(case: Any) -> None:
@@ -23,18 +19,14 @@ def run(case: Any) -> None:
         network = build(part, part.config)
         codec = load_tokenizer(case, facts["tokenizer"])
         assert network.config.length == facts["transformer"]["image_seq_len"]
-        guidance = case.facts["guidance"]
-        cfg = CFG(
-            scale=guidance["guidance_scale"],
-            schedule="cosine power",
-            power=guidance["guidance_scale_pow"],
-        )
-        check_guided(case, network, codec, cfg)
-        if case.has("run_nocfg.tokens"):
-            steps, tokens = generate_greedy(case, network, ())
-            logits = torch.cat([step.cond for step in steps], 1)
-            case.close("run_nocfg.logits", logits, case.tolerance("logits_cond"))
-            case.equal("run_nocfg.tokens", tokens)
+        tokens = check_run(case, network, {}).tokens
+        check_image(case, network, codec, tokens)
+        if len(tokens[0]) == network.config.length:
+            assert codec.decode(codec.lookup(tokens, network.config.grid)).min() < 0
+        for prefix, settings in extra_runs(case):
+            check_image(
+                case, network, codec, check_run(case, network, settings, prefix).tokens, prefix
+            )
         check_encoder(case, codec)
 
 
@@ -58,43 +50,37 @@ def load_tokenizer(case: Any, facts: dict[str, Any]) -> Any:
     )
 
 
-def generate_greedy(case: Any, network: Any, guidances: tuple) -> tuple[list, torch.Tensor]:
-    steps = []
+def check_run(case: Any, network: Any, settings: dict[str, Any], prefix: str = "") -> Sequence:
+    """A run as the case states it, the release's schedule over the whole sequence."""
+    stated = {**case.facts["guidance"], **settings}
+    guidance = guide(stated, stated["guidance_scale"], "cosine power")
+    guidance = replace(guidance, power=stated.get("guidance_scale_pow", 1.0))
+    if stated.get("scale") == 1.0 or not stated["guidance_scale"]:  # the reference's 0: no guidance
+        guidance = CFG(1.0, "constant")
     labels = torch.tensor(case.facts["inputs"]["class_ids"])
-    job = TokenwiseJob(
-        conditions=(labels, network.null_condition(len(labels))),
-        batch=len(labels),
-        run=RunInfo("token", ((1, 1),) * case.facts["sampling"]["steps"]),
-        chain=Chain(guidances),
-        draw=lambda logits: logits.argmax(-1),
-    )
-    result = generate(network, job, CPU, on_step=steps.append)
-    return steps, result.tokens
+    conditions = (labels, network.null_condition(len(labels)))
+    steps = case.facts["sampling"]["steps"]
+    made = token_run(case, network, conditions, len(labels), guidance, steps, prefix)
+    made.compare(case, prefix)
+    case.compare(f"{prefix}logits", made.cond, case.tolerance("logits_cond"))
+    case.compare(f"{prefix}cfg_per_step", made.gamma, case.tolerance("cfg_per_step"))
+    return made
 
 
-def check_guided(case: Any, network: Any, codec: Any, cfg: CFG) -> None:
-    steps, tokens = generate_greedy(case, network, (cfg,))
-    run = RunInfo("token", ((1, 1),) * len(steps))
-    gamma = torch.tensor([cfg.gamma(k, run) for k in range(len(steps))])
-    case.close("cfg_per_step", gamma, case.tolerance("cfg_per_step"))
-    tolerance = case.tolerance("logits_cond")
-    case.close("logits_cond", torch.cat([step.cond for step in steps], 1), tolerance)
-    case.close("logits_uncond", torch.cat([step.uncond for step in steps], 1), tolerance)
-    guided = torch.cat([step.guided for step in steps], 1)
-    case.close("guided", guided, tolerance * (2 * gamma[:, None] - 1))
-    case.equal("tokens", tokens)
+def check_image(
+    case: Any, network: Any, codec: Any, tokens: torch.Tensor, prefix: str = ""
+) -> None:
     codes = codec.lookup(tokens, network.config.grid)
-    case.close("f_hat", codes, case.tolerance("image"))
-    case.close("image", codec.decode_raw(codes), case.tolerance("image"))
-    assert codec.decode(codes).min() < 0
+    case.compare(f"{prefix}f_hat", codes, case.tolerance("image"))
+    case.compare(f"{prefix}image", lambda: codec.decode_raw(codes), case.tolerance("image"))
 
 
 def check_encoder(case: Any, codec: Any) -> None:
     if not case.has("enc.image"):
         return
     features = codec.encode_features(case.input("enc.image") * 2 - 1)
-    case.close("enc.latent", features, case.tolerance("enc.latent"))
+    case.compare("enc.latent", features, case.tolerance("enc.latent"))
     tokens = codec.nearest_code(features)
-    case.equal("enc.tokens", tokens)
+    case.compare("enc.tokens", tokens)
     image = codec.decode_raw(codec.lookup(tokens, (1, tokens.shape[1])))
-    case.close("enc.reconstruction", image, case.tolerance("enc.reconstruction"))
+    case.compare("enc.reconstruction", image, case.tolerance("enc.reconstruction"))

@@ -15,7 +15,7 @@ from ar_guidance.models.tokenizers.multiscale_vq import resize_area
 from ar_guidance.sampling.draw import Filters, Streams
 from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
-from golden_shared import CPU, Setup, load, load_pair
+from golden_shared import CPU, Setup, load, load_pair, recorded
 from torch import Tensor
 
 
@@ -31,9 +31,10 @@ def run(case: Any) -> None:
         check_tokenizer(case, codec)
         check_training(case, codec)
         if case.file("transformer") is not None:
-            check_main(case)
-            for extra in case.facts["extra_runs"]:
-                check_extra(case, extra)
+            main = {**case.facts["config"], **case.facts["guidance"]}
+            check_run(case, main)
+            for extra in case.facts.get("extra_runs") or ():
+                check_run(case, {**main, **extra["changed"]}, f"{extra['name']}.")
         check_filters(case)
 
 
@@ -45,19 +46,21 @@ def tokenizer_grids(case: Any) -> list[tuple[int, int]]:
 
 
 def check_tokenizer(case: Any, codec: Any) -> None:
+    if not case.has("enc.image"):
+        return
     tolerance, grids = case.tolerance("enc_float_abs"), tokenizer_grids(case)
     features = codec.encode_features(case.input("enc.image"))
-    case.close("enc.features", features, tolerance)
+    case.compare("enc.features", features, tolerance)
     tokens, f_hat = codec.quantise(features, grids)
     total = codec.empty_features(len(features), grids, CPU)
     for k, bits in enumerate(tokens):
-        case.equal(f"enc.tokens{k}", bits)
+        case.compare(f"enc.tokens{k}", bits)
         total = total + codec.refine(codec.lookup(bits, grids[k]), k, grids)
         if k + 1 < len(grids):
             area = resize_area(total, grids[k + 1])
-            case.close(f"enc.next_input_area{k + 1}", area, tolerance)
-    case.close("enc.f_hat", f_hat, tolerance)
-    case.close("enc.reconstruction", codec.decode(total), tolerance)
+            case.compare(f"enc.next_input_area{k + 1}", area, tolerance)
+    case.compare("enc.f_hat", f_hat, tolerance)
+    case.compare("enc.reconstruction", codec.decode(total), tolerance)
 
 
 def check_training(case: Any, codec: Any) -> None:
@@ -73,7 +76,7 @@ def check_training(case: Any, codec: Any) -> None:
         features = codec.encode_features(case.expected["enc.image"])
         labels, _ = codec.quantise(features, grids, flipped)
         for k, bits in enumerate(labels):
-            case.equal(f"{name}.labels{k}", bits)
+            case.compare(f"{name}.labels{k}", bits)
         used = [flipped.get(k, bits) for k, bits in enumerate(labels)]
         case.close(f"{name}.next_inputs", codec.teacher_inputs(used, grids), tolerance)
     codec.config = replace(codec.config, patch=1)
@@ -134,40 +137,25 @@ def prompts(case: Any, name: str) -> TextCondition:
     return TextCondition(features, live)
 
 
-def check_main(case: Any) -> None:
-    settings = case.facts["guidance"]
-    model, network, codec = networks(case, case.facts["config"])
+def check_run(case: Any, settings: dict[str, Any], prefix: str = "") -> None:
+    """Whatever the case records of a run."""
+    model, network, codec = networks(case, settings)
     job = job_of(case, model, network, settings)
+    steps = [f"{prefix}step{k}.logits_uncond" for k in range(job.run.count)]
+    job = recorded(case, job, *steps)
     tolerance = case.tolerance("logits_cond_uncond_abs")
 
     def compare(progress: Any) -> None:
-        name = f"step{progress.index}"
-        case.close(f"{name}.logits_cond", progress.cond, tolerance)
-        if case.has(f"{name}.logits_uncond"):
-            case.close(f"{name}.logits_uncond", progress.uncond, tolerance)
+        name = f"{prefix}step{progress.index}"
+        case.compare(f"{name}.logits_cond", progress.cond, tolerance)
+        case.compare(f"{name}.logits_uncond", progress.uncond, tolerance)
         guided = progress.guided / job.draw.at(progress.index).temperature
-        case.close(f"{name}.guided", guided, case.tolerance("guided_abs"))
-        case.equal(f"{name}.tokens", progress.tokens)
+        case.compare(f"{name}.guided", guided, case.tolerance("guided_abs"))
+        case.compare(f"{name}.tokens", progress.tokens)
 
-    result = generate(network, codec, job, CPU, on_step=compare)
-    case.close("f_hat", result.features, case.tolerance("f_hat_abs"))
-    case.close("image", codec.decode(result.features), case.tolerance("image_abs"))
-
-
-def check_extra(case: Any, extra: dict[str, Any]) -> None:
-    settings = {**case.facts["config"], **case.facts["guidance"], **extra["changed"]}
-    model, network, codec = networks(case, settings)
-    job = job_of(case, model, network, settings)
-
-    def compare(progress: Any) -> None:
-        name = f"{extra['name']}.step{progress.index}.guided"
-        if case.has(name):
-            guided = progress.guided / job.draw.at(progress.index).temperature
-            case.close(name, guided, case.tolerance("guided_abs"))
-
-    result = generate(network, codec, job, CPU, on_step=compare)
-    if case.has(f"{extra['name']}.f_hat"):
-        case.close(f"{extra['name']}.f_hat", result.features, case.tolerance("f_hat_abs"))
+    features = generate(network, codec, job, CPU, on_step=compare).features
+    case.compare(f"{prefix}f_hat", features, case.tolerance("f_hat_abs"))
+    case.compare(f"{prefix}image", lambda: codec.decode(features), case.tolerance("image_abs"))
 
 
 def check_filters(case: Any) -> None:

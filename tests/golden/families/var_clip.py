@@ -41,7 +41,9 @@ def run(case: Any) -> None:
         vector = check_text(case)
         model = find(case, "transformer")
         assert list(model.config.grids) == grids
-        check_runs(case, model, build(model), codec, lambda settings: vector)
+        vectors = {"text.embedding": vector}
+        given = lambda name: vectors[name] if name in vectors else case.input(name)  # noqa: E731
+        check_runs(case, model, build(model), codec, lambda settings: given(settings["label"]))
         check_filters(case)
         check_gumbel(case)
 
