@@ -32,7 +32,7 @@ class Tracing:
 
     @classmethod
     def of(cls, model: LoadedModel) -> "Tracing":
-        return cls(LOOPS[model.family.kind].picture(model.config))
+        return cls(LOOPS[model.family.kind].image_grid(model.config))
 
     def recorder(self, job: Any) -> TraceRecorder:
         """For the loop."""
@@ -58,7 +58,7 @@ class Tracing:
         found = measure(trace, scaled=False, subject=subject)
         rows = {f"steps.{name}": _by_step(found, name) for name in METRICS}
         for name in METRICS:
-            means = [found.of_picture(name, image) for image in range(len(images))]
+            means = [found.of_image(name, image) for image in range(len(images))]
             rows[f"trace.{name}"] = np.array(means, dtype=np.float32)
         if self.steps and self.image is not None:
             course = torch.stack(self.steps, 1)[:, -self.image[0] * self.image[1] :]

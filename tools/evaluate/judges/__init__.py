@@ -21,6 +21,12 @@ from ..samples import Samples
 
 MODULES = {
     "bundled": "bundled",
+    "inception": "inception",
+    "clip": "clip",
+    "pickscore": "clip",
+    "hps": "clip",
+    "image_reward": "image_reward",
+    "geneval": "geneval",
 }
 Options = Mapping[str, Any]
 
@@ -63,17 +69,17 @@ def module_of(name: str) -> ModuleType:
 
 def check_judge(name: str, options: Options, weights: Path) -> None:
     """Raise EvaluationError, before anything is computed, where a judge cannot work."""
-    module_of(name).check(options, weights)
+    module_of(name).check(name, options, weights)
 
 
 def open_judge(name: str, options: Options, weights: Path, device: torch.device) -> Judge:
     """A judge, ready to look."""
-    return module_of(name).open_judge(options, weights, device)
+    return module_of(name).open_judge(name, options, weights, device)
 
 
 def measure(name: str, options: Options, samples: Samples, setup: Setup) -> dict[str, Measured]:
     """Metrics of a setting's samples."""
-    return module_of(name).measure(options, samples, setup)
+    return module_of(name).measure(name, options, samples, setup)
 
 
 def known_options(name: str, options: Options, known: set[str]) -> None:

@@ -35,17 +35,21 @@ class BundledJudge:
         return found
 
 
-def check(options: Mapping[str, Any], weights: Path) -> None:
+def check(name: str, options: Mapping[str, Any], weights: Path) -> None:
     """It has no options."""
-    known_options("bundled", options, set())
+    known_options(name, options, set())
 
 
-def open_judge(options: Mapping[str, Any], weights: Path, device: torch.device) -> BundledJudge:
+def open_judge(
+    name: str, options: Mapping[str, Any], weights: Path, device: torch.device
+) -> BundledJudge:
     """The stored classifier."""
     return BundledJudge(load_classifier(CLASSIFIER).to(device))
 
 
-def measure(options: Mapping[str, Any], samples: Samples, setup: Setup) -> dict[str, Measured]:
+def measure(
+    name: str, options: Mapping[str, Any], samples: Samples, setup: Setup
+) -> dict[str, Measured]:
     """Fréchet distance to the training drawings, and the share of groups recognised."""
     stored = load_file(REFERENCE)
     drawings = Gaussian(stored["mean"].double().numpy(), stored["covariance"].double().numpy())
@@ -54,4 +58,4 @@ def measure(options: Mapping[str, Any], samples: Samples, setup: Setup) -> dict[
     )
     accuracy = mean_of(samples, "bundled.right", "class accuracy", "high", 3)
     found = {"frechet": distance, "accuracy": accuracy}
-    return {name: measured for name, measured in found.items() if measured is not None}
+    return {metric: one for metric, one in found.items() if one is not None}
