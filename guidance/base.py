@@ -70,30 +70,45 @@ class Step:
 
 @dataclass(frozen=True)
 class Signal:
-    """What travels along the chain: the pair of branch logits, then, after a combining guidance, guided logits."""
+    """What travels along the chain: the pair of branch logits, then, after a combining guidance, guided logits.
+
+    Attributes:
+        cond, uncond, guided: logits (B, T, V).
+        on_cond: whether the terms of this step are added on c (a CFG-like guidance acts in the chain) or on u.
+    """
 
     cond: Tensor
     uncond: Tensor | None = None
     guided: Tensor | None = None
+    on_cond: bool = False
 
     @property
     def nudge(self) -> Tensor:
         """G = c - u, of the branches as they stand."""
-        if self.uncond is None:
-            raise RuntimeError("the unconditional branch was not computed at this step")
-        return self.cond - self.uncond
+        return self.cond - self._uncond()
 
     @property
     def result(self) -> Tensor:
         """The guided logits; the conditional ones while no guidance has combined the branches."""
         return self.cond if self.guided is None else self.guided
 
-    def combine(self, direction: Tensor, gamma: float) -> "Signal":
-        """Add gamma * D on top of u (first combining guidance) or of what earlier guidances made."""
-        base = self.uncond if self.guided is None else self.guided
+    def add(self, term: Tensor, weight: float) -> "Signal":
+        """Add weight * term on what earlier guidances made, or on the base: c where a CFG-like one acts, else u."""
+        base = self.guided
         if base is None:
+            base = self.cond if self.on_cond else self._uncond()
+        return replace(self, guided=torch.add(base, term, alpha=weight))
+
+    def add_nudge(self, nudge: Tensor, gamma: float) -> "Signal":
+        """Add (gamma - 1) G on the base c. Where nothing was added before, as u + gamma G, the published form."""
+        if self.guided is not None:
+            return self.add(nudge, gamma - 1)
+        return replace(self, guided=torch.add(self._uncond(), nudge, alpha=gamma))
+
+    def _uncond(self) -> Tensor:
+        if self.uncond is None:
             raise RuntimeError("the unconditional branch was not computed at this step")
-        return replace(self, guided=torch.add(base, direction, alpha=gamma))
+        return self.uncond
 
     def refine(self, change: Callable[[Tensor, str], Tensor]) -> "Signal":
         """Transform the signal where it stands: guided logits if there are any, else every branch.
@@ -103,7 +118,7 @@ class Signal:
         if self.guided is not None:
             return replace(self, guided=change(self.guided, "guided"))
         uncond = None if self.uncond is None else change(self.uncond, "uncond")
-        return Signal(change(self.cond, "cond"), uncond)
+        return replace(self, cond=change(self.cond, "cond"), uncond=uncond)
 
 
 @dataclass(frozen=True)
@@ -170,6 +185,11 @@ class Guidance:
     ]  # what its letters stand for, each with the input that sets it; one sentence or two
     remarks: ClassVar[str] = ""  # a further paragraph of the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
+    on_cond: ClassVar[bool] = False  # CFG-like: its terms, and those beside it, are added on c.
+    neutral: ClassVar[Mapping[str, Any]]  # settings with which it does nothing, to the bit
+    inside: ClassVar[bool] = (
+        False  # True: acts inside the network; its `apply` has nothing left to do.
+    )
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
     needs_weights: ClassVar[bool] = (
         False  # True: weights cached tokens; see `weights` and `observe`.
@@ -183,16 +203,21 @@ class Guidance:
         """Why this method cannot act on such a run, or None."""
         return None
 
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether a constant added to all logits of a token changes no probability."""
+        return True
+
     def active(self, index: int, run: RunInfo) -> bool:
         """Whether the guidance does anything at this step."""
         return True
 
     def is_conditional(self, index: int, run: RunInfo) -> bool:
-        """Whether the guidance alone would give the conditional logits unchanged at this step."""
+        """Whether the guidance alone would give the conditional logits unchanged at this step (CFG-like ones only)."""
         return False
 
     def gamma(self, index: int, run: RunInfo) -> float | None:
-        """Weight of a combining guidance's term, or None where it is off."""
+        """gamma of a combining guidance, or None where it is off. 1 = the conditional prediction for CFG-like ones, 0 for others."""
         return None
 
     def mixes(self, index: int, run: RunInfo) -> Mapping[int, float]:

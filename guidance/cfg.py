@@ -1,6 +1,6 @@
 """CFG: classifier-free guidance (arXiv 2207.12598) on token logits.
 
-    guided = u + gamma_k (c - u),    gamma_k = 1 + (scale - 1) r_k
+    guided = c + (gamma_k - 1) (c - u) = u + gamma_k (c - u),    gamma_k = 1 + (scale - 1) r_k
 
 c, u: conditional and unconditional logits (B, T, V). Families write the same line differently:
 VAR, HART, Switti (1 + t) c - t u with scale = 1 + t; Infinity, LlamaGen, AliTok u + s (c - u) with scale = s.
@@ -27,6 +27,7 @@ class CFG(Combining):
         " prompt."
     )
     aliases: ClassVar[tuple[str, ...]] = ("classifier-free guidance",)
+    on_cond: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2207.12598"
     formula: ClassVar[str] = "guided = u + γ (c − u)"
     symbols: ClassVar[str] = (
@@ -36,5 +37,8 @@ class CFG(Combining):
     def is_conditional(self, index: int, run: RunInfo) -> bool:
         return self.gamma(index, run) == 1.0
 
-    def direction(self, step: Step, signal: Signal) -> Tensor:
+    def term(self, step: Step, signal: Signal) -> Tensor:
         return signal.nudge
+
+    def add(self, signal: Signal, term: Tensor, gamma: float) -> Signal:
+        return signal.add_nudge(term, gamma)

@@ -1,7 +1,11 @@
 """A chain of guidances: application order, which branches each step needs, and the state of one run.
 
 no combining guidance active:  guided = c, and u is not computed
-otherwise:                 guided = u + sum_i gamma_i,k D_i, refined where a refining guidance stands
+otherwise:                     guided = base + sum_i term_i, refined where a refining guidance stands
+
+CFG-like guidances add (gamma - 1) G and make the base c; IGG-like ones add gamma A G; the base is u only where no CFG-like
+one acts. So CFG alone is Eq. 2 of the IGG paper, IGG alone its Eq. 5, both together its Eq. 7, and a CFG of scale 1 beside
+another CFG changes nothing.
 """
 
 from collections import Counter
@@ -52,16 +56,16 @@ class Chain:
     def combining(self, index: int, run: RunInfo) -> tuple[Guidance, ...]:
         """The combining guidances that change something at this step.
 
-        A guidance that alone would give the conditional logits back is not one, unless another one acts beside it.
+        A CFG-like one of scale 1 does only where it alone makes the base c for an IGG-like one.
         """
         guidances = tuple(
             guidance
             for guidance in self.guidances
             if guidance.combines and guidance.active(index, run)
         )
-        if all(guidance.is_conditional(index, run) for guidance in guidances):
-            # One such guidance gives c exactly; several would add up to c + G, which is not "no guidance".
-            return () if len(guidances) == 1 else guidances
+        acting = tuple(g for g in guidances if not g.is_conditional(index, run))
+        if not acting or any(guidance.on_cond for guidance in acting):
+            return acting
         return guidances
 
     def needs_uncond(self, run: RunInfo) -> tuple[bool, ...]:
@@ -89,9 +93,8 @@ class Chain:
     def strength(self, index: int, run: RunInfo) -> float:
         """gamma of all combining guidances together: for what a network guides by itself. 1 = the conditional prediction."""
         guidances = self.combining(index, run)
-        return (
-            sum(guidance.gamma(index, run) or 0.0 for guidance in guidances) if guidances else 1.0
-        )
+        on_cond = not guidances or any(guidance.on_cond for guidance in guidances)
+        return on_cond + sum((g.gamma(index, run) or 0.0) - g.on_cond for g in guidances)
 
     def mixes(self, run: RunInfo) -> tuple[dict[int, float], ...]:
         """Per step: block -> gamma where guidances mix the branches inside the network."""
@@ -156,7 +159,7 @@ class ActiveChain:
         `head`: what the channels stand for; None = they are no prediction of tokens (diffusion).
         """
         combining = self.chain.combining(index, self.run)
-        signal = Signal(cond, uncond)
+        signal = Signal(cond, uncond, on_cond=any(guidance.on_cond for guidance in combining))
         for guidance, recorder, state in zip(
             self.chain.guidances, self.recorders, self.states, strict=True
         ):

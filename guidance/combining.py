@@ -1,11 +1,12 @@
-"""What every combining guidance has: a scale, a schedule, and a direction D.
+"""What every combining guidance has: a scale, a schedule, and a term that it adds.
 
-guided = u + sum_i gamma_i,k D_i,    gamma_k = 1 + (scale - 1) r_k
+guided = base + sum_i term_i,    gamma_k = 1 + (scale - 1) r_k    (the base: see `chain`)
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -31,7 +32,7 @@ def check_finite(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class Combining(Guidance):
-    """A guidance that adds gamma_k D on top of u.
+    """A guidance that adds a term of strength gamma_k.
 
     Attributes:
         scale: gamma at full strength; see `scale_parameter`.
@@ -43,6 +44,7 @@ class Combining(Guidance):
     """
 
     combines: ClassVar[bool] = True
+    neutral: ClassVar[Mapping[str, Any]] = {"scale": 1.0, "schedule": "constant"}
 
     scale: float = scale_parameter(
         "How strongly the image follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."
@@ -109,9 +111,13 @@ class Combining(Guidance):
         """gamma_k, or None where the guidance is off."""
         return self.shape(run.published).strength(index, run.count, self.scale, rest=1.0)
 
-    def direction(self, step: Step, signal: Signal) -> Tensor:
-        """D (B, T, V)."""
+    def term(self, step: Step, signal: Signal) -> Tensor:
+        """What is added at strength 1 (B, T, V)."""
         raise NotImplementedError
+
+    def add(self, signal: Signal, term: Tensor, gamma: float) -> Signal:
+        """The signal with the term at this strength."""
+        return signal.add(term, gamma)
 
     def refuse(self, run: RunInfo) -> str | None:
         try:
@@ -126,7 +132,7 @@ class Combining(Guidance):
     def apply(self, step: Step, signal: Signal, run: RunInfo, state: None) -> Signal:
         gamma = self.gamma(step.index, run)
         assert gamma is not None
-        direction = self.direction(step, signal)
+        term = self.term(step, signal)
         step.recorder.note(f"{self.name} scale", step.index, gamma)
-        step.recorder.add(f"{self.name} direction", step.index, lambda: direction.norm(dim=-1))
-        return signal.combine(direction, gamma)
+        step.recorder.add(f"{self.name} direction", step.index, lambda: term.norm(dim=-1))
+        return self.add(signal, term, gamma)

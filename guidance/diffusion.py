@@ -54,13 +54,13 @@ class DiffusionMix:
         if lacking:
             guided = guided + lacking * (cond - uncond)
         if self.igg_scale:
-            guided = guided + self.igg_scale * self.direction(cond, uncond).to(denoised.dtype)
+            guided = guided + self.igg_scale * self.term(cond, uncond).to(denoised.dtype)
         return guided
 
-    def direction(self, cond: Tensor, uncond: Tensor) -> Tensor:
+    def term(self, cond: Tensor, uncond: Tensor) -> Tensor:
         """A G in the shape of the latent, fp32."""
         step = Step(0, 1, grid_of(cond))
-        tokens = self.igg.direction(step, Signal(to_tokens(cond), to_tokens(uncond)))
+        tokens = self.igg.term(step, Signal(to_tokens(cond), to_tokens(uncond)))
         return from_tokens(tokens, cond)
 
 

@@ -10,8 +10,9 @@ token (G_j scaled by the attention it receives, sum_i A_ij, mean 1), and centrin
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -104,6 +105,7 @@ class IGG(Combining):
     """
 
     name: ClassVar[str] = "igg"
+    neutral: ClassVar[Mapping[str, Any]] = {"scale": 0.0, "schedule": "constant"}
     node_id: ClassVar[str] = "ARGuidanceIGG"
     title: ClassVar[str] = "AR Guidance: IGG"
     summary: ClassVar[str] = (
@@ -171,10 +173,14 @@ class IGG(Combining):
             )
         return super().refuse(run)
 
+    @property
+    def shift_invariant(self) -> bool:
+        return self.centre  # else attention sees the constant
+
     def active(self, index: int, run: RunInfo) -> bool:
         return bool(self.gamma(index, run))  # a scale of 0 is exactly absent
 
-    def direction(self, step: Step, signal: Signal) -> Tensor:
+    def term(self, step: Step, signal: Signal) -> Tensor:
         nudge = signal.nudge
         if self.centre:
             nudge = nudge - nudge.mean(-1, keepdim=True)

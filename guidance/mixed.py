@@ -2,11 +2,12 @@
 
     guided = u + gamma_k G + gamma'_k A G
 
-Equal to a chain of CFG and IGG with the same schedule.
+Equal to a chain of CFG and IGG with the same schedule: the terms are (gamma_k - 1) G and gamma'_k A G on the base c.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -26,6 +27,8 @@ class Mixed(IGG):
     """
 
     name: ClassVar[str] = "mixed"
+    on_cond: ClassVar[bool] = True
+    neutral: ClassVar[Mapping[str, Any]] = {"scale": 1.0, "igg_scale": 0.0, "schedule": "constant"}
     node_id: ClassVar[str] = "ARGuidanceMixed"
     title: ClassVar[str] = "AR Guidance: CFG-IGG mix"
     summary: ClassVar[str] = (
@@ -85,18 +88,19 @@ class Mixed(IGG):
         strengths = self._strengths(step.index, run)
         assert strengths is not None
         plain, attended = strengths
-        signal = self._add(CFG.name, step, signal, plain, signal.nudge)
+        nudge = signal.nudge
+        self._record(CFG.name, step, plain, nudge)
+        signal = signal.add_nudge(nudge, plain)
         if attended == 0:
             return signal
-        return self._add(IGG.name, step, signal, attended, self.direction(step, signal))
+        mixed = self.term(step, signal)
+        self._record(IGG.name, step, attended, mixed)
+        return signal.add(mixed, attended)
 
-    def _add(
-        self, name: str, step: Step, signal: Signal, gamma: float, direction: Tensor
-    ) -> Signal:
-        """One of the two terms, recorded under the name of the method it comes from."""
+    def _record(self, name: str, step: Step, gamma: float, term: Tensor) -> None:
+        """One of the two terms, under the name of the method it comes from."""
         step.recorder.note(f"{name} scale", step.index, gamma)
-        step.recorder.add(f"{name} direction", step.index, lambda: direction.norm(dim=-1))
-        return signal.combine(direction, gamma)
+        step.recorder.add(f"{name} direction", step.index, lambda: term.norm(dim=-1))
 
     def _strengths(self, index: int, run: RunInfo) -> tuple[float, float] | None:
         """gamma and gamma' of a step, or None where the guidance is off."""

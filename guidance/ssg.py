@@ -12,9 +12,10 @@ The published algorithm copies orthonormal coefficients (s = 1), which lowers th
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +139,7 @@ class SSG(Guidance):
         " previous scale, smoothly enlarged to this one's grid; β is `beta` at this scale."
     )
     combines: ClassVar[bool] = False
+    neutral: ClassVar[Mapping[str, Any]] = {"beta": 0.0}
     remembers: ClassVar[bool] = True
 
     # 1.2: the best of those tried on the bundled model, on a plateau from 0.8 to 2.5 (docs/guidance-sweep.md).

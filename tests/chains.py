@@ -11,9 +11,8 @@ from ar_guidance.guidance.ssg import SSG
 
 Links = tuple[Guidance, ...]
 
-OWN_LAWS = (HiddenCFG,)  # what acts inside the network is tested through it
 VARIANTS: list[Guidance] = [
-    *(method() for method in METHODS.values() if method not in OWN_LAWS),
+    *(method() for method in METHODS.values() if not method.inside),
     SoftCFG(3.0, "constant", normalise=False, perturb="keys and values"),
     SoftCFG(3.0, "constant", convention="released code", confidence="guided"),
     IGG(3.0, "constant", window="auto"),

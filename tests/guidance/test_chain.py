@@ -46,10 +46,10 @@ def test_published_ramp_leaves_the_first_scale_unguided() -> None:
 
 
 @given(st.floats(0.1, 6), st.floats(0.1, 6))
-def test_two_links_add_their_terms_on_top_of_u(a: float, b: float) -> None:
+def test_two_cfgs_add_what_lies_beyond_the_conditional_prediction(a: float, b: float) -> None:
     cond, uncond = logits(3)
     both = apply((CFG(a, "constant"), CFG(b, "constant")), 2, cond, uncond)
-    assert torch.allclose(both, uncond + (a + b) * (cond - uncond), atol=1e-4)
+    assert torch.allclose(both, cond + (a + b - 2) * (cond - uncond), atol=1e-4)
 
 
 def test_scale_one_is_plain_conditional_sampling() -> None:

@@ -103,12 +103,12 @@ def test_images_and_frames_do_not_see_each_other(
 ) -> None:
     cond, uncond, _ = latents(shape, seed)
     mix = DiffusionMix(igg=igg)
-    whole = mix.direction(cond, uncond)
+    whole = mix.term(cond, uncond)
     for i in range(shape[0]):
-        part = mix.direction(cond[i : i + 1], uncond[i : i + 1])
+        part = mix.term(cond[i : i + 1], uncond[i : i + 1])
         assert torch.allclose(whole[i : i + 1], part, atol=1e-5)
     if len(shape) == 5:
-        frames = [mix.direction(cond[:, :, f], uncond[:, :, f]) for f in range(shape[2])]
+        frames = [mix.term(cond[:, :, f], uncond[:, :, f]) for f in range(shape[2])]
         assert torch.allclose(whole, torch.stack(frames, 2), atol=1e-5)
 
 
@@ -116,9 +116,9 @@ def test_images_and_frames_do_not_see_each_other(
 def test_sign_of_the_nudge_and_order_of_the_places(seed: int, height: int, width: int) -> None:
     cond, uncond, _ = latents((1, 4, height, width), seed)
     mix = DiffusionMix()
-    there, back = mix.direction(cond, uncond), mix.direction(uncond, cond)
+    there, back = mix.term(cond, uncond), mix.term(uncond, cond)
     assert torch.allclose(there, -back, atol=1e-5)  # A does not change with the sign of G
-    mirrored = mix.direction(cond.flip(-1), uncond.flip(-1))
+    mirrored = mix.term(cond.flip(-1), uncond.flip(-1))
     assert torch.allclose(mirrored.flip(-1), there, atol=1e-5)
 
 
@@ -126,13 +126,13 @@ def test_sign_of_the_nudge_and_order_of_the_places(seed: int, height: int, width
 def test_limits_of_the_attention(seed: int) -> None:
     cond, uncond, _ = latents((2, 4, 5, 6), seed)
     nudge, mix = cond - uncond, DiffusionMix()
-    faint = mix.direction(cond * 1e-4, uncond * 1e-4)  # low noise: uniform, the mean push
+    faint = mix.term(cond * 1e-4, uncond * 1e-4)  # low noise: uniform, the mean push
     mean = nudge.mean((2, 3), keepdim=True).expand_as(nudge) * 1e-4
     assert torch.allclose(faint, mean, atol=1e-7)
     window = DiffusionMix(igg=IGG(window="fixed side", window_side=1))
-    assert torch.allclose(window.direction(cond, uncond), nudge, atol=1e-6)  # itself only: CFG
+    assert torch.allclose(window.term(cond, uncond), nudge, atol=1e-6)  # itself only: CFG
     wide = DiffusionMix(igg=IGG(window="fixed side", window_side=99))
-    assert torch.allclose(wide.direction(cond, uncond), mix.direction(cond, uncond), atol=1e-5)
+    assert torch.allclose(wide.term(cond, uncond), mix.term(cond, uncond), atol=1e-5)
 
 
 @settings(max_examples=10)
@@ -141,8 +141,8 @@ def test_half_precision_is_computed_in_single(seed: int) -> None:
     cond, uncond, denoised = (part.bfloat16() for part in latents((1, 4, 8, 8), seed))
     guided = DiffusionMix(1.5).guide(denoised, cond, uncond, 3.0)
     assert guided.dtype == torch.bfloat16
-    single = DiffusionMix(1.5).direction(cond.float(), uncond.float())
-    assert torch.equal(DiffusionMix(1.5).direction(cond, uncond), single)
+    single = DiffusionMix(1.5).term(cond.float(), uncond.float())
+    assert torch.equal(DiffusionMix(1.5).term(cond, uncond), single)
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (1, 1, 900), (1, 2, 3, 4, 5, 6)])

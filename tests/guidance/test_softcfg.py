@@ -137,7 +137,7 @@ def test_other_links_use_the_same_unconditional_branch(model) -> None:
     seen = []
     model.sample([1], both, on_step=seen.append)
     for step in seen:
-        expected = step.uncond + 3.5 * (step.cond - step.uncond)
+        expected = step.uncond + 2.5 * (step.cond - step.uncond)
         assert torch.allclose(step.guided, expected, atol=1e-4)
 
 

@@ -13,5 +13,5 @@ def run(case: Any) -> None:
         by_sampler = uncond + cfg * (cond - uncond)
         case.close(f"probe{k}.D_cfg", by_sampler, tolerance)
         mix = DiffusionMix(attended, plain)
-        case.close(f"probe{k}.A_diff", mix.direction(cond, uncond), tolerance)
+        case.close(f"probe{k}.A_diff", mix.term(cond, uncond), tolerance)
         case.close(f"probe{k}.D_mix", mix.guide(by_sampler, cond, uncond, cfg), tolerance)
