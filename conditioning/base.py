@@ -20,3 +20,7 @@ class Condition(Protocol):
     def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
         """The conditional and the unconditional branch's condition, as the network takes them: every entry `copies` times."""
         ...
+
+    def entry(self, index: int) -> "Condition":
+        """One entry as a condition of its own, as if it had been given alone."""
+        ...

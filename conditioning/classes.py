@@ -37,5 +37,8 @@ class ClassConditioning:
         labels = torch.tensor(self.labels).repeat_interleave(copies)
         return labels, model.network.null_condition(len(labels))
 
+    def entry(self, index: int) -> "ClassConditioning":
+        return ClassConditioning((self.labels[index],), self.classes, (self.names[index],))
+
     def __repr__(self) -> str:
         return f"AR conditioning: {', '.join(self.names)}"

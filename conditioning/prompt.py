@@ -1,7 +1,7 @@
 """Prompts as text, for models that read them with a tokenizer of their own."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..loaders.text.prompts import TextTokenizer, encode, encode_negative
 from ..models.family import PromptSpec
@@ -43,6 +43,9 @@ class PromptConditioning:
         cond = encode(spec, config, self.tokenizer, self.prompts)
         null = encode_negative(spec, config, self.tokenizer, self.negative, self.count)
         return cond.repeated(copies), null.repeated(copies)
+
+    def entry(self, index: int) -> "PromptConditioning":
+        return replace(self, prompts=(self.prompts[index],))
 
     def __repr__(self) -> str:
         return f"AR conditioning: {' | '.join(prompt[:60] for prompt in self.prompts)}"

@@ -1,7 +1,7 @@
 """Stock CONDITIONING as a condition for the text-conditional families: read, checked, turned into what a network takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,6 +42,10 @@ class Prompts:
     @property
     def count(self) -> int:
         return self.text.features.shape[0]
+
+    def rows(self) -> list["Prompts"]:
+        """Each prompt as an entry of its own."""
+        return [replace(self, text=self.text.row(i)) for i in range(self.count)]
 
 
 def read_conditioning(conditioning: Sequence[Any], which: str) -> tuple[Prompts, ...]:
@@ -115,6 +119,12 @@ class TextConditioning:
             return cond, model.network.null_condition(copies * self.count)
         alone = sum(prompts.count for prompts in self.negative) == 1
         return cond, _condition(model, self.negative, copies * (self.count if alone else 1))
+
+    def entry(self, index: int) -> "TextConditioning":
+        positive = [row for prompts in self.positive for row in prompts.rows()]
+        negative = [row for prompts in self.negative for row in prompts.rows()]
+        against = negative if len(negative) < 2 else [negative[index]]
+        return TextConditioning((positive[index],), tuple(against))
 
     def __repr__(self) -> str:
         against = ", with a negative prompt" if self.negative else ""

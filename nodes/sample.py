@@ -10,6 +10,7 @@ from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import SamplerSettings, facts
 from .compat import numbers, schema, widget
+from .execution.batches import MOST_AT_ONCE
 from .execution.live import live_sender
 from .execution.rescue import node_text, note_handed_on, times_handed_on
 from .execution.run import View, run_sampling
@@ -40,7 +41,9 @@ class ARSampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Same seed, same image. Image i of a batch is the same whatever the batch size.",
+                    tooltip="Same seed, same image on the same computer. Image i of a batch has its own random numbers, whatever the"
+                    " batch size; processors round a little differently in other sizes, so for the very same image,"
+                    " bit for bit, set images_at_once of AR Decode to 1.",
                 ),
                 widget(
                     io.Int,
@@ -201,6 +204,17 @@ class ARDecode(io.ComfyNode):
                     tooltip="When a large batch is cancelled or fails half-way. 'save ... to temp': the run stops, finished"
                     " images lie in ComfyUI's temp folder. 'hand on ...': the graph goes on with the finished ones.",
                 ),
+                widget(
+                    io.Int,
+                    "images_at_once",
+                    default=0,
+                    min=0,
+                    max=MOST_AT_ONCE,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How many images of a batch are made in one pass. 0: as many as are fast and fit into memory. 1:"
+                    " one after the other, each exactly as it is alone, bit for bit; slower for small models and on GPUs.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
@@ -235,10 +249,14 @@ class ARDecode(io.ComfyNode):
         viewer: str = FAST,
         candidates: bool = False,
         if_stopped: str = TO_TEMP,
+        images_at_once: int = 0,
     ) -> io.NodeOutput:
+        if images_at_once < 0:
+            raise ValueError(f"images_at_once must be 0 (automatic) or more, not {images_at_once}")
         node = cls.own_id()
         view = View(viewer, candidates, live_sender(node))
-        made = run_sampling(ar_sampling, view, if_stopped == HAND_ON, node_text(cls.hidden))
+        hand_on, tell = if_stopped == HAND_ON, node_text(cls.hidden)
+        made = run_sampling(ar_sampling, view, hand_on, tell, images_at_once)
         note_handed_on(node, len(made.image), ar_sampling.batch)
         output = io.NodeOutput(made.image, made.trace, made.tokens)
         run = facts(ar_sampling.model, ar_sampling.sampler_settings)

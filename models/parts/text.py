@@ -24,6 +24,11 @@ class TextCondition:
     live: Tensor | None
     pooled: Tensor | None = None
 
+    def row(self, index: int) -> "TextCondition":
+        """One prompt of the batch."""
+        parts = (self.features, self.live, self.pooled)
+        return TextCondition(*(None if part is None else part[index : index + 1] for part in parts))  # pyright: ignore[reportArgumentType]
+
 
 def with_tokens(config: Any, text: TextCondition) -> TextCondition:
     """The text as it is, if every prompt has a token at all.

@@ -50,6 +50,9 @@ def pick(given: Any, rows: Sequence[int]) -> Any:
 
 def branches_of(sampling: Sampling) -> tuple[Any, Any]:
     """The conditional and the unconditional branch's condition of the images to be made."""
+    if sampling.batch == 1:  # as if alone: a prompt is not padded to the longest of the batch
+        own = sampling.conditioning.entry(sampling.images[0] // sampling.copies)
+        return own.branches(sampling.model, 1)
     both = sampling.conditioning.branches(sampling.model, sampling.copies)
     if sampling.only is None:
         return both
@@ -84,9 +87,17 @@ def join(parts: Sequence[Finished]) -> Finished:
     return Finished(image, ImageTrace.of(trace, image, first.trace.guidance), tokens, shown)
 
 
-def parts_of(sampling: Sampling) -> list[Sampling]:
-    """The same batch as samplings of a few images each, which one after the other fit into memory."""
-    size, images = most_at_once(sampling), sampling.images
+def parts_of(sampling: Sampling, at_once: int = 0) -> list[Sampling]:
+    """The same batch as samplings of a few images each, which one after the other fit into memory.
+
+    Processors round matrix products of different sizes differently, so an image made with others may, rarely, differ from
+    the same one alone: `at_once` = 1 makes every image by the very operations it takes alone, bit for bit.
+
+    Args:
+        at_once: images in one pass, at most; 0 = as many as are fast and fit.
+    """
+    most, images = most_at_once(sampling), sampling.images
+    size = min(most, at_once) if at_once else most
     if len(images) <= size:
         return [sampling]
     starts = range(0, len(images), size)

@@ -53,17 +53,19 @@ def run_sampling(
     view: View | None = None,
     hand_on: bool = False,
     tell: Callable[[str], None] = logging.warning,
+    at_once: int = 0,
 ) -> Finished:
     """Generate and decode, a large batch in parts: images, what was recorded on the way, tokens.
 
     Args:
         view: what the viewer wants.
         hand_on, tell: what to do with finished parts when a later one fails, see `collect`.
+        at_once: images in one pass, at most, see `parts_of`.
 
     Raises:
         ValueError: a guidance or an edit that cannot act on this model, before anything is computed.
     """
-    parts = parts_of(sampling)
+    parts = parts_of(sampling, at_once)
     describe(parts[0])
     seen = view or View()
     report = Reporter(sampling, len(parts), ALONE if seen.mode == OFF else BESIDE_VIEWER)

@@ -114,6 +114,33 @@ def test_a_batch_is_its_prompts_one_by_one(name: str) -> None:
     torch.testing.assert_close(joined, alone[:, 1:], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_an_entry_is_its_prompt_given_alone(name: str) -> None:
+    """Bit for bit: without the padding that the longest prompt of the batch brings."""
+    model = MODELS[name]()
+    entries = [entry(name, 5, seed=1), entry(name, 3), entry(name, 2, seed=3)]
+    against = [entry(name, rows, seed=rows) for rows in (2, 4, 3)]
+    for negative in (against, against[:1], None) if name != "switti" else (against, against[:1]):
+        batch = condition(entries, negative)
+        for i, one in enumerate(entries):
+            own = negative and negative[i if len(negative) > 1 else 0]
+            alone = condition([one], [own] if own else None)
+            for a, b in zip(
+                tensors(batch.entry(i).branches(model, 1)),
+                tensors(alone.branches(model, 1)),
+                strict=True,
+            ):
+                assert torch.equal(a, b)
+
+
+def tensors(condition: Any) -> list[torch.Tensor]:
+    """All tensors of a condition, whatever it is made of."""
+    if isinstance(condition, torch.Tensor):
+        return [condition]
+    parts = condition if isinstance(condition, tuple) else vars(condition).values()
+    return [tensor for part in parts if part is not None for tensor in tensors(part)]
+
+
 def test_the_prompt_is_copied_image_by_image() -> None:
     model = MODELS["var_clip"]()
     given = condition([entry("var_clip"), entry("var_clip", seed=1)])

@@ -1,0 +1,51 @@
+"""What holds for images made together, whatever the processor: those made alone, but for rounding; and the same again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = 12
+ROUNDING = 2e-3  # of logits up to 30: some hundred times what is seen, a hundredth of what another token makes
+MOST = 3  # about one in a hundred changes; with another image's random numbers all do
+
+
+def kernels(aten: str, mkl: str, onednn: str) -> dict[str, str]:
+    """The environment that makes PyTorch and its libraries use an older processor's kernels."""
+    return {"ATEN_CPU_CAPABILITY": aten, "MKL_CBWR": mkl, "ONEDNN_MAX_CPU_ISA": onednn}
+
+
+KERNELS = {
+    "one thread": {"OMP_NUM_THREADS": "1"},
+    "two threads": {"OMP_NUM_THREADS": "2"},
+    "oldest": kernels("default", "COMPATIBLE", "SSE41"),
+    "AVX2": kernels("avx2", "AVX2", "AVX2"),
+    "AVX-512": kernels("avx512", "AVX512", "AVX512_CORE"),
+}
+KNOWN = ("DEFAULT", "AVX2", "AVX512")
+NEEDS = {"AVX2": "AVX2", "AVX-512": "AVX512"}
+
+
+def has(name: str) -> bool:
+    """Whether this processor can run these kernels."""
+    able = torch.backends.cpu.get_cpu_capability()
+    needed = NEEDS.get(name, "DEFAULT")
+    return able in KNOWN and KNOWN.index(able) >= KNOWN.index(needed) or needed == "DEFAULT"
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_an_image_of_a_batch_is_that_alone_but_for_rounding(name: str) -> None:
+    if not has(name):
+        pytest.skip(f"this processor has no {name}")
+    command = [sys.executable, "-m", "benchmarks.batches", "--json", "--images", str(IMAGES)]
+    environment = {**os.environ, **KERNELS[name]}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for found in json.loads(done.stdout):
+        assert found["images"] >= IMAGES // 3 and found["repeated"], found
+        assert found["changed"] <= MOST and found["apart"] < ROUNDING, found
