@@ -49,7 +49,7 @@ def ours(model: LlamaGen, tokens: int, guidance: Guidance, device: torch.device)
         batch=1,
         run=RunInfo("token", ((1, 1),) * tokens),
         chain=Chain((guidance,)),
-        draw=lambda logits: logits.argmax(-1),
+        draw=lambda logits, step: logits.argmax(-1),
     )
     with torch.inference_mode():
         return generate(model, job, device).tokens

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from .record import NULL_RECORDER, Recorder
 from .schedule import Schedule
 
 Grid = tuple[int, int]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,20 @@ class RunInfo:
     def temperature_at(self, index: int) -> float:
         """The sampler's temperature at a step."""
         return self.temperatures[index] if self.temperatures else self.temperature
+
+    def once(self, owner: object, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` finds for `owner`, found once for this run: schedules are asked for at thousands of steps."""
+        found = self._found.get((id(owner), name))
+        if found is None:
+            found = self._found[id(owner), name] = (
+                owner,
+                make(),
+            )  # the owner lives on: no other gets its id
+        return found[1]
+
+    @cached_property
+    def _found(self) -> dict[tuple[int, str], tuple[object, Any]]:
+        return {}
 
     @cached_property
     def starts(self) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ another CFG changes nothing.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -58,22 +58,34 @@ class Chain:
 
         A CFG-like one of scale 1 does only where it alone makes the base c for an IGG-like one.
         """
-        guidances = tuple(
-            guidance
-            for guidance in self.guidances
-            if guidance.combines and guidance.active(index, run)
-        )
-        acting = tuple(g for g in guidances if not g.is_conditional(index, run))
-        if not acting or any(guidance.on_cond for guidance in acting):
-            return acting
-        return guidances
+        return self.plans(run)[index].combining
+
+    def plans(self, run: RunInfo) -> tuple["StepPlan", ...]:
+        """What acts at every step, found once for the run."""
+        return run.once(self, "plans", lambda: tuple(self._plan(k, run) for k in range(run.count)))
+
+    def _plan(self, index: int, run: RunInfo) -> "StepPlan":
+        active = [
+            place for place, guidance in enumerate(self.guidances) if guidance.active(index, run)
+        ]
+        combining = [place for place in active if self.guidances[place].combines]
+        changing = [p for p in combining if not self.guidances[p].is_conditional(index, run)]
+        if not changing or any(self.guidances[place].on_cond for place in changing):
+            combining = changing
+        refining = [place for place in active if not self.guidances[place].combines]
+        guidances = tuple(self.guidances[place] for place in combining)
+        on_cond = any(guidance.on_cond for guidance in guidances)
+        return StepPlan(tuple(sorted(combining + refining)), guidances, on_cond)
 
     def needs_uncond(self, run: RunInfo) -> tuple[bool, ...]:
         """Per step: whether the unconditional branch must be computed (its last use closes a causal cache)."""
-        uses = [bool(self.combining(k, run)) or bool(mix) for k, mix in enumerate(self.mixes(run))]
-        if any(
-            guidance.remembers for guidance in self.guidances
-        ):  # a next-token run has thousands of steps
+        return run.once(self, "uncond", lambda: self._needs_uncond(run))
+
+    def _needs_uncond(self, run: RunInfo) -> tuple[bool, ...]:
+        uses = [bool(plan.combining) for plan in self.plans(run)]
+        if run.mixable:
+            uses = [use or bool(mix) for use, mix in zip(uses, self.mixes(run), strict=True)]
+        if any(guidance.remembers for guidance in self.guidances):
             for k in range(run.count):
                 for earlier in range(max(0, k - self._looks_back(k, run)), k):
                     uses[earlier] = True
@@ -137,6 +149,21 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class StepPlan:
+    """What acts at a step.
+
+    Attributes:
+        acting: places of the guidances in the chain.
+        combining: those of them that combine the branches.
+        on_cond: whether they add up on c, see `Signal`.
+    """
+
+    acting: tuple[int, ...]
+    combining: tuple[Guidance, ...]
+    on_cond: bool
+
+
+@dataclass(frozen=True)
 class ActiveChain:
     """One run of a chain; the guidances' states die with it."""
 
@@ -151,6 +178,29 @@ class ActiveChain:
         """Whether a guidance may ask for weights."""
         return any(guidance.needs_weights for guidance in self.chain.guidances)
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether a step's result depends on those before it in another way than through their tokens."""
+        return any(
+            guidance.needs_weights or guidance.remembers for guidance in self.chain.guidances
+        )
+
+    @cached_property
+    def plans(self) -> tuple[StepPlan, ...]:
+        """What acts at every step."""
+        return self.chain.plans(self.run)
+
+    @property
+    def records(self) -> bool:
+        """Whether anybody listens."""
+        return self.recorder is not NULL_RECORDER
+
+    @cached_property
+    def silent(self) -> "ActiveChain":
+        """The same run, recording nothing."""
+        nobody = (NULL_RECORDER,) * len(self.recorders)
+        return replace(self, recorder=NULL_RECORDER, recorders=nobody)
+
     def apply(
         self, index: int, cond: Tensor, uncond: Tensor | None, head: Head | None = CATEGORICAL
     ) -> Tensor:
@@ -158,19 +208,14 @@ class ActiveChain:
 
         `head`: what the channels stand for; None = they are no prediction of tokens (diffusion).
         """
-        combining = self.chain.combining(index, self.run)
-        signal = Signal(cond, uncond, on_cond=any(guidance.on_cond for guidance in combining))
-        for guidance, recorder, state in zip(
-            self.chain.guidances, self.recorders, self.states, strict=True
-        ):
-            if guidance in combining or (
-                not guidance.combines and guidance.active(index, self.run)
-            ):
-                step = Step(
-                    index, self.run.count, self.run.grids[index], recorder, head or CATEGORICAL
-                )
-                signal = guidance.apply(step, signal, self.run, state)
-        self._record(index, head, cond, uncond if combining else None, signal.result)
+        plan, run = self.plans[index], self.run
+        signal = Signal(cond, uncond, on_cond=plan.on_cond)
+        for place in plan.acting:
+            guidance, recorder = self.chain.guidances[place], self.recorders[place]
+            step = Step(index, run.count, run.grids[index], recorder, head or CATEGORICAL)
+            signal = guidance.apply(step, signal, run, self.states[place])
+        if self.records:
+            self._record(index, head, cond, uncond if plan.combining else None, signal.result)
         return signal.result
 
     def weights(self, index: int) -> TokenWeights | None:

@@ -107,9 +107,13 @@ class Combining(Guidance):
             return replace(published, start=start, end=end)
         return Schedule(self.schedule, self.start, self.end, self.power, self.values, self.curve)
 
+    def shape_in(self, run: RunInfo) -> Schedule:
+        """The schedule in force in a run."""
+        return run.once(self, "shape", lambda: self.shape(run.published))
+
     def gamma(self, index: int, run: RunInfo) -> float | None:
         """gamma_k, or None where the guidance is off."""
-        return self.shape(run.published).strength(index, run.count, self.scale, rest=1.0)
+        return self.shape_in(run).strength(index, run.count, self.scale, rest=1.0)
 
     def term(self, step: Step, signal: Signal) -> Tensor:
         """What is added at strength 1 (B, T, V)."""

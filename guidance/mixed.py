@@ -104,7 +104,7 @@ class Mixed(IGG):
 
     def _strengths(self, index: int, run: RunInfo) -> tuple[float, float] | None:
         """gamma and gamma' of a step, or None where the guidance is off."""
-        shape = self.shape(run.published)
+        shape = self.shape_in(run)
         plain = shape.strength(index, run.count, self.scale, rest=1.0)
         attended = shape.strength(index, run.count, self.igg_scale, rest=1.0)
         return None if plain is None or attended is None else (plain, attended)

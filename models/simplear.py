@@ -110,15 +110,31 @@ class SimpleAR(LanguageNetwork):
         seen = torch.zeros(len(ids), self.config.vocab, dtype=torch.bool, device=device)
         return SimpleARState(**vars(state), seen=seen.scatter_(1, ids.to(device), True))
 
-    def step(self, state: TokenState, tokens: Tensor | None, rows: int) -> Tensor:
-        logits = super().step(state, tokens, rows)
+    def read(self, state: TokenState, tokens: Tensor, rows: int) -> Tensor:
+        logits = super().read(state, tokens, rows)
         if not isinstance(state, SimpleARState):
             return logits
-        if tokens is not None:
-            state.seen.scatter_(1, tokens, True)
         batch = len(state.seen)
-        cond = penalised(logits[:batch], state.seen[:, None], self.config.repetition)
+        seen = seen_at_each(state.seen, tokens, logits.shape[1])
+        cond = penalised(logits[:batch], seen, self.config.repetition)
         return torch.cat((cond, logits[batch:]))
+
+    def advance(self, state: TokenState, tokens: Tensor) -> None:
+        super().advance(state, tokens)
+        if isinstance(state, SimpleARState):
+            state.seen.scatter_(1, tokens, True)
+
+
+def seen_at_each(seen: Tensor, tokens: Tensor, count: int) -> Tensor:
+    """Which ids (B, count, V) had been read at each of the last `count` positions that predict; `tokens` (B, T) end them.
+
+    `seen` (B, V): before these tokens. T is `count`, or one less where the first position follows the prefix.
+    """
+    each = seen[:, None].repeat(1, count, 1)
+    read = torch.arange(tokens.shape[1], device=tokens.device)
+    earlier = tokens[:, torch.minimum(read[:, None], read)]  # (B, T, T): row i holds tokens 0..i
+    each[:, count - len(read) :].scatter_(2, earlier, True)
+    return each
 
 
 def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:

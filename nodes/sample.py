@@ -17,7 +17,7 @@ from .execution.run import View, run_sampling
 from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
-AS_PUBLISHED, ON, OFF = "family default", "on", "off"
+AS_PUBLISHED, ON, OFF, AUTO = "family default", "on", "off", "auto"
 TO_TEMP, HAND_ON = "save finished images to temp", "hand on finished images"
 
 
@@ -121,6 +121,17 @@ class ARSampler(io.ComfyNode):
                     " cleaner images with less texture. Off: crisper, noisier ones.",
                     advanced=True,
                 ),
+                widget(
+                    io.Combo,
+                    "parallel",
+                    options=[AUTO, OFF],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="For models that draw token by token. 'auto': guess several tokens ahead and check them in one"
+                    " pass, where that is faster; the image is the same. Only in full precision, and not with SoftCFG, which"
+                    " needs every token before the next. 'off': one token a pass.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 SamplingLink.Output(
@@ -145,6 +156,7 @@ class ARSampler(io.ComfyNode):
         size: str = sizes.MODEL_DEFAULT,
         temperatures: str = "",
         smooth: str = AS_PUBLISHED,
+        parallel: str = AUTO,
     ) -> io.NodeOutput:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
@@ -158,6 +170,7 @@ class ARSampler(io.ComfyNode):
             top_p=None if top_p < 0 else top_p,
             min_p=min_p,
             smooth=None if smooth == AS_PUBLISHED else smooth == ON,
+            parallel=parallel == AUTO,
         )
         return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, sampler_settings))
 

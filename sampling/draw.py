@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_MASK = (1 << 64) - 1
+from .noise import AddressedNoise, stream_key
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,13 @@ class Streams:
         return streams
 
     def _seed(self, pairs: Iterable[tuple[int, int]]) -> None:
-        self.generators = [
-            torch.Generator().manual_seed(_mix(seed, image)) for seed, image in pairs
-        ]
+        keys = [stream_key(seed, image) for seed, image in pairs]
+        self.addressed = AddressedNoise(keys)
+        self.generators = [torch.Generator().manual_seed(key >> 1) for key in keys]
+
+    def gumbel(self, first: int, count: int, vocab: int, device: torch.device) -> Tensor:
+        """(B, count, V) Gumbel noise of the positions from `first` on, see `AddressedNoise`."""
+        return self.addressed.gumbel(first, count, vocab, device)
 
     def uniforms(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """(B, *shape) numbers in [0, 1)."""
@@ -131,14 +135,6 @@ class Streams:
         return torch.stack(draws).to(device, non_blocking=True)
 
 
-def _mix(seed: int, image: int) -> int:
-    """A 63-bit generator seed from two integers (splitmix64), so that neighbouring seeds share no images."""
-    x = (seed * 0x9E3779B97F4A7C15 + image * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & _MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
-    return (x ^ (x >> 31)) >> 1
-
-
 class Noise(Protocol):
     """Where random numbers come from: image i's are its own. `Streams`, or recorded ones."""
 
@@ -148,9 +144,14 @@ class Noise(Protocol):
 
     def normals(self, shape: tuple[int, ...], device: torch.device) -> Tensor: ...
 
+    def gumbel(self, first: int, count: int, vocab: int, device: torch.device) -> Tensor: ...
+
 
 class TokenSampler(Protocol):
-    """Turns guided logits (B, T, V) of step `step` into tokens (B, T); (B, T, D, 2) into bits (B, T, D)."""
+    """Turns guided logits (B, T, V) of step `step` into tokens (B, T); (B, T, D, 2) into bits (B, T, D).
+
+    Token-wise: of the positions `step`, `step` + 1, ...
+    """
 
     def __call__(self, logits: Tensor, step: int = 0) -> Tensor: ...
 
@@ -175,3 +176,19 @@ class StreamSampler:
     def at(self, step: int) -> Filters:
         """The filters of a step."""
         return self.filters if isinstance(self.filters, Filters) else self.filters[step]
+
+
+@dataclass(frozen=True)
+class AddressedSampler:
+    """The token-wise drawer: filters, then argmax(logits + noise); the same token whenever a position is drawn again."""
+
+    filters: Filters
+    noise: Noise
+
+    def __call__(self, logits: Tensor, step: int = 0) -> Tensor:
+        if self.filters.temperature == 0:
+            return logits.argmax(-1)
+        count, vocab = logits.shape[1:]
+        return (
+            self.filters.apply(logits) + self.noise.gumbel(step, count, vocab, logits.device)
+        ).argmax(-1)

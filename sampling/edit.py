@@ -123,10 +123,11 @@ class KeptSequence:
     tokens: Tensor
     mask: Tensor
 
-    def hold(self, drawn: Tensor, index: int) -> Tensor:
-        """Drawn tokens (B, 1) of position `index`, kept ones put in place."""
-        keep = self.mask[..., index, None].to(drawn.device).bool()
-        return torch.where(keep, self.tokens[:, index, None].to(drawn.device), drawn)
+    def hold(self, drawn: Tensor, first: int) -> Tensor:
+        """Drawn tokens (B, n) of the positions from `first` on, kept ones put in place."""
+        here = slice(first, first + drawn.shape[1])
+        keep = self.mask[..., here].to(drawn.device).bool()
+        return torch.where(keep, self.tokens[:, here].to(drawn.device), drawn)
 
 
 def repainted_cells(mask: Tensor, grid: Grid) -> Tensor:

@@ -13,8 +13,9 @@ from ..guidance.base import Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
 from ..models.family import Defaults
-from .draw import Filters, Noise, StreamSampler, smooth_weights
+from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
 from .model import Model
+from .parallel import widest_pass
 from .scalewise import ScalewiseJob
 from .tokenwise import TokenwiseJob
 
@@ -30,6 +31,7 @@ class SamplerSettings:
         temperatures: one per step, in place of `temperature`; () = none given.
         top_k, top_p, min_p: see `Filters`.
         smooth: whether code vectors are mixed instead of drawn (VAR's more_smooth).
+        parallel: whether a token-wise model may draw several tokens in one pass; never changes which.
     """
 
     temperature: float | None = None
@@ -38,6 +40,7 @@ class SamplerSettings:
     top_p: float | None = None
     min_p: float = 0.0
     smooth: bool | None = None
+    parallel: bool = True
 
     def __post_init__(self) -> None:
         for temperature in self.temperatures or (self.temperature or 0.0,):
@@ -159,15 +162,18 @@ def plan(
     same = len(set(filters)) == 1
     temperatures = tuple(one.temperature for one in filters)
     run = replace(run, temperature=temperatures[0], temperatures=() if same else temperatures)
-    draw = StreamSampler(filters[0] if same else filters, noise)
     smooth = _smoother(model, sampler_settings, filters, noise)
     if run.kind == "scale":
+        draw = StreamSampler(filters[0] if same else filters, noise)
         return ScalewiseJob(conditions, batch, run, chain, draw, smooth=smooth, noise=noise.normals)
     if not same:
         raise ValueError(
             "a list of temperatures is for scale-wise models; this one draws all tokens alike: leave it empty"
         )
-    return TokenwiseJob(conditions, batch, run, chain, draw)
+    draw = AddressedSampler(filters[0], noise)
+    widest = widest_pass(model.config.vocab, batch) if sampler_settings.parallel else 1
+    row = model.config.grid[1]
+    return TokenwiseJob(conditions, batch, run, chain, draw, widest=widest, row=row)
 
 
 def _smoother(

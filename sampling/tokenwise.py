@@ -1,29 +1,34 @@
-"""The token-wise loop: one token per step, each predicted from all before it.
+"""The token-wise loop: every token predicted from all before it, several in one pass where guesses prove right.
 
-prefill, then for every token: weigh -> forward -> guide -> draw -> keep -> report
+weigh -> forward -> guide -> draw -> settle -> report
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..guidance.base import RunInfo, StepResult, TokenWeights
-from ..guidance.chain import Chain
+from ..guidance.chain import ActiveChain, Chain
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import KeptSequence
+from .parallel import Window, agreeing, guess, stopwatch
 from .weigh import WeighableState, weigh
 
 
 class TokenTransformer(Protocol):
     """What the loop needs of a network."""
 
+    compute_dtype: torch.dtype
+
     def begin(self, branches: Sequence[Any], device: torch.device) -> WeighableState: ...
 
-    def step(self, state: Any, tokens: Tensor | None, rows: int) -> Tensor: ...
+    def read(self, state: Any, tokens: Tensor, rows: int) -> Tensor: ...
+
+    def advance(self, state: Any, tokens: Tensor) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Progress:
     uncond: Tensor | None
     guided: Tensor
     tokens: Tensor  # (B, index + 1): all so far
-    weights: TokenWeights | None  # what the unconditional branch was computed with
+    weights: TokenWeights | None = None  # what the unconditional branch was computed with
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,11 @@ class TokenwiseJob:
         batch: images B.
         run: number of tokens, family facts for the guidances.
         chain: the guidances.
-        draw: guided logits -> tokens.
+        draw: (guided logits (B, n, V), their first position) -> tokens (B, n).
         kept: tokens to hold on to, or None.
+        widest: most tokens that one pass may draw; 1 = plain decoding. More needs a `draw` that gives the same token for the
+            same logits and position however often it is asked.
+        row: tokens of a row of the image, for guesses; 0 = unknown.
     """
 
     conditions: tuple[Any, Any]
@@ -58,6 +66,8 @@ class TokenwiseJob:
     chain: Chain
     draw: TokenSampler
     kept: KeptSequence | None = None
+    widest: int = 1
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,62 +89,79 @@ def generate(
     Raises:
         ValueError: a guidance of the chain cannot act on this run, or the network's logits are not finite.
     """
-    decoding = _Decoding(network, job, device, on_step, recorder)
-    decoding.prefill()
-    decoding.decode_all()
-    if not decoding.finite:
+    run, batch = job.run, job.batch
+    chain, uncond_at = job.chain.begin(run, recorder), job.chain.needs_uncond(run)
+    state = network.begin(job.conditions[: 1 + any(uncond_at)], device)
+    # In half precision a wide pass rounds unlike a narrow one, so that tokens would differ.
+    widest = job.widest if network.compute_dtype == torch.float32 else 1
+    window = Window(_free(job), widest, chain.looks_back, batch)
+    tokens = torch.zeros(batch, run.count, dtype=torch.long, device=device)  # settled, then guesses
+    known, guessed, finite = 0, 0, torch.ones((), dtype=torch.bool, device=device)
+    while known < run.count:
+        started, end = stopwatch(), window.end(known)
+        guess(tokens, max(guessed, known), end, job.row)
+        tokens[:, known:end] = _held(job, tokens[:, known:end], known)
+        weights = weigh(chain, state, known, uncond_at[known])
+        read = tokens[:, max(known - 1, 0) : end - 1]
+        logits = network.read(state, read, batch * (1 + uncond_at[known]))
+        guided = _guided(chain, known, logits[:batch], logits[batch:], uncond_at)
+        drawn = _held(job, job.draw(guided, known), known)
+        settled = agreeing(drawn, tokens[:, known:end])
+        tokens[:, known:end], guessed = drawn, max(guessed, end)
+        network.advance(state, read[:, : settled - (known == 0)])
+        finite &= guided[:, :settled].isfinite().all()
+        for step in _steps(chain, known, logits, guided[:, :settled], tokens, uncond_at):
+            on_step(step if weights is None else replace(step, weights=weights))
+        window.note(known, end, settled, stopwatch() - started)
+        known += settled
+    if not finite:
         raise ValueError(
             "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"
             " checkpoint may be damaged or too large for half precision"
         )
-    return TokenwiseResult(decoding.tokens)
+    return TokenwiseResult(tokens)
 
 
-class _Decoding:
-    """One call of `generate`."""
+def _free(job: TokenwiseJob) -> list[bool]:
+    """Of every position, whether some image's token is drawn."""
+    if job.kept is None:
+        return [True] * job.run.count
+    return (~job.kept.mask.bool().reshape(-1, job.run.count).all(0)).tolist()
 
-    def __init__(
-        self,
-        network: TokenTransformer,
-        job: TokenwiseJob,
-        device: torch.device,
-        on_step: Callable[[Progress], None],
-        recorder: Recorder,
-    ) -> None:
-        self.network, self.job, self.on_step = network, job, on_step
-        self.chain = job.chain.begin(job.run, recorder)
-        self.uncond_at = job.chain.needs_uncond(job.run)
-        self.state = network.begin(job.conditions[: 1 + any(self.uncond_at)], device)
-        self.tokens = torch.empty(job.batch, job.run.count, dtype=torch.long, device=device)
-        self.finite = torch.ones((), dtype=torch.bool, device=device)
 
-    def prefill(self) -> None:
-        """Read the prefix and draw the first token."""
-        rows = self.job.batch * (1 + self.uncond_at[0])
-        self._choose(0, self.network.step(self.state, None, rows), None)
+def _held(job: TokenwiseJob, tokens: Tensor, first: int) -> Tensor:
+    """Tokens (B, n) of the positions from `first` on, those that an edit keeps put in place."""
+    return tokens if job.kept is None else job.kept.hold(tokens, first)
 
-    def decode_all(self) -> None:
-        """Draw every further token."""
-        for k in range(1, self.job.run.count):
-            self.decode_one(k)
 
-    def decode_one(self, k: int) -> None:
-        """Read token k - 1 and draw token k."""
-        rows = self.job.batch * (1 + self.uncond_at[k])
-        weights = weigh(self.chain, self.state, k, self.uncond_at[k])
-        self._choose(k, self.network.step(self.state, self.tokens[:, k - 1 : k], rows), weights)
+def _guided(
+    chain: ActiveChain, first: int, cond: Tensor, uncond: Tensor, uncond_at: Sequence[bool]
+) -> Tensor:
+    """Guided logits (B, n, V) of the positions from `first` on; recorded where there is one, which is settled."""
+    count = cond.shape[1]
+    silent = chain if count == 1 else chain.silent
+    each = [
+        silent.apply(k, cond[:, i : i + 1], uncond[:, i : i + 1] if uncond_at[k] else None)
+        for i, k in enumerate(range(first, first + count))
+    ]
+    return each[0] if count == 1 else torch.cat(each, dim=1)
 
-    def _choose(self, k: int, logits: Tensor, weights: TokenWeights | None) -> None:
-        """Guide, draw, keep, report: logits (rows, 1, V) of token k."""
-        batch = self.job.batch
-        cond, uncond = logits[:batch], logits[batch:] if self.uncond_at[k] else None
-        guided = self.chain.apply(k, cond, uncond)
-        self.finite &= guided.isfinite().all()
-        drawn = self.job.draw(guided)
-        if self.job.kept is not None:
-            drawn = self.job.kept.hold(drawn, k)
-        self.tokens[:, k : k + 1] = drawn
+
+def _steps(
+    chain: ActiveChain,
+    first: int,
+    logits: Tensor,
+    guided: Tensor,
+    tokens: Tensor,
+    uncond_at: Sequence[bool],
+) -> Iterator[Progress]:
+    """What to report of the settled positions from `first` on; guided (B, n, V) and tokens (B, T) hold at least those."""
+    batch, count = len(tokens), len(uncond_at)
+    for i in range(guided.shape[1]):
+        k, here = first + i, slice(i, i + 1)
+        cond, uncond = logits[:batch, here], logits[batch:, here] if uncond_at[k] else None
+        if logits.shape[1] > 1 and chain.records:  # while it was a guess, nothing was recorded
+            chain.apply(k, cond, uncond)
         if uncond is not None:
-            self.chain.observe(StepResult(k, cond, uncond, guided, drawn))
-        so_far = self.tokens[:, : k + 1]
-        self.on_step(Progress(k, self.job.run.count, cond, uncond, guided, so_far, weights))
+            chain.observe(StepResult(k, cond, uncond, guided[:, here], tokens[:, k : k + 1]))
+        yield Progress(k, count, cond, uncond, guided[:, here], tokens[:, : k + 1])

@@ -16,7 +16,7 @@ from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
-from ar_guidance.sampling.draw import Filters, StreamSampler
+from ar_guidance.sampling.draw import AddressedSampler, Filters
 from ar_guidance.sampling.edit import KeptSequence
 from ar_guidance.sampling.plan import SamplerSettings, facts
 from ar_guidance.sampling.tokenwise import TokenwiseJob, TokenwiseResult, generate
@@ -53,6 +53,7 @@ class TinyTokens:
         filters: Filters | None = None,
         kept: KeptSequence | None = None,
         images: Sequence[int] | None = None,
+        widest: int = 1,
     ) -> TokenwiseJob:
         """A run with per-image streams; `first` is the index of the first image, or `images` those of all."""
         null = self.null or self.network.null_condition
@@ -62,8 +63,10 @@ class TinyTokens:
             batch=len(labels),
             run=self.run,
             chain=Chain(guidances),
-            draw=StreamSampler(filters or Filters(), streams),
+            draw=AddressedSampler(filters or Filters(), streams),
             kept=kept,
+            widest=widest,
+            row=self.config.grid[1],
         )
 
     def sample(

@@ -20,26 +20,27 @@ def attend(
     v: Tensor,
     hidden: Tensor | None = None,
     weights: PositionWeights | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """softmax(q k^T / sqrt(d)) v: q (rows, H, T, d), k and v (rows, G, L, d) -> (rows, H, T, d).
 
     H is a multiple of G: query heads j H/G .. (j + 1) H/G - 1 share key/value head j (grouped-query attention).
-    `hidden`: True where a position must not be seen, broadcastable to (rows, 1, T, L).
+
+    Args:
+        hidden: True where a position must not be seen, broadcastable to (rows, 1, T, L).
+        weights: on positions of some rows.
+        mask: `hidden` as numbers to add, where the caller has them already.
     """
-    if q.shape[1] != k.shape[1]:
-        return _grouped(q, k, v, hidden, weights)
-    return _attend(q, k, v, hidden, weights, few=q.shape[2] <= FEW)
-
-
-def _grouped(
-    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, weights: PositionWeights | None
-) -> Tensor:
-    """The queries of heads that share keys and values as one longer row of queries: the cache is read as it lies."""
+    if q.shape[1] == k.shape[1]:
+        return _attend(q, k, v, hidden, weights, mask, few=q.shape[2] <= FEW)
+    # The queries of heads that share keys and values as one longer row of queries: the cache is read as it lies.
     shared = q.shape[1] // k.shape[1]
-    if hidden is not None and hidden.shape[-2] > 1:
-        hidden = torch.cat([hidden] * shared, dim=-2)
+    hidden, mask = (
+        m if m is None or m.shape[-2] == 1 else torch.cat([m] * shared, dim=-2)
+        for m in (hidden, mask)
+    )
     rows = q.unflatten(1, (-1, shared)).flatten(2, 3)  # (rows, G, H/G * T, d)
-    out = _attend(rows, k, v, hidden, weights, few=q.shape[2] <= FEW)
+    out = _attend(rows, k, v, hidden, weights, mask, few=q.shape[2] <= FEW)
     return out.unflatten(2, (shared, -1)).flatten(1, 2)
 
 
@@ -49,22 +50,50 @@ def _attend(
     v: Tensor,
     hidden: Tensor | None,
     weights: PositionWeights | None,
+    mask: Tensor | None,
     few: bool,
 ) -> Tensor:
     """`attend` for as many query heads as key heads; `few`: queries of a decoding step."""
-    if not few:
-        return attend_many(q, k, v, None if hidden is None else ~hidden, weights)
-    # A decoding step: two matrix products that read keys and values once, which is all the time there is to lose.
-    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)  # (rows, H, T, L)
-    if weights is not None:
-        scores = scores.float()
-        weights.scale(scores, weights.keys)
+    if mask is None and hidden is not None:
+        mask = ~hidden
+    if not few or weights is None or q.shape[0] <= weights.first_row:
+        return attend_many(q, k, v, mask, weights)
+    plain, faded = slice(weights.first_row), slice(weights.first_row, None)
+    return torch.cat(
+        (
+            F.scaled_dot_product_attention(
+                q[plain], k[plain], v[plain], attn_mask=_of_rows(mask, plain)
+            ),
+            _attend_faded(q[faded], k[faded], v[faded], _of_rows(hidden, faded), weights),
+        )
+    )
+
+
+def _attend_faded(
+    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, weights: PositionWeights
+) -> Tensor:
+    """Attention of a decoding step's weighted rows: two matrix products that read keys and values once, as they lie."""
+    scores = ((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)).float()  # (B, H, T, L)
+    weights.scale(scores, weights.keys)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)
-    maps = scores.softmax(-1, dtype=torch.float32)
-    if weights is not None:
-        weights.scale(maps, weights.values)
+    maps = scores.softmax(-1)
+    weights.scale(maps, weights.values)
     return maps.to(v.dtype) @ v
+
+
+def _of_rows(mask: Tensor | None, rows: slice) -> Tensor | None:
+    """The mask of some rows; one that is the same for all has no rows of its own."""
+    return mask if mask is None or mask.dim() < 4 or mask.shape[0] == 1 else mask[rows]
+
+
+def added_mask(hidden: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What to add to the scores so that `hidden` positions are not seen."""
+    if hidden is None:
+        return None
+    return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(
+        hidden, -math.inf
+    )
 
 
 def attend_many(
@@ -78,7 +107,7 @@ def attend_many(
     """Fused attention of many queries at once: shapes as in `attend`.
 
     Args:
-        seen: True where a position may be seen.
+        seen: True where a position may be seen, or numbers to add to the scores.
         weights: on positions of some rows, which are then computed in single precision: what is in half precision already
             does not change by a thousandth.
         scale: of q k^T; by default 1 / sqrt(d).
@@ -86,10 +115,7 @@ def attend_many(
     if weights is None or q.shape[0] <= weights.first_row:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
     plain, faded = slice(weights.first_row), slice(weights.first_row, None)
-    masks = [
-        seen if seen is None or seen.dim() < 4 or seen.shape[0] == 1 else seen[rows]
-        for rows in (plain, faded)
-    ]
+    masks = [_of_rows(seen, rows) for rows in (plain, faded)]
     keys, values = weights.scaled(k[faded], weights.keys), weights.scaled(v[faded], weights.values)
     return torch.cat(
         (
@@ -112,12 +138,14 @@ class Sight:
         hidden: see `attend`.
         cache: of the run; None when a whole sequence is passed at once.
         turn: how `table` turns queries and keys: which components of a head are pairs.
+        mask: `hidden` as numbers to add, made once for all layers.
     """
 
     table: Tensor
     hidden: Tensor | None = None
     cache: KVCache | None = None
     turn: Callable[[Tensor, Tensor], Tensor] = rotate
+    mask: Tensor | None = None
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Rotate, store, attend: q (rows, H, T, d), k and v (rows, G, T, d) -> (rows, T, H d)."""
@@ -128,4 +156,4 @@ class Sight:
         if self.cache is not None:
             k, v = self.cache.append(layer, k, v)
             weights = self.cache.weights
-        return attend(q, k, v, self.hidden, weights).transpose(1, 2).flatten(2)
+        return attend(q, k, v, self.hidden, weights, self.mask).transpose(1, 2).flatten(2)

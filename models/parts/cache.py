@@ -22,14 +22,14 @@ class PositionWeights:
     keys: Tensor | None = None
 
     def scale(self, maps: Tensor, weights: Tensor | None) -> None:
-        """Multiply columns of attention maps (rows, H, T, L), single precision, in place by `weights`.
+        """Multiply columns of the weighted rows' attention maps (B, H, T, L), single precision, in place by `weights`.
 
         softmax(q k) diag(w) V weights the values, and (q k) diag(w) before the softmax weights the keys. A weight
         itself is never rounded to half precision: 1 - 1/1000 would be 1 there, and the sum of a thousand such nothing.
         """
-        if weights is None or maps.shape[0] <= self.first_row:
+        if weights is None:
             return
-        columns = maps[self.first_row :, :, :, self.start : self.start + weights.shape[1]]
+        columns = maps[:, :, :, self.start : self.start + weights.shape[1]]
         columns.mul_(weights[:, None, None])
 
     def scaled(self, states: Tensor, weights: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Sight
+from .attention import Sight, added_mask
 from .cache import KVCache, Weighable
 from .rope import rotate
 
@@ -26,6 +26,7 @@ class TokenState(Weighable):
     table: Tensor  # (2, L, d/2), or (2, rows, 1, L, d/2)
     cache: KVCache
     line: int  # tokens after which a line end stands in the cache, 0 = never
+    tokens: int = 0  # image tokens in the cache
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
         values, keys = (None if w is None else with_line_ends(w, self.line) for w in (values, keys))
@@ -46,7 +47,7 @@ class SwiGLU(nn.Module):
 
 
 class CausalNetwork(nn.Module):
-    """The token-wise protocol (`begin`, then `step` for every token) over what a family defines.
+    """The token-wise protocol (`begin`, then `read` and `advance`) over what a family defines.
 
     A family sets `config` (with depth, heads, head_width, prefix, length, vocab, and kv_heads where fewer), `compute_dtype`, and
     defines `prefix`, `embed`, `rotations` (or `table`), `trunk` and `head`; one whose prefix has no fixed length also defines
@@ -124,26 +125,50 @@ class CausalNetwork(nn.Module):
         table = self.table(prefix.shape[1], padding).to(device)
         return TokenState(prefix.float(), hidden, table, cache, self.line)
 
-    def step(self, state: TokenState, tokens: Tensor | None, rows: int) -> Tensor:
-        """Raw logits (rows, 1, V), fp32, of the next token, for the first `rows` rows.
+    def read(self, state: TokenState, tokens: Tensor, rows: int) -> Tensor:
+        """Raw logits (rows, n, V), fp32, of what follows each of `tokens` (B, T), for the first `rows` rows: n = T.
 
-        `tokens` (B, 1): the last token; None at the first step, which reads the prefix.
+        The first call reads the prefix before them, T may then be 0: n = 1 + T. Nothing is settled: `advance` says how
+        many of the tokens stay, and the next call reads on behind those.
         """
-        if tokens is None:
-            x = state.prefix[:rows]
-        else:
-            place = state.cache.filled - state.prefix.shape[1]
-            x = self.sequence(tokens, place).float()
-            x = x.repeat(rows // x.shape[0], 1, 1)
-        start = state.cache.filled
+        x, start = self._inputs(state, tokens, rows), state.cache.filled
         end = start + x.shape[1]
         hidden = None if state.hidden is None else state.hidden[:rows, :, :, :end]
         if x.shape[1] > 1:
             hidden = causal(end, hidden, x.device, start)
         table = positions(state.table, start, end, rows)
-        x = self.trunk(x, Sight(table, hidden, state.cache, self.turn))
-        state.cache.advance(end - start)
-        return self.head(x[:, -1:]).float()
+        mask = added_mask(hidden, self.compute_dtype)
+        x = self.trunk(x, Sight(table, hidden, state.cache, self.turn, mask))
+        return self.head(x[:, self._predicting(state, tokens.shape[1], start)]).float()
+
+    def _inputs(self, state: TokenState, tokens: Tensor, rows: int) -> Tensor:
+        """What the layers read, (rows, positions, D) fp32."""
+        parts = [] if state.cache.filled else [state.prefix[:rows]]
+        if tokens.shape[1]:
+            x = self.sequence(tokens, places(state.tokens, self.line)).float()
+            parts.append(x.repeat(rows // x.shape[0], 1, 1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _predicting(self, state: TokenState, count: int, start: int) -> slice | list[int]:
+        """Positions of a pass, counted from its first, whose outputs predict a token: line ends stand before theirs."""
+        first = state.prefix.shape[1] - start
+        if not self.line:
+            return slice(first - 1 if start == 0 else 0, None)
+        read = range(state.tokens + 1, state.tokens + count + 1)
+        last = [first + places(n, self.line) - 1 for n in read]
+        return [first - 1, *last] if start == 0 else last
+
+    def advance(self, state: TokenState, tokens: Tensor) -> None:
+        """The first tokens (B, n) of the last `read` stay, and the prefix if it read that; later ones are forgotten."""
+        state.tokens += tokens.shape[1]
+        state.cache.filled = state.prefix.shape[1] + places(state.tokens, self.line)
+
+    def step(self, state: TokenState, tokens: Tensor | None, rows: int) -> Tensor:
+        """Raw logits (rows, 1, V), fp32, of the token after the last one (B, 1); None at the first step."""
+        last = state.prefix.new_empty(rows, 0, dtype=torch.long) if tokens is None else tokens
+        logits = self.read(state, last, rows)
+        self.advance(state, last)
+        return logits
 
     def sequence(self, tokens: Tensor, place: int = 0) -> Tensor:
         """Embeddings (B, positions, D) of tokens (B, T) and the line ends among and after them; the first is at `place`."""

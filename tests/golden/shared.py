@@ -280,7 +280,9 @@ def token_run(
 ) -> Sequence:
     """A greedy run of the token-wise loop, with the unconditional branch where the case has it."""
     run, steps = RunInfo("token", ((1, 1),) * count), []
-    job = TokenwiseJob(conditions, batch, run, Chain((guidance,)), lambda logits: logits.argmax(-1))
+    job = TokenwiseJob(
+        conditions, batch, run, Chain((guidance,)), lambda logits, step: logits.argmax(-1)
+    )
     job = recorded(case, job, f"{prefix}logits_uncond")
     result = tokenwise.generate(network, job, CPU, on_step=steps.append)
     both = all(step.uncond is not None for step in steps)

@@ -29,7 +29,8 @@ def names(guidance: Guidance) -> str:
 
 def spoil(model: TinyModel | TinyTokens, value: float, row: int, at: int) -> None:
     """From now on step `at` of the network predicts one number that is none, in one row (-1: the last branch)."""
-    forward, calls = model.network.step, []
+    name = "read" if isinstance(model, TinyTokens) else "step"
+    forward, calls = getattr(model.network, name), []
 
     def step(*arguments):
         logits = forward(*arguments)
@@ -38,7 +39,7 @@ def spoil(model: TinyModel | TinyTokens, value: float, row: int, at: int) -> Non
         calls.append(at)
         return logits
 
-    model.network.step = step
+    setattr(model.network, name, step)
 
 
 @pytest.mark.parametrize("value", BAD)

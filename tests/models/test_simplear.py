@@ -19,6 +19,7 @@ from ar_guidance.models.simplear import (
 )
 from ar_guidance.models.tokenizers.cosmos_blocks import haar, inverse_haar, single_frame
 from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig, CosmosDV
+from ar_guidance.sampling.draw import Filters
 from ar_guidance.tests.rounding import holds
 from ar_guidance.tests.tiny import CPU
 from ar_guidance.tests.tiny_tokens import prompt, tiny_simplear
@@ -160,10 +161,11 @@ def test_penalty_makes_seen_tokens_less_likely(penalty, logit) -> None:
 
 def test_penalty_acts_on_the_conditional_branch_and_on_each_image_alone() -> None:
     model = tiny_simplear()
-    plain = model.sample([1, 2, 3], (CFG(3.0, "constant"),)).tokens
+    chain, greedy = (CFG(3.0, "constant"),), Filters(temperature=0)
+    plain = model.sample([1, 2, 3], chain, filters=greedy).tokens
     model.network.config = replace(model.network.config, repetition=1.6)
     steps = []
-    tokens = model.sample([1, 2, 3], (CFG(3.0, "constant"),), on_step=steps.append).tokens
+    tokens = model.sample([1, 2, 3], chain, on_step=steps.append, filters=greedy).tokens
     assert not torch.equal(plain, tokens)
 
     def law(seed: int) -> bool:

@@ -103,7 +103,7 @@ def check_run(case: Any, network: Any, name: str, guidance: CFG) -> None:
         batch=batch,
         run=run,
         chain=Chain((guidance,)),
-        draw=lambda logits: logits.argmax(-1),
+        draw=lambda logits, step: logits.argmax(-1),
     )
     job = recorded(case, job, f"{name}.logits_uncond")
     tokens = generate(network, job, CPU, on_step=steps.append).tokens

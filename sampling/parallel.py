@@ -1,0 +1,150 @@
+"""Parallel decoding: how many tokens of a token-wise model the next pass guesses at, and what it guesses.
+
+A pass reads a window of guessed tokens. Every token up to the first that differs from its redraw stays, and the redraws
+are the next guesses: Jacobi iteration, as in speculative Jacobi decoding (arXiv 2410.01699). As a position's noise does
+not change (`noise.py`), its fixed point is the very sequence that plain decoding draws. Tokens that an edit keeps are
+guesses that are always right.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from torch import Tensor
+
+WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+WARM_UP = (
+    16,
+    16,
+    1,
+    4,
+    1,
+)  # the first passes: what a width costs is not known before it has been tried
+LOOK_AROUND = 12  # passes after which a neighbour of the best width is tried again
+MEMORY = 8  # timings of a width that count
+PASSES = 24  # whose settled tokens count
+GROWTH = 0.45  # exponent of the tokens that a pass settles for one image, in its width; before anything is known
+BELIEVED = 6  # passes that this counts as
+SLOWEST = -0.2  # exponent of the batch in it: images wait for the slowest of them
+MOST = 128  # positions of a pass, kept tokens among them
+LOGITS = 1 << 27  # bytes
+FINE = 1e-4  # seconds: a clock that tells shorter times apart can time a pass
+
+
+def widest_pass(vocab: int, batch: int) -> int:
+    """Most tokens that a pass may draw for each of `batch` images, so that its logits of both branches fit into `LOGITS`."""
+    return max(1, min(WIDTHS[-1], LOGITS // (2 * 4 * vocab * batch)))
+
+
+def stopwatch() -> float:
+    """Seconds of this thread's own work, which others on the machine do not lengthen; where those are coarse, of the clock."""
+    fine = time.get_clock_info("thread_time").resolution < FINE
+    return time.thread_time() if fine else time.perf_counter()
+
+
+class Window:
+    """Chooses how many positions a pass predicts, by what the passes before have cost and how many tokens they settled.
+
+    Args:
+        free: of every position, whether its token is drawn (some image does not keep it).
+        widest: most drawn positions of a pass; 1 = plain decoding.
+        one_by_one: kept tokens are read one at a time, too: a guidance looks at every token before the next.
+        batch: images.
+    """
+
+    def __init__(
+        self, free: Sequence[bool], widest: int = 1, one_by_one: bool = False, batch: int = 1
+    ) -> None:
+        self.free, self.one_by_one = list(free), one_by_one
+        self.drawn_before = list(accumulate(self.free, initial=0))
+        self.places = [position for position, drawn in enumerate(self.free) if drawn]
+        self.widths = [width for width in WIDTHS if width <= widest]
+        self.seconds: dict[int, deque[float]] = {}
+        self.settled: deque[tuple[int, int]] = deque(maxlen=PASSES)  # of passes: width, tokens
+        self.growth = self.belief = GROWTH * batch**SLOWEST
+        self.passes = 0
+
+    def end(self, known: int) -> int:
+        """One past the last position that the pass predicts which follows `known` settled tokens."""
+        if self.one_by_one:
+            return known + 1
+        drawn = self.drawn_before[known] + self._width()
+        end = self.places[drawn - 1] + 1 if drawn <= len(self.places) else len(self.free)
+        return min(end, known + MOST)
+
+    def note(self, known: int, end: int, settled: int, seconds: float) -> None:
+        """A pass over the positions `known` .. `end` - 1 has settled so many tokens in so much time."""
+        self.passes += 1
+        if len(self.widths) == 1 or self.one_by_one:
+            return
+        width = self.drawn_before[end] - self.drawn_before[known]
+        right = self.drawn_before[known + settled] - self.drawn_before[known]
+        if (
+            width == end - known and self.passes > 1
+        ):  # the first reads the prefix, others kept tokens
+            self.seconds.setdefault(width, deque(maxlen=MEMORY)).append(seconds)
+        if width > 1:
+            self.settled.append((width, right))
+            self.growth = growth([*self.settled, *[(16, 16**self.belief)] * BELIEVED])
+
+    def _width(self) -> int:
+        """Drawn positions of the next pass."""
+        if len(self.widths) == 1:
+            return 1
+        if self.passes < len(WARM_UP):
+            return min(WARM_UP[self.passes], self.widths[-1])
+        best = max(self.widths, key=self._speed)
+        if self.passes % LOOK_AROUND == 0:
+            place = self.widths.index(best) + (1 if self.passes % (2 * LOOK_AROUND) else -1)
+            return self.widths[min(max(place, 0), len(self.widths) - 1)]
+        return best
+
+    def _speed(self, width: int) -> float:
+        """Tokens per second to expect of a width."""
+        return width**self.growth / self._cost(width)
+
+    def _cost(self, width: int) -> float:
+        """Seconds of a pass, on the line between the nearest widths that were timed; the fastest of a width's times counts.
+
+        Others were held up by something else on the machine.
+        """
+        times = sorted((known, min(seconds)) for known, seconds in self.seconds.items())
+        if not times:
+            return 1.0
+        for (lower, fast), (upper, slow) in pairwise(times):
+            if lower <= width <= upper:
+                return fast + (slow - fast) * (width - lower) / (upper - lower)
+        nearest, seconds = times[0] if width < times[0][0] else times[-1]
+        return seconds * max(1.0, width / nearest)
+
+
+def growth(passes: Sequence[tuple[int, float]]) -> float:
+    """The exponent e in 0-1 with which width^e sums to the tokens settled, over passes of (width, tokens)."""
+    settled, low, high = sum(tokens for _, tokens in passes), 0.0, 1.0
+    for _ in range(8):
+        middle = (low + high) / 2
+        if sum(width**middle for width, _ in passes) < settled:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def guess(tokens: Tensor, start: int, end: int, row: int) -> None:
+    """First guesses, written into tokens (B, T), at positions that were never drawn: the token above, else the one before.
+
+    `row`: tokens of a row of the image; 0 = there are none.
+    """
+    for position in range(start, end):
+        above = position - row if 0 < row <= position else position - 1
+        if above >= 0:
+            tokens[:, position] = tokens[:, above]
+
+
+def agreeing(drawn: Tensor, guessed: Tensor) -> int:
+    """How many tokens (B, n) of a pass are settled: those drawn after right guesses only, in every image."""
+    if drawn.shape[1] == 1:
+        return 1
+    right = (drawn[:, :-1] == guessed[:, :-1]).all(0)
+    return 1 + int(right.long().cumprod(0).sum())
