@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ..loaders.quote import quoted
 from ..sampling.model import Model
 
 
@@ -41,4 +42,4 @@ class ClassConditioning:
         return ClassConditioning((self.labels[index],), self.classes, (self.names[index],))
 
     def __repr__(self) -> str:
-        return f"AR conditioning: {', '.join(self.names)}"
+        return quoted(f"AR conditioning: {', '.join(self.names)}", 400)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from ..loaders.quote import quoted
 from ..loaders.text.prompts import TextTokenizer, encode, encode_negative
 from ..models.family import PromptSpec
 from ..models.parts.prompt import Prompt
@@ -48,7 +49,8 @@ class PromptConditioning:
         return replace(self, prompts=(self.prompts[index],))
 
     def __repr__(self) -> str:
-        return f"AR conditioning: {' | '.join(prompt[:60] for prompt in self.prompts)}"
+        shown = " | ".join(quoted(prompt, 60) for prompt in self.prompts[:8])
+        return f"AR conditioning: {shown}"
 
 
 def prompt_spec(model: Model) -> PromptSpec:

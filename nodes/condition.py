@@ -4,12 +4,15 @@ from comfy_api.v0_0_2 import io
 
 from ..conditioning.classes import ClassConditioning
 from ..loaders.checkpoint import ARModel
+from .checked import Node
 from .compat import schema, widget
 from .inputs import labels
 from .types import Conditioning, Model
 
 
-class ARClassCondition(io.ComfyNode):
+class ARClassCondition(Node):
+    parses = frozenset({"label"})
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         choices = labels.choices()

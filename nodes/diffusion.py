@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..guidance.diffusion import DiffusionMix
 from ..guidance.igg import AUTO, FIXED, GLOBAL, IGG, SELF_ATTENTION, TOKEN_WEIGHT
+from .checked import Node
 from .compat import schema, widget
 
 SAMPLER, CUSTOM = "sampler cfg", "custom"
@@ -57,7 +58,7 @@ class PostCFG:
         return self.end == 1 or bool(sigma.max() >= sampling.percent_to_sigma(self.end))
 
 
-class ARDiffusionIGG(io.ComfyNode):
+class ARDiffusionIGG(Node):
     """MODEL -> MODEL with IGG or the CFG-IGG mix."""
 
     @classmethod

@@ -11,6 +11,7 @@ from ..imaging.editing import BLENDED, TOKENS_ONLY, Edit, row_of
 from ..imaging.tokens import ImageTokens
 from ..sampling.edit import filled
 from ..sampling.loops import grids_of, picture_size
+from .checked import Node
 from .compat import schema, widget
 from .inputs.images import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask
 from .types import Sampling, SamplingLink, TokensLink
@@ -46,7 +47,7 @@ def variation_widget(default: float, what: str) -> object:
     )
 
 
-class ARKeepScales(io.ComfyNode):
+class ARKeepScales(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -116,7 +117,7 @@ def seam_widget() -> object:
     )
 
 
-class ARInpaint(io.ComfyNode):
+class ARInpaint(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

@@ -4,6 +4,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..imaging import report
+from .checked import Node
 from .compat import schema, widget
 from .execution.probe import ScaleSearch, with_scale
 from .inspect import subject_of
@@ -12,7 +13,7 @@ from .types import Sampling, SamplingLink
 OWN_RANGES, AS_THEY_ARE = "each on its own range", "as they are"
 
 
-class ARFindScale(io.ComfyNode):
+class ARFindScale(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

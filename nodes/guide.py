@@ -9,6 +9,7 @@ from ..guidance.base import Guidance, Parameter, settings
 from ..guidance.curve import CUBIC, LINEAR, Curve
 from ..guidance.registry import METHODS
 from ..guidance.schedule import CURVE
+from .checked import Node
 from .compat import numbers, schema, widget
 from .types import Sampling, SamplingLink
 
@@ -22,7 +23,9 @@ NO_CURVES = (
 def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
     """The node class of a method: its fields become widgets, its docstring the description."""
 
-    class GuidanceNode(io.ComfyNode):
+    class GuidanceNode(Node):
+        parses = frozenset({"schedule"})  # a host without a curve widget leaves one out
+
         @classmethod
         def define_schema(cls) -> io.Schema:
             return schema(

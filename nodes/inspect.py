@@ -12,6 +12,7 @@ from ..imaging.canvas import COLOUR_MAPS
 from ..imaging.image_trace import ImageTrace
 from ..imaging.map_names import MAPS
 from ..imaging.maps import MapStyle, draw_maps
+from .checked import Node
 from .compat import schema, widget
 from .types import TraceLink
 
@@ -19,7 +20,9 @@ PER_SCALE, COMBINED = "one per scale", "combined"
 SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
 
 
-class ARGuidanceMap(io.ComfyNode):
+class ARGuidanceMap(Node):
+    parses = frozenset({"map"})
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -98,7 +101,7 @@ class ARGuidanceMap(io.ComfyNode):
         return io.NodeOutput(draw_maps(ar_trace.trace, image, map, style, scales == COMBINED))
 
 
-class ARGuidanceMetrics(io.ComfyNode):
+class ARGuidanceMetrics(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

@@ -5,12 +5,15 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import load_model
+from .checked import Node
 from .compat import schema, widget
 from .inputs import folders
 from .types import Model
 
 
-class ARLoadCheckpoint(io.ComfyNode):
+class ARLoadCheckpoint(Node):
+    parses = frozenset({"checkpoint", "tokenizer"})
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

@@ -8,6 +8,7 @@ from ..imaging.controls import SOFTEST, WIDEST, margins, within
 from ..imaging.editing import BLENDED, Edit
 from ..sampling.edit import filled
 from ..sampling.loops import Grid, grids_of, picture_size
+from .checked import Node
 from .compat import schema, widget
 from .edit import SOFTNESS, edited, seam_widget
 from .inputs.images import encode_images, fit_image
@@ -16,7 +17,7 @@ from .types import Sampling, SamplingLink
 SIDES = ("left", "top", "right", "bottom")
 
 
-class AROutpaint(io.ComfyNode):
+class AROutpaint(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

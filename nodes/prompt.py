@@ -5,11 +5,12 @@ from comfy_api.v0_0_2 import io
 from ..conditioning.prompt import PromptConditioning, prompt_spec, split_prompts
 from ..loaders.checkpoint import ARModel
 from ..loaders.text.prompts import read_tokenizer
+from .checked import Node
 from .compat import schema, widget
 from .types import Conditioning, Model
 
 
-class ARPromptCondition(io.ComfyNode):
+class ARPromptCondition(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

@@ -9,6 +9,7 @@ from ..imaging import sizes
 from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import SamplerSettings, facts
+from .checked import Node
 from .compat import numbers, schema, widget
 from .execution.batches import MOST_AT_ONCE
 from .execution.live import live_sender
@@ -21,7 +22,9 @@ AS_PUBLISHED, ON, OFF, AUTO = "family default", "on", "off", "auto"
 TO_TEMP, HAND_ON = "save finished images to temp", "hand on finished images"
 
 
-class ARSampler(io.ComfyNode):
+class ARSampler(Node):
+    parses = frozenset({"size"})
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -158,16 +161,14 @@ class ARSampler(io.ComfyNode):
         smooth: str = AS_PUBLISHED,
         parallel: str = AUTO,
     ) -> io.NodeOutput:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         ar_conditioning.check(ar_model)
         wanted = sizes.parse(size)
         model = ar_model if wanted is None else ar_model.at(*wanted)
         sampler_settings = SamplerSettings(
-            temperature=None if temperature < 0 else temperature,
+            temperature=published_or("temperature", temperature),
             temperatures=numbers(temperatures),
-            top_k=None if top_k < 0 else top_k,
-            top_p=None if top_p < 0 else top_p,
+            top_k=None if top_k == PUBLISHED else top_k,
+            top_p=published_or("top_p", top_p),
             min_p=min_p,
             smooth=None if smooth == AS_PUBLISHED else smooth == ON,
             parallel=parallel == AUTO,
@@ -175,7 +176,22 @@ class ARSampler(io.ComfyNode):
         return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, sampler_settings))
 
 
-class ARDecode(io.ComfyNode):
+def published_or(name: str, value: float) -> float | None:
+    """None for -1, what the model's authors published; other numbers below 0 mean nothing.
+
+    Raises:
+        ValueError: such a number, which only a link brings.
+    """
+    if value == PUBLISHED:
+        return None
+    if value < 0:
+        raise ValueError(
+            f"{name} is {value:g}: below 0 there is only {PUBLISHED}, which stands for what the model's authors published"
+        )
+    return value
+
+
+class ARDecode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from comfy_api.v0_0_2 import io
 
+from .checked import Node
 from .compat import schema, widget
 from .types import Sampling, SamplingLink
 
@@ -56,7 +57,7 @@ def check_made(again: tuple[int, ...], sampling: Sampling) -> None:
         )
 
 
-class ARSeeds(io.ComfyNode):
+class ARSeeds(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

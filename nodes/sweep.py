@@ -11,6 +11,7 @@ from torch import Tensor
 from ..imaging.canvas import from_pil, to_pil
 from ..imaging.differences import differing, parse_label
 from ..imaging.grid import arrange, draw_sheet
+from .checked import Node
 from .compat import schema, widget
 from .execution.parameters import parameters_of
 from .types import Sampling, SamplingLink
@@ -43,7 +44,7 @@ def as_integer(value: str) -> Any:
         return ExecutionBlocker(wrong if value else NO_SECOND)
 
 
-class ARSweep(io.ComfyNode):
+class ARSweep(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -155,7 +156,7 @@ class ARSweep(io.ComfyNode):
         )
 
 
-class ARGrid(io.ComfyNode):
+class ARGrid(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

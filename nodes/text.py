@@ -7,12 +7,15 @@ from comfy_api.v0_0_2 import io
 from ..conditioning.text import TextConditioning, read_conditioning
 from ..loaders.checkpoint import ARModel
 from ..loaders.text.encoders import PRECISIONS, load_text_encoder
+from .checked import Node
 from .compat import schema, tell, widget
 from .inputs import folders
 from .types import Conditioning, Model
 
 
-class ARLoadTextEncoder(io.ComfyNode):
+class ARLoadTextEncoder(Node):
+    parses = frozenset({"text_encoder", "second_file"})
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -97,7 +100,7 @@ class ARLoadTextEncoder(io.ComfyNode):
         return io.NodeOutput(clip)
 
 
-class ARTextCondition(io.ComfyNode):
+class ARTextCondition(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

@@ -11,6 +11,7 @@ from comfy_api.v0_0_2 import io
 
 from ..imaging.token_file import not_written, read_tokens, write_tokens
 from ..imaging.tokens import ImageTokens
+from .checked import Node
 from .compat import schema, widget
 from .types import TokensLink
 
@@ -18,7 +19,7 @@ SUFFIX, OUTPUT = ".safetensors", " [output]"
 NOTHING = "no token files yet"
 
 
-class ARSaveTokens(io.ComfyNode):
+class ARSaveTokens(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -108,7 +109,9 @@ def chosen_file(name: str) -> Path:
     return path
 
 
-class ARLoadTokens(io.ComfyNode):
+class ARLoadTokens(Node):
+    parses = frozenset({"file"})
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         names = token_files()
@@ -138,8 +141,10 @@ class ARLoadTokens(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str) -> Any:
-        """In place of the host's look into the list, which may be older than the file."""
+    def validate_inputs(cls, file: str | None = None) -> Any:
+        """In place of the host's look into the list, which may be older than the file; a linked name is not known yet."""
+        if file is None:
+            return True
         try:
             chosen_file(file)
         except ValueError as error:

@@ -7,12 +7,13 @@ from ..imaging.sizes import nearest
 from ..imaging.tokens import ImageTokens
 from ..loaders.checkpoint import ARModel
 from ..sampling.loops import grids_of
+from .checked import Node
 from .compat import schema, widget
 from .inputs.images import CROP, STRETCH, decode_tokens, encode_images, fit_image
 from .types import Model, TokensLink
 
 
-class ARImageToTokens(io.ComfyNode):
+class ARImageToTokens(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -50,7 +51,7 @@ class ARImageToTokens(io.ComfyNode):
         return io.NodeOutput(encode_images(model, fitted, grids_of(model)))
 
 
-class ARTokensToImage(io.ComfyNode):
+class ARTokensToImage(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(

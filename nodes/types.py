@@ -56,5 +56,6 @@ class Sampling:
         return len(self.images)
 
     def __repr__(self) -> str:
+        """From what is stored alone: the host writes it into its report of an error, and must not meet another there."""
         chain = " -> ".join(guidance.name for guidance in self.guidances) or "no guidance"
-        return f"AR sampling: {self.model.name}, {self.batch} images, seed {self.seed}, {chain}"
+        return f"AR sampling: {self.model!r}, {self.conditioning!r}, {self.copies} of each, {chain}"

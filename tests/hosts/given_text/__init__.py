@@ -3,6 +3,7 @@
 Copied into a test host's `custom_nodes`; the stock encoders are the host's own classes and tokenizers, one layer deep.
 """
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,4 +74,27 @@ class StockEncoder:
         return (clip,)
 
 
-NODE_CLASS_MAPPINGS = {"GivenText": GivenText, "StockEncoder": StockEncoder}
+class Fits(str):
+    """A type of output that the host connects to any input, as many packs have one."""
+
+    def __ne__(self, other):
+        return False
+
+
+class Given:
+    """A value in JSON, or a tensor as {"shape": [...], "fill": number}: what no widget would let through."""
+
+    CATEGORY = "tests"
+    FUNCTION = "give"
+    RETURN_TYPES = (Fits("*"),)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("STRING", {})}}
+
+    def give(self, value):
+        made = json.loads(value)
+        return (torch.full(made["shape"], float(made["fill"])) if isinstance(made, dict) else made,)
+
+
+NODE_CLASS_MAPPINGS = {"GivenText": GivenText, "StockEncoder": StockEncoder, "Given": Given}
