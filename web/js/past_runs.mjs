@@ -2,15 +2,27 @@
 
 const LOOKED_AT = 100; // runs, newest first
 
-/** Everything a node's result depends on, as text: its class and inputs, and those of all nodes before it. */
+/**
+ * Everything a node's result depends on, as text: class and inputs of the node and of all before it, each of them once, with
+ * the place in this list for what is linked. Written into each other, nodes that feed two others would double it every time.
+ */
 export function signature(prompt, id) {
-  const node = prompt[id];
-  if (!node) return "";
-  const inputs = Object.entries(node.inputs).map(([name, value]) => {
-    const linked = Array.isArray(value) && value.length === 2 && prompt[value[0]];
-    return [name, linked ? [signature(prompt, value[0]), value[1]] : value?.__value__ ?? value]; // a curve is queued in a wrapping that the history lacks
-  });
-  return JSON.stringify([node.class_type, inputs.sort(([a], [b]) => (a < b ? -1 : 1))]);
+  const places = new Map();
+  const nodes = [];
+  const visit = (id) => {
+    const { class_type, inputs } = prompt[id];
+    const place = places.size;
+    places.set(String(id), place);
+    const sorted = Object.entries(inputs).sort(([a], [b]) => (a < b ? -1 : 1));
+    nodes[place] = [class_type, sorted.map(([name, value]) => {
+      const linked = Array.isArray(value) && value.length === 2 && prompt[value[0]];
+      if (!linked) return [name, value?.__value__ ?? value]; // a curve is queued in a wrapping that the history lacks
+      return [name, { node: places.get(String(value[0])) ?? visit(value[0]), output: value[1] }];
+    })];
+    return place;
+  };
+  if (prompt[id]) visit(id);
+  return JSON.stringify(nodes);
 }
 
 /** Ids of all nodes before one, in the queued prompt, where subgraphs are flat; not beyond nodes of the class `border`. */
