@@ -3,6 +3,7 @@
 
 python3 dev.py demo      install, start ComfyUI, run the first example workflow, leave its images in demo/
 python3 dev.py test      formatter, linter, types, and all tests against two versions of ComfyUI and a browser
+python3 dev.py docs      help pages, words, images and thumbnails, made again from the nodes
 python3 dev.py boot      start ComfyUI with this pack and keep it running, to look at in a browser
 
 The first run installs into .venv and .hosts inside this folder; delete both to start afresh.
@@ -17,6 +18,7 @@ import time
 
 from tools.dev.checks import run_tests
 from tools.dev.console import ROOT, Problem, report, say
+from tools.dev.documents import make_documents
 from tools.dev.environment import prepare_environment
 from tools.dev.host_process import start_host
 from tools.dev.hosts import BY_VERSION, HOSTS, NEWEST, prepare_host
@@ -59,11 +61,12 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     test.add_argument(
         "--fast", action="store_true", help="leave out the tests that need ComfyUI or a browser"
     )
+    commands.add_parser("docs", help="make again what is made from the nodes")
     keep = commands.add_parser("boot", help="keep ComfyUI running; further arguments go to ComfyUI")
     keep.add_argument("--host", choices=sorted(BY_VERSION), default=NEWEST.version)
     keep.add_argument("--port", type=int, default=8188)
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command == "demo":
+    if rest and options.command in ("demo", "docs"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return options, rest
 
@@ -76,6 +79,8 @@ def main() -> int:
             return demo()
         if options.command == "test":
             return run_tests(options.fast, rest)
+        if options.command == "docs":
+            return make_documents()
         return boot(options.host, options.port, rest)
     except Problem as problem:
         return report(problem)

@@ -17,17 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep import METRICS, TESTS, networks  # first: it loads the pack
+import numpy as np
+import torch
+from ar_guidance.analysis.crossing import Probe, conclude
+from ar_guidance.tools.bundled.metrics import Gaussian, frechet
+from ar_guidance.tools.bundled.seeds import jackknife
+from safetensors.torch import load_file
 
+from .sweep import METRICS, TESTS, networks
 from .sweep_settings import Setting, scalewise_settings
 from .sweep_tokens import ROWS, tokenwise_settings
-
-import numpy as np  # isort: skip
-import torch  # isort: skip
-from ar_guidance.analysis.crossing import Probe, conclude  # isort: skip
-from ar_guidance.tools.bundled.metrics import Gaussian, frechet  # isort: skip
-from ar_guidance.tools.bundled.seeds import jackknife  # isort: skip
-from safetensors.torch import load_file  # isort: skip
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "docs" / "data" / "sweep.json"
@@ -36,12 +35,12 @@ FEWEST = 5  # seeds
 SEARCHED = ("CFG", "IGG")  # curves whose crossing is looked for
 TOKENWISE = tokenwise_settings()
 
-RunInfo = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 
-def read(folder: Path) -> dict[str, dict[int, RunInfo]]:
+def read(folder: Path) -> dict[str, dict[int, Arrays]]:
     """Slug -> seed -> arrays."""
-    found: dict[str, dict[int, RunInfo]] = defaultdict(dict)
+    found: dict[str, dict[int, Arrays]] = defaultdict(dict)
     for path in sorted(folder.glob("*~*~*[0-9].npz")):
         slug, seed, _ = path.stem.split("~")
         with np.load(path) as stored:
@@ -55,15 +54,15 @@ def reference() -> Gaussian:
     return Gaussian(stored["mean"].double().numpy(), stored["covariance"].double().numpy())
 
 
-def blocks(runs: Sequence[RunInfo]) -> list[RunInfo]:
+def blocks(runs: Sequence[Arrays]) -> list[Arrays]:
     """Every fourth image of a seed: its classes are sorted, so all blocks have about the same ones."""
     return [{k: v[b::BLOCKS] for k, v in run.items()} for run in runs for b in range(BLOCKS)]
 
 
-def frechet_values(runs: Sequence[RunInfo], drawings: Gaussian) -> list[float]:
+def frechet_values(runs: Sequence[Arrays], drawings: Gaussian) -> list[float]:
     """The blocks' jackknife values of the Frechet distance."""
 
-    def distance(parts: list[RunInfo]) -> float:
+    def distance(parts: list[Arrays]) -> float:
         features = np.concatenate([part["features"] for part in parts]).astype(np.float32)
         return frechet(Gaussian.of(torch.from_numpy(features)), drawings)
 
@@ -84,7 +83,7 @@ def over_steps(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 
 def record(
-    setting: Setting, seeds: dict[int, RunInfo], tokens: np.ndarray, drawings: Gaussian
+    setting: Setting, seeds: dict[int, Arrays], tokens: np.ndarray, drawings: Gaussian
 ) -> dict[str, Any]:
     """What is kept of one setting."""
     runs = blocks([seeds[seed] for seed in sorted(seeds)])
@@ -105,7 +104,7 @@ def record(
 def crossing(
     method: str,
     settings: Sequence[Setting],
-    found: dict[str, dict[int, RunInfo]],
+    found: dict[str, dict[int, Arrays]],
     tokens: np.ndarray,
 ) -> dict[str, Any]:
     """Where the curves of a method meet over its scales, by the node's own search rules."""
@@ -118,7 +117,7 @@ def crossing(
     return kept | {"sure": result.sure, "interval": interval, "message": result.message}
 
 
-def probe(scale: float, runs: Sequence[RunInfo], tokens: np.ndarray) -> Probe:
+def probe(scale: float, runs: Sequence[Arrays], tokens: np.ndarray) -> Probe:
     """All images of a setting as one probe of the search."""
     even, diverging = (
         np.concatenate([over_steps(run[name], tokens) for run in runs])
@@ -131,7 +130,7 @@ def probe(scale: float, runs: Sequence[RunInfo], tokens: np.ndarray) -> Probe:
     return Probe(scale, float(np.nanmean(even)), float(np.nanmean(diverging)), singles)
 
 
-def _there(settings: Sequence[Setting], found: dict[str, dict[int, RunInfo]]) -> list[Setting]:
+def _there(settings: Sequence[Setting], found: dict[str, dict[int, Arrays]]) -> list[Setting]:
     """The settings with enough seeds."""
     return [setting for setting in settings if len(found[setting.slug]) >= FEWEST]
 

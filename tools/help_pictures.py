@@ -14,6 +14,7 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
+from ar_guidance.guidance.registry import METHODS
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import SSG
@@ -54,7 +55,14 @@ COMPARED: dict[str, tuple[Panel, ...]] = {
         ("no step normalisation", (SoftCFG(4.0, normalise=False),)),
     ),
 }
-TOKENWISE = ("softcfg",)  # drawn by the token-wise model
+TOKENWISE = ("softcfg",)  # shown on the token-wise model
+SHOWABLE = tuple(name for name, method in METHODS.items() if not method.inside)
+
+
+def panels(name: str) -> tuple[Panel, ...]:
+    """What a method's image compares: its own panels, or the defaults beside CFG's."""
+    method = METHODS[name]
+    return COMPARED.get(name, (PLAIN, WITH_CFG, (f"{name.upper()}, defaults", (method(),))))
 
 
 def sample(guidances: Sequence[Guidance], model: str) -> torch.Tensor:
@@ -96,15 +104,15 @@ def picture(name: str) -> Image.Image:
         name in SHEETS
     ):  # few colours would break the bar below a map, and these are small as they are
         return SHEETS[name]()
-    made = sheet(COMPARED[name], "token" if name in TOKENWISE else "scale")
+    made = sheet(panels(name), "token" if name in TOKENWISE else "scale")
     # The k-means step keeps the colours of small, saturated parts, which a plain median cut loses.
     return made.quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *COMPARED, *SHEETS])
-    for name in parser.parse_args().names or (*COMPARED, *SHEETS):
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *SHOWABLE, *SHEETS])
+    for name in parser.parse_args().names or (*SHOWABLE, *SHEETS):
         path = IMAGES / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         picture(name).save(path, optimize=True)

@@ -79,6 +79,16 @@ def english(host: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def untranslated() -> dict[str, list[str]]:
+    """Per further language the nodes that have English words only."""
+    nodes = json.loads((ENGLISH / "nodeDefs.json").read_text(encoding="utf-8"))
+    found = {}
+    for folder in sorted(ENGLISH.parent.iterdir()):
+        words = json.loads((folder / "nodeDefs.json").read_text(encoding="utf-8"))
+        found[folder.name] = [node for node in nodes if node not in words]
+    return {language: lacking for language, lacking in found.items() if lacking}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if a file is not up to date")
@@ -95,6 +105,8 @@ def main() -> int:
         if not arguments.check:
             path.write_text(text, encoding="utf-8")
         print(f"{'out of date' if arguments.check else 'written'}: {path.relative_to(ROOT)}")
+    for language, lacking in untranslated().items():
+        print(f"{language}: still English: {', '.join(lacking)}")
     return stale if arguments.check else 0
 
 

@@ -44,9 +44,9 @@ def test_every_input_and_output_has_a_tooltip() -> None:
 @pytest.mark.parametrize("name", ["nodeDefs.json", "main.json"])
 def test_other_languages_say_the_same(language: str, name: str) -> None:
     english, other = read("en", name), read(language, name)
-    assert list(other) == list(english)
-    for place, text in english.items():
-        said = other[place]
+    assert list(other) == [place for place in english if place in other]  # what lacks stays English
+    for place, said in other.items():
+        text = english[place]
         assert said.strip() == said != "", place
         assert not re.search(r"[@{}|]", text + said), (
             f"{place}: the frontend reads these as its own"
