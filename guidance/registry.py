@@ -1,5 +1,6 @@
 """Every guidance method, one line each; nodes, help pages and laws are derived from this list."""
 
+from .apg import APG
 from .base import Guidance
 from .cfg import CFG
 from .hidden_cfg import HiddenCFG
@@ -9,5 +10,5 @@ from .softcfg import SoftCFG
 from .ssg import SSG
 
 METHODS: dict[str, type[Guidance]] = {
-    method.name: method for method in (CFG, IGG, Mixed, SSG, SoftCFG, HiddenCFG)
+    method.name: method for method in (CFG, IGG, Mixed, SSG, SoftCFG, HiddenCFG, APG)
 }

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 import torch
+from ar_guidance.guidance.apg import APG
 from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
@@ -49,6 +50,11 @@ COMPARED: dict[str, tuple[Panel, ...]] = {
         ("mix: CFG 2, IGG -0.4", (Mixed(2.0),)),
     ),
     "ssg": (PLAIN, WITH_CFG, (f"CFG 4, then SSG {SSG().beta:g}", (CFG(4.0), SSG()))),
+    "apg": (
+        ("CFG 10", (CFG(10.0),)),
+        ("APG 10", (APG(10.0),)),
+        ("APG 10, half of it kept", (APG(10.0, parallel=0.5),)),
+    ),
     "softcfg": (
         WITH_CFG,
         ("SoftCFG 4", (SoftCFG(4.0),)),
