@@ -1,14 +1,16 @@
 """What a recorded run measures like: evenness, divergence and entropy of every image at every step.
 
-"scaled" measures the directions D_i, what a link pushes towards before its scale gamma_k multiplies it; the metrics of
-several links are averaged. "raw" measures the whole term that was added to the base branch. Evenness and divergence
-look at shares of the push, so for one link with one term both are the same number as long as gamma is the same for all tokens of a
-step; they differ when terms are added up (a mix, a chain), when the signal is refined, and for the rows of a token-by-token run
-whose gamma changes along them.
+"raw" measures the whole term gamma_k D that was added to the unconditional branch: what Eq. 3 and 4 of the IGG paper are
+written for. "scaled" measures the directions D_i, what a guidance pushes towards before its scale gamma_k multiplies it;
+the metrics of several guidances are averaged.
+
+Evenness and divergence look at a distribution over the tokens (`metrics.distribution`): by default a softmax, which gamma
+sharpens; shares of norm, the other reading, are the same for gamma D as for D as long as gamma is the same for all tokens of a step.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,9 @@ from torch import Tensor
 from ..guidance.record import Trace
 from .metrics import background_picks, divergence, evenness, weighted_mean
 
+SOFTMAX, SHARE = "softmax", "share of norm"  # how norms become a distribution over tokens
 DIRECTION = " direction"  # what the names of the maps of D_i end with
+SCALE = " scale"  # what the names of their gamma_k end with
 Row = tuple[float | None, ...]  # one number per step
 
 UNSEEN = (
@@ -57,7 +61,7 @@ class Measured:
         return None if mean is None else mean.item()
 
     def mean(self, name: str) -> float | None:
-        """Mean over images of `of_picture`; None if there is none."""
+        """Mean over images of `of_image`; None if there is none."""
         images = [self.of_image(name, image) for image in range(len(self._rows(name)))]
         return average(images)
 
@@ -76,7 +80,11 @@ def average(values: Sequence[float | None]) -> float | None:
 
 
 def measure(
-    trace: Trace, scaled: bool = True, subject: Tensor | None = None, seed: int = 0
+    trace: Trace,
+    scaled: bool = True,
+    subject: Tensor | None = None,
+    seed: int = 0,
+    spread: str = SOFTMAX,
 ) -> Measured:
     """All metrics of a run.
 
@@ -85,26 +93,72 @@ def measure(
         scaled: measure the directions (divided by gamma) instead of what was added.
         subject: True where the subject is, (1 or B, H, W) at any resolution; without it there is no divergence.
         seed: of the resampling in the divergence.
+        spread: `SOFTMAX` or `SHARE`.
     """
     per_step = [magnitudes(trace, step, scaled) for step in range(len(trace.grids))]
     diverging, whole = (), None
     if trace.image_grid is not None:
-        whole = measure(trace.whole(), scaled, subject, seed)
+        whole = measure(trace.whole(), scaled, subject, seed, spread)
+    vocabulary = vocabulary_of(trace, spread)
     if subject is not None:
         columns = [
-            _divergence(maps, background.expand(trace.batch, -1), seed)
+            _divergence(maps, background.expand(trace.batch, -1), seed, vocabulary)
             for maps, background in zip(per_step, backgrounds(trace, subject), strict=True)
         ]
         diverging = _by_image(columns, trace.batch)
     entropies = [None if m is None else [m.float()] for m in trace.maps.get("entropy", ())]
     return Measured(
         tokens=tuple(h * w for h, w in trace.grids),
-        evenness=_rows(per_step, evenness, trace.batch),
+        evenness=_rows(per_step, partial(evenness, vocabulary=vocabulary), trace.batch),
         divergence=diverging,
         entropy=_rows(entropies, lambda flat: flat.mean(-1), trace.batch),
         strength=_rows(per_step, lambda flat: flat.mean(-1), trace.batch),
         whole=whole,
     )
+
+
+def vocabulary_of(trace: Trace, spread: str) -> int | None:
+    """What `metrics.distribution` is to divide by: V for the softmax; None for shares of norm.
+
+    A trace that does not say V, because no guidance was applied or it was put together by hand, has shares.
+    """
+    if spread not in (SOFTMAX, SHARE):
+        raise ValueError(f"there is no distribution '{spread}'; choose '{SOFTMAX}' or '{SHARE}'")
+    return trace.vocabulary or None if spread == SOFTMAX else None
+
+
+def divided(measured: Measured, scales: Sequence[float | None]) -> Measured:
+    """Evenness and divergence of every step divided by its gamma_k: one reading of "scaled" in section 6.3 of the paper.
+
+    Args:
+        measured: of a run.
+        scales: gamma_k of its steps, see `scales_of`; None where no guidance acted.
+
+    Raises:
+        ValueError: a scale that nothing can be divided by.
+    """
+    if any(scale is not None and scale <= 0 for scale in scales):
+        raise ValueError(
+            "scores cannot be divided by a scale of 0 or less: search above 0, or compare them as they are"
+        )
+
+    def rows(name: str) -> tuple[Row, ...]:
+        return tuple(
+            tuple(
+                None if v is None or g is None else v / g for v, g in zip(row, scales, strict=True)
+            )
+            for row in getattr(measured, name)
+        )
+
+    whole = measured.whole and divided(measured.whole, [average(scales)])
+    return replace(measured, evenness=rows("evenness"), divergence=rows("divergence"), whole=whole)
+
+
+def scales_of(trace: Trace) -> list[float | None]:
+    """gamma_k of every step, all combining guidances together; None where none acted."""
+    noted = [row for name, row in trace.numbers.items() if name.endswith(SCALE)]
+    per_step = [[g for row in noted if (g := row[k]) is not None] for k in range(len(trace.grids))]
+    return [sum(scales) if scales else None for scales in per_step]
 
 
 def magnitudes(trace: Trace, step: int, scaled: bool) -> list[Tensor] | None:
@@ -139,7 +193,9 @@ def check_subject(subject: Tensor) -> None:
         background_picks(~image, seed=0)
 
 
-def _divergence(maps: list[Tensor] | None, background: Tensor, seed: int) -> list[float | None]:
+def _divergence(
+    maps: list[Tensor] | None, background: Tensor, seed: int, vocabulary: int | None
+) -> list[float | None]:
     """Divergence of every image at a step, of background tokens (B, N); None where an image shows only one of both."""
     if maps is None:
         return [None] * len(background)
@@ -149,7 +205,9 @@ def _divergence(maps: list[Tensor] | None, background: Tensor, seed: int) -> lis
             values.append(None)
             continue
         picks = background_picks(positions, seed)
-        values.append(average([divergence(m[image].flatten(), picks).item() for m in maps]))
+        values.append(
+            average([divergence(m[image].flatten(), picks, vocabulary).item() for m in maps])
+        )
     return values
 
 

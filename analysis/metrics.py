@@ -1,6 +1,14 @@
-"""What the IGG paper measures of a guidance (arXiv 2509.23876, section 6): pure functions of recorded maps.
+"""What the IGG paper measures of a guidance (arXiv 2509.23876, section 4): pure functions of recorded maps.
 
-Letters: m (..., N) non-negative magnitudes of a step's tokens, usually L2 norms of the term that is added.
+Letters: m (..., N) non-negative magnitudes of a step's tokens, usually L2 norms of the term gamma D that is added; V
+length of a token's row of logits.
+
+Low evenness and high divergence are good (Tables 1 and 4: "Evn down, Div up"): guidance that gathers on the subject.
+
+Eq. 3 and 4 take the entropy and the divergence of "the guidance distribution" and do not say how nudges of V numbers
+become one number per token. `distribution` holds both readings there are here: a softmax over the tokens of m / sqrt(V),
+the normaliser of Eq. 6, and shares of m. Shares cannot depend on gamma, while section 6.3 has both scores move with it;
+`python -m benchmarks.metric_readings` compares seven readings on the bundled model.
 """
 
 import math
@@ -10,8 +18,15 @@ import torch
 from torch import Tensor
 
 
-def distribution(magnitudes: Tensor) -> Tensor:
-    """Magnitudes (..., N) as a distribution over positions; uniform where all are zero."""
+def distribution(magnitudes: Tensor, vocabulary: int | None = None) -> Tensor:
+    """Magnitudes (..., N) as a distribution over positions.
+
+    Args:
+        magnitudes: of the tokens.
+        vocabulary: V, for the softmax of m / sqrt(V); None for the shares m / sum m, uniform where all are zero.
+    """
+    if vocabulary is not None:
+        return (magnitudes / math.sqrt(vocabulary)).softmax(-1)
     total = magnitudes.sum(-1, keepdim=True)
     uniform = torch.full_like(magnitudes, 1 / magnitudes.shape[-1])
     return torch.where(
@@ -19,12 +34,15 @@ def distribution(magnitudes: Tensor) -> Tensor:
     )
 
 
-def evenness(magnitudes: Tensor) -> Tensor:
-    """Pielou's index: entropy of the distribution over positions / ln N; 1 = all tokens pushed alike. (..., N) -> (...)."""
+def evenness(magnitudes: Tensor, vocabulary: int | None = None) -> Tensor:
+    """Pielou's index (Eq. 3): entropy of the distribution over positions / ln N. (..., N) -> (...).
+
+    1 = all tokens are pushed alike, near 0 = a few take it all; low is good. `vocabulary` as in `distribution`.
+    """
     count = magnitudes.shape[-1]
     if count == 1:
         return magnitudes.new_ones(magnitudes.shape[:-1])
-    return torch.special.entr(distribution(magnitudes)).sum(-1) / math.log(count)
+    return torch.special.entr(distribution(magnitudes, vocabulary)).sum(-1) / math.log(count)
 
 
 def js_distance(p: Tensor, q: Tensor) -> Tensor:
@@ -34,14 +52,21 @@ def js_distance(p: Tensor, q: Tensor) -> Tensor:
     return ((middle - ends) / math.log(2)).clamp_min(0).sqrt()
 
 
-def divergence(magnitudes: Tensor, picks: Tensor) -> Tensor:
-    """How differently the guidance treats the background (Alg. 1): 0 = alike.
+def divergence(magnitudes: Tensor, picks: Tensor, vocabulary: int | None = None) -> Tensor:
+    """How differently the guidance treats the background (Eq. 4, Alg. 1): 0 = alike, 1 = entirely unlike; high is good.
+
+    A background that gets no push at all, where the rest gets some, is entirely unlike: no distribution says so, for
+    that of nothing would be the uniform one.
 
     Args:
         magnitudes: (..., N).
         picks: (N,) positions of the background, drawn with replacement (`background_picks`).
+        vocabulary: as in `distribution`.
     """
-    return js_distance(distribution(magnitudes), distribution(magnitudes[..., picks]))
+    behind = magnitudes[..., picks]
+    distance = js_distance(distribution(magnitudes, vocabulary), distribution(behind, vocabulary))
+    untouched = (behind.amax(-1) == 0) & (magnitudes.amax(-1) > 0)
+    return torch.where(untouched, torch.ones_like(distance), distance)
 
 
 def background_picks(background: Tensor, seed: int) -> Tensor:

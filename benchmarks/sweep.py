@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ar_guidance.analysis.measure import SHARE
 from ar_guidance.analysis.measure import measure as measure_trace
 from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.chain import Chain
@@ -78,16 +79,18 @@ def make(setting: Setting, groups: Tensor, seed: int, first: int) -> tuple[Tenso
         batch=len(labels),
         run=run,
         chain=Chain(setting.guidances),
-        draw=StreamSampler(Filters(top_p=0.95), Streams(seed, len(labels), first=first)),
+        draw=StreamSampler(
+            Filters(setting.temperature, top_p=0.95), Streams(seed, len(labels), first=first)
+        ),
     )
     result = generate(network, codec, job, CPU, recorder=recorder)
     return codec.decode(result.features), recorder.finish()
 
 
 def per_step(pictures: Tensor, trace: Trace) -> dict[str, np.ndarray]:
-    """Evenness, divergence and entropy (B, K) of what was added; NaN where nothing was."""
+    """Evenness, divergence (of shares of norm) and entropy (B, K) of what was added; NaN where nothing was."""
     subject = subject_from_border(pictures.movedim(1, -1) / 2 + 0.5)
-    measured = measure_trace(trace, scaled=False, subject=subject)
+    measured = measure_trace(trace, scaled=False, subject=subject, spread=SHARE)
     return {name: np.array(getattr(measured, name), dtype=np.float32) for name in METRICS}
 
 

@@ -21,6 +21,7 @@ class Setting:
     method: str
     strength: float
     guidances: tuple[Guidance, ...]
+    temperature: float = 1.0
 
     @property
     def slug(self) -> str:
@@ -57,4 +58,24 @@ def scalewise_settings() -> list[Setting]:
         rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
         whole = SoftCFG(scale, normalise=False)
         rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
-    return rows + [Setting("SSG alone", beta, (SSG(beta),)) for beta in (0.4, 0.8, 1.2)]
+    rows += [Setting("SSG alone", beta, (SSG(beta),)) for beta in (0.4, 0.8, 1.2)]
+    return rows + paper_settings()
+
+
+def paper_settings() -> list[Setting]:
+    """Rows of the IGG paper's Table 4 in ComfyUI's scale (1 + w), and what could explain SSG's gain.
+
+    The fixed schedule has gamma_k = 1.85 as printed; w = w' = 0.75 are gamma and gamma' of 1.75 at the end of a ramp.
+    """
+    even = Mixed(1.75, "linear ramp", igg_scale=1.75)
+    rows = [
+        Setting("IGG, linear ramp", 2.85, (IGG(2.85),)),
+        Setting("IGG, constant", 1.85, (IGG(1.85, "constant"),)),
+        Setting("mix, w = w' = 0.75", 1.75, (even,)),
+    ]
+    rows += [Setting("CFG 3, temperature", t, (CFG(BASE),), t) for t in (0.8, 0.9)]
+    rows.append(Setting("CFG 6 + SSG", 1.2, (CFG(6.0), SSG(1.2))))
+    for scale in (2.0, 4.0):
+        beside = Mixed(scale, "linear ramp", igg_scale=0.5)
+        rows.append(Setting("CFG and IGG 0.5", scale, (beside,)))
+    return rows

@@ -7,7 +7,7 @@ import torch
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
-from ar_guidance.guidance.softcfg import RELEASED, SoftCFG
+from ar_guidance.guidance.softcfg import BOTH, KEYS, RELEASED, SoftCFG
 from ar_guidance.imaging.subject import subject_from_border
 from ar_guidance.tools.bundled.course import of_step
 from ar_guidance.tools.bundled.groups import ANY_STYLE
@@ -28,8 +28,14 @@ def tokenwise_settings() -> list[Setting]:
         rows.append(Setting("SoftCFG", scale, (SoftCFG(scale),)))
         whole = SoftCFG(scale, normalise=False)
         rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
-    released = SoftCFG(4.0, convention=RELEASED)
-    return [*rows, Setting("SoftCFG, released code", 4.0, (released,))]
+    others = {
+        "released code": SoftCFG(4.0, convention=RELEASED),
+        "keys": SoftCFG(4.0, perturb=KEYS),
+        "keys and values": SoftCFG(4.0, perturb=BOTH),
+        "confidence unconditional": SoftCFG(4.0, confidence="unconditional"),
+        "confidence guided": SoftCFG(4.0, confidence="guided"),
+    }
+    return rows + [Setting(f"SoftCFG, {name}", 4.0, (soft,)) for name, soft in others.items()]
 
 
 @torch.inference_mode()

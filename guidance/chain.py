@@ -237,6 +237,7 @@ class ActiveChain:
         """Per-token maps of the step, computed only if the recorder wants them."""
         add, base = self.recorder.add, cond if uncond is None else uncond
         beside = cache(lambda: base.norm(dim=-1))
+        self.recorder.note_vocabulary(cond.shape[-1])
         if uncond is not None:
             add("nudge", index, lambda: norms(cond - uncond, beside()))
         add("added", index, lambda: norms(guided - base, beside()))

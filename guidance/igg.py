@@ -2,7 +2,10 @@
 
     guided = u + gamma_k A G,    G = c - u,    A = softmax_rows(G G^T / sqrt(V))
 
-The nudges of one image attend to each other, so that a token is pushed in the direction that its look-alikes agree on.
+The nudges of one image attend to each other, so that a token is moved where its look-alikes agree to go. Strong
+nudges attend most to themselves and to each other, weak ones average out: what is added gathers on the subject. Measured as the
+paper does, IGG is less even than CFG and treats the background more differently, and both are good (Table 1: evenness .741
+-> .665, divergence .623 -> .751).
 G is (B, T, V) with T = H W positions of this step; A is (B, T, T), never held whole.
 
 Options: a sliding window (positions with |dy| <= s//2 and |dx| <= s//2 attend), the reading of Eq. 6 as a weight per
@@ -109,8 +112,9 @@ class IGG(Combining):
     node_id: ClassVar[str] = "ARGuidanceIGG"
     title: ClassVar[str] = "AR Guidance: IGG"
     summary: ClassVar[str] = (
-        "Information-grounding guidance: like CFG, but the push on every token is an attention average over the pushes"
-        " on all tokens of the step, so it spreads evenly over what belongs together."
+        "Information-grounding guidance: like CFG, but the nudge of every token is an attention average over the nudges"
+        " of all tokens of the step, so guidance gathers on the subject: what look-alike places agree on stays, stray"
+        " nudges average out."
     )
     aliases: ClassVar[tuple[str, ...]] = ("information grounding", "attention guidance")
     paper: ClassVar[str] = "arXiv 2509.23876"

@@ -58,7 +58,7 @@ class Mixed(IGG):
     values: tuple[float, ...] = ()  # a list gives one scale a step, and the mix has two
     igg_scale: float = scale_parameter(
         "Weight of the IGG term. 0 = CFG alone, where the schedule is constant. Negative: crisper, then noisy. Large:"
-        " flat, over-even images.",
+        " flat images without small detail.",
         default=-0.4,
     )
 

@@ -19,6 +19,9 @@ class Recorder:
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
 
+    def note_vocabulary(self, size: int) -> None:
+        """Store the length of a row of logits."""
+
 
 NULL_RECORDER = Recorder()
 ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.01 to 5e-4 and more
@@ -69,6 +72,7 @@ class Trace:
         numbers: name -> per step a number (gamma and the like), or None.
         batch: images.
         image_grid: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole image.
+        vocabulary: length V of a token's row of logits; 0 if not known.
     """
 
     grids: tuple[Grid, ...]
@@ -76,6 +80,7 @@ class Trace:
     numbers: Mapping[str, Sequence[float | None]]
     batch: int
     image_grid: Grid | None = None
+    vocabulary: int = 0
 
     def __repr__(self) -> str:
         steps = f"{len(self.grids)} {'rows of tokens' if self.image_grid else 'steps'}"
@@ -104,6 +109,7 @@ class TraceRecorder(Recorder):
     image_grid: Grid | None = None
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
+    vocabulary: int = 0
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
@@ -111,12 +117,15 @@ class TraceRecorder(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
 
+    def note_vocabulary(self, size: int) -> None:
+        self.vocabulary = size
+
     def finish(self) -> Trace:
         """The trace, on the CPU."""
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
         maps = _off_device(self.maps, self.grids)
-        return Trace(self.grids, maps, dict(self.numbers), _batch(maps))
+        return Trace(self.grids, maps, dict(self.numbers), _batch(maps), vocabulary=self.vocabulary)
 
     def _by_rows(self, height: int, width: int) -> Trace:
         """The trace of a token-by-token run; a token at which a guidance was off counts as 0 in a row where it acted."""
@@ -131,7 +140,7 @@ class TraceRecorder(Recorder):
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
         }
-        return Trace(grids, maps, numbers, _batch(maps), self.image_grid)
+        return Trace(grids, maps, numbers, _batch(maps), self.image_grid, self.vocabulary)
 
 
 def _off_device(maps: Mapping[str, Maps], grids: Sequence[Grid]) -> dict[str, Maps]:

@@ -169,7 +169,7 @@ class SSG(Guidance):
     amplitude: str = parameter(
         VERBATIM,
         "'verbatim' copies frequencies as published, which weakens the copy as the grid grows; 'preserve amplitude'"
-        " makes up for it: a stronger, more even push.",
+        " makes up for it: a stronger push.",
         options=(VERBATIM, PRESERVE),
         advanced=True,
     )

@@ -105,7 +105,7 @@ class Viewer:
         tiny = "bmp" if self.decode is None else "png"  # many decoded images: short before fast
         frames = self._frames(image[:shown], final[:shown], tiny)
         finals = data_urls(image[:shown], SIDE, tiny)
-        measured = measure(trace)
+        measured = measure(trace, scaled=False)
         tokens = [self._candidates(k, trace) for k in range(shown)]
         images = [
             {

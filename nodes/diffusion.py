@@ -167,7 +167,7 @@ def _strength_widgets() -> list[Any]:
             tooltip=(
                 "Weight of the averaged push; not used with 'paper ...'. 0 = absent. Negative takes away what look-alike places share and leaves"
                 " what sets them apart: more local contrast; too negative: noise, and the prompt fades. Positive adds"
-                " the shared push: stronger, more even; too much: flat, oversaturated areas."
+                " the shared push: stronger; too much: flat, oversaturated areas."
             ),
         ),
         widget(

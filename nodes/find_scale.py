@@ -10,7 +10,8 @@ from .execution.probe import ScaleSearch, with_scale
 from .inspect import subject_of
 from .types import Sampling, SamplingLink
 
-OWN_RANGES, AS_THEY_ARE = "each on its own range", "as they are"
+AS_THEY_ARE, BY_SCALE = "as they are", "divided by the scale"
+OWN_RANGES = "each on its own range"  # of workflows saved before the paper's text was at hand
 
 
 class ARFindScale(Node):
@@ -21,7 +22,8 @@ class ARFindScale(Node):
             display_name="AR Find Scale",
             category="AR Guidance/inspect",
             description="Finds the scale of the last guidance node by trying several on the same seeds: the one at which"
-            " the guidance is neither too uneven nor treats the background too differently. It makes many small runs.",
+            " evenness, which falls, and divergence, which rises as guidance gathers on the subject, are equal. It"
+            " makes many small runs.",
             search_aliases=["best scale", "cfg search", "evenness divergence"],
             inputs=[
                 SamplingLink.Input(
@@ -34,16 +36,16 @@ class ARFindScale(Node):
                     min=-20.0,
                     max=50.0,
                     step=0.05,
-                    tooltip="Smallest scale to try. Too large a range makes the answer coarse.",
+                    tooltip="Smallest scale to try. The curves must meet above it; how far below they begin changes nothing.",
                 ),
                 widget(
                     io.Float,
                     "max_scale",
-                    default=8.0,
+                    default=16.0,
                     min=-20.0,
                     max=50.0,
                     step=0.05,
-                    tooltip="Largest scale to try. The curves must meet below it.",
+                    tooltip="Largest scale to try. The curves must meet below it; how far above they end changes nothing.",
                 ),
                 widget(
                     io.Int,
@@ -65,10 +67,11 @@ class ARFindScale(Node):
                 widget(
                     io.Combo,
                     "compare",
-                    options=[OWN_RANGES, AS_THEY_ARE],
-                    default=OWN_RANGES,
-                    tooltip="'each on its own range' stretches both curves to 0-1 over the scales tried before they are"
-                    " compared. 'as they are' compares the numbers, which seldom meet.",
+                    options=[AS_THEY_ARE, BY_SCALE, OWN_RANGES],
+                    default=AS_THEY_ARE,
+                    tooltip="'as they are' compares the numbers. 'divided by the scale' divides both by the guidance's"
+                    " scale at every step first, which moves the answer little. 'each on its own range' stretches both"
+                    " curves to 0-1 over the scales tried: the answer then depends on the range and is never sure.",
                     advanced=True,
                 ),
                 io.Mask.Input(
@@ -111,13 +114,16 @@ class ARFindScale(Node):
         max_scale: float,
         probes: int,
         pictures: int,
-        compare: str = OWN_RANGES,
+        compare: str = AS_THEY_ARE,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
         batch = pictures * ar_sampling.conditioning.count
         subject = None if mask is None else subject_of(mask, batch)
-        own = compare != AS_THEY_ARE
-        found = ScaleSearch(ar_sampling, min_scale, max_scale, probes, pictures, own, subject).run()
+        own = compare == OWN_RANGES
+        search = ScaleSearch(
+            ar_sampling, min_scale, max_scale, probes, pictures, own, subject, compare == BY_SCALE
+        )
+        found = search.run()
         scale = round(found.scale, 2)
         return io.NodeOutput(
             with_scale(ar_sampling, scale),

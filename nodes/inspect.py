@@ -6,7 +6,7 @@ from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ..analysis.measure import UNSEEN, Measured, check_subject, measure
+from ..analysis.measure import SHARE, SOFTMAX, UNSEEN, Measured, check_subject, measure
 from ..imaging import report
 from ..imaging.canvas import COLOUR_MAPS
 from ..imaging.image_trace import ImageTrace
@@ -117,10 +117,9 @@ class ARGuidanceMetrics(Node):
                     io.Combo,
                     "measure",
                     options=[SCALED, RAW],
-                    default=SCALED,
-                    tooltip="'scaled' measures what each guidance pushes towards, 'raw' what was added in the end. They"
-                    " differ when more than one push is added (the mix, several nodes), and on token-by-token models"
-                    " when the scale changes over the image.",
+                    default=RAW,
+                    tooltip="'raw' measures what was added in the end, as the paper's tables do: it depends on the"
+                    " scale. 'scaled' measures what each guidance pushes towards, before its scale.",
                 ),
                 widget(
                     io.Int,
@@ -137,17 +136,27 @@ class ARGuidanceMetrics(Node):
                     tooltip="White on the subject, black on the background; any size. One for all images or one each."
                     " Without it there is no divergence.",
                 ),
+                widget(
+                    io.Combo,
+                    "distribution",
+                    options=[SOFTMAX, SHARE],
+                    default=SOFTMAX,
+                    tooltip="How the push on each token becomes a distribution over the tokens. 'softmax' of the push"
+                    " divided by the square root of the vocabulary's size: the stronger the guidance, the more it"
+                    " gathers. 'share of norm' looks at shares only, whatever the scale. The paper names neither.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 io.Float.Output(
                     "evenness",
                     display_name="evenness",
-                    tooltip="How evenly guidance pushed all parts of the images: 1 = all alike. Mean over the run.",
+                    tooltip="How evenly guidance pushed all parts of the images: 1 = all alike. Lower is better. Mean over the run.",
                 ),
                 io.Float.Output(
                     "divergence",
                     display_name="divergence",
-                    tooltip="How differently guidance treated subject and background: 0 = alike. Mean over the run; needs a mask.",
+                    tooltip="How differently guidance treated subject and background: 0 = alike. Higher is better. Mean over the run; needs a mask.",
                 ),
                 io.Float.Output(
                     "entropy",
@@ -172,9 +181,10 @@ class ARGuidanceMetrics(Node):
         measure: str,
         resampling_seed: int = 0,
         mask: Tensor | None = None,
+        distribution: str = SOFTMAX,
     ) -> io.NodeOutput:
         subject = None if mask is None else subject_of(mask, ar_trace.trace.batch)
-        measured = metrics(ar_trace, measure == SCALED, subject, resampling_seed)
+        measured = metrics(ar_trace, measure == SCALED, subject, resampling_seed, distribution)
         numbers = [_output(measured, name) for name in ("evenness", "divergence", "entropy")]
         return io.NodeOutput(
             *numbers,
@@ -183,9 +193,11 @@ class ARGuidanceMetrics(Node):
         )
 
 
-def metrics(image_trace: ImageTrace, scaled: bool, subject: Tensor | None, seed: int) -> Measured:
+def metrics(
+    image_trace: ImageTrace, scaled: bool, subject: Tensor | None, seed: int, spread: str = SOFTMAX
+) -> Measured:
     """All metrics of a run; a subject that no grid can tell from the background is refused."""
-    measured = measure(image_trace.trace, scaled, subject, seed)
+    measured = measure(image_trace.trace, scaled, subject, seed, spread)
     guided = measured.mean("evenness") is not None
     if subject is not None and guided and measured.mean("divergence") is None:
         raise ValueError(UNSEEN)

@@ -29,7 +29,7 @@ SEED, SCALE, TOP_P = 7, 4.0, 0.95
 MAPPED = "face"
 SHOWN_SCALES = (3, 7)
 SEARCHED = ("face", "heart", "flower")
-LOWEST, HIGHEST, PROBES, PICTURES = 1.01, 8.0, 7, 8  # AR Find Scale's defaults; CFG is off at 1
+LOWEST, HIGHEST, PROBES, PICTURES = 1.01, 16.0, 7, 8  # AR Find Scale's defaults; CFG is off at 1
 GAP, TITLE, COLOURS = 14, 15, 64
 
 
@@ -73,12 +73,12 @@ def map_sheet() -> Image.Image:
 def metrics_sheet() -> Image.Image:
     """The plot of the same run; the subject is what differs from the image's border."""
     images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
-    return _plain(metrics_plot(measure(trace, subject=subject_from_border(images))))
+    return _plain(metrics_plot(measure(trace, False, subject_from_border(images))))
 
 
 def search_sheet() -> Image.Image:
     """The plot of a search with the node's defaults."""
-    return _plain(search_plot(found_scale(), own_ranges=True))
+    return _plain(search_plot(found_scale(), own_ranges=False))
 
 
 def _plain(plot: Tensor) -> Image.Image:
@@ -93,17 +93,17 @@ def found_scale() -> Crossing:
 
 
 def _pass(copies: int, hints: tuple[float, ...]) -> Crossing:
-    return search(lambda scale: _probe(scale, copies), LOWEST, HIGHEST, PROBES, True, hints)
+    return search(lambda scale: _probe(scale, copies), LOWEST, HIGHEST, PROBES, hints=hints)
 
 
 def _probe(scale: float, copies: int) -> Probe:
     """One run at one scale: same seeds, whatever the scale."""
     images, trace = recorded(SEARCHED, copies, (CFG(scale),))
-    measured = measure(trace, subject=subject_from_border(images))
+    measured = measure(trace, False, subject_from_border(images))
     even, diverging = measured.mean("evenness"), measured.mean("divergence")
     assert even is not None and diverging is not None
     single = [
-        tuple(measured.of_picture(name, picture) for name in ("evenness", "divergence"))
+        tuple(measured.of_image(name, picture) for name in ("evenness", "divergence"))
         for picture in range(len(images))
     ]
     return Probe(scale, even, diverging, tuple(None if None in one else one for one in single))  # type: ignore[arg-type]

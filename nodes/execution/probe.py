@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...analysis.crossing import Crossing, Probe, search
-from ...analysis.measure import UNSEEN, Measured, measure
+from ...analysis.measure import UNSEEN, Measured, divided, measure, scales_of
 from ...guidance.combining import Combining
 from ...guidance.record import join_traces
 from ...imaging.subject import subject_from_border
@@ -31,6 +31,7 @@ class ScaleSearch:
         probes: runs of each of the two passes.
         images: images of each class and run.
         own_ranges: see `search`.
+        by_scale: divide evenness and divergence of every step by its gamma before they are compared.
         subject: True where the subject is, (1 or B, H, W); None: told from each image's border.
     """
 
@@ -41,6 +42,7 @@ class ScaleSearch:
     images: int
     own_ranges: bool
     subject: Tensor | None
+    by_scale: bool = False
 
     def check(self) -> None:
         """Raise ValueError for whatever can be known before anything is computed."""
@@ -84,13 +86,16 @@ class ScaleSearch:
         """One run at one scale, a large batch in parts: same seeds, whatever the scale."""
         traces, subjects = [], []
         for part in parts_of(acting(self._batch(images), scale)):
-            made, trace = sample(part, describe(part), report)
-            traces.append(trace)
+            made, recorded = sample(part, describe(part), report)
+            traces.append(recorded)
             if self.subject is None:
                 image = as_image(decode(part.model, made.features))
                 subjects.append(subject_from_border(image))
         subject = torch.cat(subjects) if subjects else self._subject(images)
-        measured = measure(join_traces(traces), subject=subject)
+        trace = join_traces(traces)
+        measured = measure(trace, scaled=False, subject=subject)
+        if self.by_scale:
+            measured = divided(measured, scales_of(trace))
         even, diverging = measured.mean("evenness"), measured.mean("divergence")
         if even is None:
             raise ValueError(

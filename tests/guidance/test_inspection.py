@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from ar_guidance.analysis.crossing import Probe, bracket, gaps, on_own_range, search
-from ar_guidance.analysis.measure import background_of, check_subject, measure
+from ar_guidance.analysis.measure import SHARE, background_of, check_subject, measure
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
@@ -37,7 +37,7 @@ def subject(batch: int = 1) -> torch.Tensor:
 
 def test_numbers_are_those_of_the_papers_formulas() -> None:
     trace = traced(CFG(3.0, "constant"))
-    measured = measure(trace, subject=subject(), seed=3)
+    measured = measure(trace, subject=subject(), seed=3, spread=SHARE)
     for step, (h, w) in enumerate(trace.grids):
         norms = trace.maps["nudge"][step].float().flatten(1)
         assert measured.per_step("evenness")[step] == pytest.approx(
@@ -70,7 +70,7 @@ def test_scaled_measures_directions_and_raw_what_was_added() -> None:
 
 def test_one_link_measures_the_same_scaled_and_raw_but_for_its_strength() -> None:
     trace = traced(CFG(3.0, "constant"))
-    scaled, raw = measure(trace, True, subject()), measure(trace, False, subject())
+    scaled, raw = (measure(trace, s, subject(), spread=SHARE) for s in (True, False))
     for name in ("evenness", "divergence"):
         assert scaled.mean(name) == pytest.approx(raw.mean(name), abs=1e-3)
     assert scaled.mean("strength") * 3 == pytest.approx(raw.mean("strength"), rel=1e-2)
@@ -154,7 +154,7 @@ def counted(even, diverging):
 
 def test_straight_lines_meet_in_the_middle() -> None:
     run, calls = counted(lambda s: 0.99 - 0.01 * s, lambda s: 0.1 + 0.05 * s)
-    found = search(run, 1, 9, 8)
+    found = search(run, 1, 9, 8, own_ranges=True)
     assert found.crosses and found.scale == pytest.approx(5.0)
     assert len(calls) == len(set(calls)) == 8
     assert found.low <= 5.0 <= found.high and "meet at scale 5.00" in found.message
@@ -173,12 +173,12 @@ def test_bisection_closes_in_on_any_crossing(where, steep, rising) -> None:
     target = low + (high - low) * (where if steep < 2 else 0.5)
     first, second = (lambda s: 0.9 + 0.05 * level(s)), (lambda s: 0.4 - 0.3 * level(s))
     run, calls = counted(*((first, second) if rising else (second, first)))
-    found = search(run, low, high, 12)
+    found = search(run, low, high, 12, own_ranges=True)
     assert found.crosses and len(calls) == 12
     assert found.low - 1e-9 <= target <= found.high + 1e-9
     assert found.high - found.low <= (high - low) / 2**8
     narrow, again = counted(*((first, second) if rising else (second, first)))
-    assert search(narrow, low, high, 8, hints=(found.low, found.high)).scale == pytest.approx(
+    assert search(narrow, low, high, 8, True, (found.low, found.high)).scale == pytest.approx(
         target, abs=0.1
     )
     assert len(again) == 8
@@ -186,7 +186,7 @@ def test_bisection_closes_in_on_any_crossing(where, steep, rising) -> None:
 
 def test_curves_that_run_the_same_way_do_not_cross() -> None:
     run, calls = counted(lambda s: 0.8 + 0.01 * s, lambda s: 0.2 + 0.03 * s)
-    found = search(run, 1, 8, 7)
+    found = search(run, 1, 8, 7, own_ranges=True)
     assert not found.crosses and len(calls) == 7
     assert "do not cross" in found.message and "the same way" in found.message
     assert found.scale == 8 and "Nearest to each other: scale 8.00" in found.message
@@ -194,10 +194,10 @@ def test_curves_that_run_the_same_way_do_not_cross() -> None:
 
 def test_flat_curves() -> None:
     run, _ = counted(lambda s: 0.9, lambda s: 0.1 * s)
-    found = search(run, 1, 8, 6)
+    found = search(run, 1, 8, 6, own_ranges=True)
     assert not found.crosses and "evenness does not change" in found.message
     run, _ = counted(lambda s: 1.0, lambda s: 0.0)
-    found = search(run, 1, 8, 6)
+    found = search(run, 1, 8, 6, own_ranges=True)
     assert "evenness and divergence do not change" in found.message
     assert all(math.isfinite(gap) for gap in found.gaps) and math.isfinite(found.scale)
 
@@ -215,13 +215,13 @@ def test_a_crossing_between_equal_ends_is_found() -> None:
     run, _ = counted(
         lambda s: 0.9 - 0.1 * math.sin(s), lambda s: 0.2 + 0.1 * math.sin(s) + 0.01 * s
     )
-    assert search(run, 0, 2 * math.pi, 12).crosses
+    assert search(run, 0, 2 * math.pi, 12, own_ranges=True).crosses
 
 
 def test_a_probe_exactly_on_the_crossing() -> None:
     curve = [Probe(1, 0.9, 0.1), Probe(2, 0.8, 0.2), Probe(3, 0.7, 0.3)]
-    assert gaps(curve)[1] == 0 or abs(gaps(curve)[1]) < 1e-9
-    place = bracket(curve)
+    assert gaps(curve, True)[1] == 0 or abs(gaps(curve, True)[1]) < 1e-9
+    place = bracket(curve, True)
     assert place is not None
     run, _ = counted(lambda s: 1 - 0.125 * s, lambda s: 0.125 * s)
     assert search(run, 0, 8, 3, hints=(4,)).scale == pytest.approx(4.0)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from ar_guidance.analysis.measure import background_of, measure
+from ar_guidance.analysis.measure import SHARE, background_of, measure
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import Trace, TraceRecorder
@@ -74,7 +74,7 @@ def test_tokens_at_which_guidance_was_off_count_as_nothing(model) -> None:
 
 def test_means_are_the_images_and_curves_the_rows(model) -> None:
     trace, _ = traced(model, CFG(3.0, "constant"))
-    measured = measure(trace, subject=subject(), seed=2)
+    measured = measure(trace, subject=subject(), seed=2, spread=SHARE)
     image = model.network.config.grid
     norms = trace.whole().maps["nudge"][0].float().flatten(1)
     assert measured.mean("evenness") == pytest.approx(evenness(norms).mean().item(), abs=1e-3)

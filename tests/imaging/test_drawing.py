@@ -210,7 +210,7 @@ def test_json_has_every_step_and_image_and_no_nan() -> None:
 def test_images_of_measurements_and_searches() -> None:
     assert report.metrics_plot(measure(trace())).shape == (1, SIZE[1], SIZE[0], 3)
     for high in (0.9, 0.1):
-        found = search(lambda s, h=high: Probe(s, h * s / 8, 0.5), 1, 8, 6)
+        found = search(lambda s, h=high: Probe(s, h * s / 8, 0.95), 1, 8, 6)
         assert report.search_plot(found, True).shape == (1, SIZE[1], SIZE[0], 3)
         assert json.loads(report.search_json(found))["crosses"] is False
 
@@ -219,12 +219,12 @@ def test_a_search_says_how_sure_it_is() -> None:
     singles = [(0.9 + 0.001 * k, 0.1) for k in range(8)]
 
     def probe(scale: float, move: float) -> Probe:
-        pairs = tuple((e - 0.01 * scale, d + move * scale) for e, d in singles)
+        pairs = tuple((e - 0.1 * scale, d + move * scale) for e, d in singles)
         return Probe(scale, pairs[3][0], pairs[3][1], pairs)
 
     sure = json.loads(report.search_json(search(lambda s: probe(s, 0.02), 1, 8, 6)))
     assert sure["sure"] and sure["interval"][0] <= sure["scale"] <= sure["interval"][1]
-    few = search(lambda s: Probe(s, 1 - s, s, ((1 - s, s),)), 1, 8, 6)
+    few = search(lambda s: Probe(s, 9 - s, s, ((9 - s, s),)), 1, 8, 6)
     doubted = json.loads(report.search_json(few))
     assert doubted["crosses"] and not doubted["sure"] and "noise" in doubted["message"]
     shown = [report.search_plot(found, True) for found in (few, replace(few, sure=True))]
