@@ -188,11 +188,6 @@ def everything(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def crossings(content: Row) -> list[str]:
-    """Markdown: what AR Find Scale's rules say about all these images."""
-    return [f"- {found['method']}: *{found['message']}*" for found in content["crossings"]]
-
-
 def draw(content: Row, name: str) -> None:
     """One plot, if its curves are there."""
     drawing, rows, series = PLOTS[name], content[PLOTS[name].model], []
@@ -246,7 +241,6 @@ def main() -> int:
     tables = {
         "comparisons": comparisons(content["scale"]),
         "settings": everything(content["scale"]),
-        "crossings": crossings(content),
         "token comparisons": comparisons(content["token"], TOKEN_CONTRASTS),
         "token settings": everything(content["token"]),
     }

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ar_guidance.analysis.crossing import Probe, conclude
 from ar_guidance.tools.bundled.metrics import Gaussian, frechet
 from ar_guidance.tools.bundled.seeds import jackknife
 from safetensors.torch import load_file
@@ -32,10 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "docs" / "data" / "sweep.json"
 BLOCKS = 4  # of each seed
 FEWEST = 5  # seeds
-SEARCHED = ("CFG", "IGG")  # curves whose crossing is looked for
 TOKENWISE = tokenwise_settings()
 
 Arrays = dict[str, np.ndarray]
+Row = dict[str, Any]
 
 
 def read(folder: Path) -> dict[str, dict[int, Arrays]]:
@@ -101,33 +100,10 @@ def record(
     return row
 
 
-def crossing(
-    method: str,
-    settings: Sequence[Setting],
-    found: dict[str, dict[int, Arrays]],
-    tokens: np.ndarray,
-) -> dict[str, Any]:
-    """Where the curves of a method meet over its scales, by the node's own search rules."""
-    scales = {s.strength: found[s.slug] for s in settings if s.method == method}
-    shared = sorted(set.intersection(*(set(seeds) for seeds in scales.values())))
-    probes = [probe(x, [scales[x][k] for k in shared], tokens) for x in sorted(scales)]
-    result = conclude(probes, own_ranges=True)
-    interval = None if result.interval is None else _short(result.interval, 3)
-    kept = {"method": method, "scale": round(result.scale, 3), "crosses": result.crosses}
-    return kept | {"sure": result.sure, "interval": interval, "message": result.message}
-
-
-def probe(scale: float, runs: Sequence[Arrays], tokens: np.ndarray) -> Probe:
-    """All images of a setting as one probe of the search."""
-    even, diverging = (
-        np.concatenate([over_steps(run[name], tokens) for run in runs])
-        for name in ("evenness", "divergence")
-    )
-    singles = tuple(
-        None if np.isnan(e + d) else (float(e), float(d))
-        for e, d in zip(even, diverging, strict=True)
-    )
-    return Probe(scale, float(np.nanmean(even)), float(np.nanmean(diverging)), singles)
+def merged(kept: Sequence[Row], made: Sequence[Row]) -> list[Row]:
+    """Records there were, those made again in their places, then new ones: runs of other settings need not lie here."""
+    places = {(row["method"], row["strength"]): row for row in [*kept, *made]}
+    return list(places.values())
 
 
 def _there(settings: Sequence[Setting], found: dict[str, dict[int, Arrays]]) -> list[Setting]:
@@ -156,14 +132,13 @@ def main() -> None:
     tokens = np.array([h * w for h, w in networks()[1].config.grids])
     scale, token = (read(options.runs / f"sweep-{model}") for model in ("scale", "token"))
     settings = scalewise_settings()
-    rows = {
+    made = {
         "scale": [record(s, scale[s.slug], tokens, drawings) for s in _there(settings, scale)],
         "token": [record(s, token[s.slug], tokens, drawings) for s in _there(TOKENWISE, token)],
     }
-    content = {
-        "tokens": tokens.tolist(),
-        "crossings": [crossing(method, settings, scale, tokens) for method in SEARCHED],
-    }
+    kept = json.loads(options.output.read_text("utf-8")) if options.output.is_file() else {}
+    rows = {model: merged(kept.get(model, []), records) for model, records in made.items()}
+    content = {"tokens": tokens.tolist()}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
     for model, records in rows.items():
