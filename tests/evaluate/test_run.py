@@ -313,3 +313,31 @@ def test_a_check_makes_nothing(tmp_path: Path, capsys: Any) -> None:
 def test_progress_says_how_long_it_will_take() -> None:
     progress = Progress(total=1000, done=400, made=100)
     assert progress.line(50.0) == "400/1000 samples (40 %), 2.0 samples/s, 0:05:00 to go"
+
+
+def test_figures_and_latency_are_part_of_the_report(tmp_path: Path) -> None:
+    rows = [{"label": "CFG", "strengths": [2, 3], "chain": [{"cfg": {"scale": "$x"}}]}]
+    figures = [
+        {"name": "course", "y": ["evenness", "divergence"]},
+        {"name": "trade", "x": "accuracy", "y": "frechet", "labels": ["CFG"]},
+        {"name": "empty", "y": "frechet", "labels": ["IGG"]},
+    ]
+    latency = {"runs": 3, "warm_up": 1}
+    plan = written(tmp_path, rows=rows, trace=True, figures=figures, latency=latency, seeds=1)
+    arguments = [plan, "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(arguments) == 0
+    drawn = sorted(path.name for path in (tmp_path / "out" / "figures").iterdir())
+    assert drawn == ["course.png", "trade.png"]
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    timed = report["latency"]["scale-cfg-3"]
+    assert timed["runs"] == 3 and timed["mean"] > 0 and timed["std"] >= 0
+    before = numbers(tmp_path / "out")
+    assert main(arguments) == 0
+    assert numbers(tmp_path / "out") == before, "timed again"
+    assert "| scale | CFG 3 |" in before["report.md"].decode().split("## Latency")[1]
+
+
+def test_a_figure_of_nothing_is_refused(tmp_path: Path, capsys: Any) -> None:
+    plan = written(tmp_path, figures=[{"name": "x", "z": "fid"}])
+    assert main([plan, "--output", str(tmp_path / "out")]) == 1
+    assert "each needs a 'name' and a 'y'" in capsys.readouterr().err

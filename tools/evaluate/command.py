@@ -1,17 +1,20 @@
 """The command line: from a plan to its report."""
 
 import argparse
-import json
+import io
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from ..pack import ROOT
-from . import report, runners
+from . import latency, report, runners
 from .chains import chain_of
+from .cluster import cluster
 from .conditions import conditions_of
+from .figures import check_figures, draw_figure
 from .judges import Setup, check_judge
 from .models import check_hashes, files_of, load
 from .plan import Plan, read_plan
@@ -42,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
     made.add_argument("--workers", type=int, default=1, help="processes of this machine")
+    made.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="workers of a Ray cluster; without an address, Ray on this machine alone",
+    )
     made.add_argument("--report-only", action="store_true", help="make no samples")
     made.add_argument(
         "--check", action="store_true", help="read the plan, look for its files, and stop"
@@ -59,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(parser().parse_args(arguments))
     except EvaluationError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        tell("stopped; the same command goes on from here")
         return 130
 
 
@@ -80,9 +90,11 @@ def run(options: argparse.Namespace) -> int:
     with store.locked():
         store.begin(order.version, hashes)
         failed = [] if options.report_only else make(store, order, options)
+        if not options.report_only:
+            latency.measure_all(store, order, tell)
         write_report(store, order)
     for problem in failed:
-        print(f"error: {problem}", file=sys.stderr)
+        tell(f"error: {problem}")
     return 1 if failed else 0
 
 
@@ -103,6 +115,7 @@ def check(plan: Plan, weights: Path) -> dict[str, dict[str, str]]:
             conditions_of(setting.conditions, plan.each, weights)
         except EvaluationError as error:
             raise EvaluationError(f"{setting.name}: {error}") from error
+    check_figures(plan.figures)
     for name, judge_options in plan.judges.items():
         check_judge(name, judge_options, weights)
     return {
@@ -132,22 +145,42 @@ def outcomes(
     order: Order, missing: Sequence[Shard], options: argparse.Namespace
 ) -> Iterator[runners.Outcome]:
     """The shards as they come, from whoever makes them."""
+    if options.ray is not None:
+        return cluster(order, missing, options.ray)
     if options.workers > 1:
         return runners.processes(order, missing, options.workers)
     return runners.alone(order, missing)
 
 
 def write_report(store: Store, order: Order) -> None:
-    """report.json and report.md, from what is there."""
-    plan, weights = order.plan, Path(order.weights)
-    setup = {}
-    for name, spec in plan.models.items():
-        model = load(name, spec, weights, torch.device("cpu"))
-        setup[name] = Setup(weights, store.folder, model.resolution, torch.device(order.device))
-    rows = report.rows_of(store, setup)
+    """report.json, report.md and figures, from what is there."""
+    plan, rows = order.plan, report.rows_of(store, setups(store, order))
     made_by = {"version": order.version, "weights": order.hashes}
-    store.write(store.folder / "report.json", report.as_json(plan, rows, made_by).encode())
-    text = report.as_markdown(plan, rows, made_by)
+    drawn = []
+    for spec in plan.figures:
+        figure = draw_figure(spec, rows)
+        if figure is not None:
+            content = io.BytesIO()
+            figure.save(content, "PNG", optimize=True)
+            drawn.append(f"figures/{spec['name']}.png")
+            store.write(store.folder / drawn[-1], content.getvalue())
+    timed = latency.stored(store)
+    times = {slug: asdict(one) for slug, one in timed.items()}
+    store.write(store.folder / "report.json", report.as_json(plan, rows, made_by, times).encode())
+    text = report.as_markdown(plan, rows, made_by, latency.table(store, timed), drawn)
     store.write(store.folder / "report.md", text.encode())
-    print(f"report: {store.folder / 'report.md'}", file=sys.stderr)
-    print(json.dumps({row.setting.slug: row.samples for row in rows}), file=sys.stderr)
+    tell(f"report: {store.folder / 'report.md'}")
+
+
+def setups(store: Store, order: Order) -> dict[str, Setup]:
+    """What judges need to know of every model's samples."""
+    weights, device, found = Path(order.weights), torch.device(order.device), {}
+    for name, spec in order.plan.models.items():
+        model = load(name, spec, weights, torch.device("cpu"))
+        found[name] = Setup(weights, store.folder, model.resolution, device)
+    return found
+
+
+def tell(line: str) -> None:
+    """Progress for whoever watches."""
+    print(line, file=sys.stderr, flush=True)

@@ -82,7 +82,9 @@ def _tokens(samples: Samples) -> str:
     return digest.hexdigest()[:16]
 
 
-def as_json(plan: Plan, rows: Sequence[Row], made_by: Mapping[str, Any]) -> str:
+def as_json(
+    plan: Plan, rows: Sequence[Row], made_by: Mapping[str, Any], latency: Mapping[str, Any]
+) -> str:
     """The report for programs. Numbers are written in full; what is not a number is null."""
     content = {
         "name": plan.name,
@@ -90,7 +92,7 @@ def as_json(plan: Plan, rows: Sequence[Row], made_by: Mapping[str, Any]) -> str:
         "version": made_by["version"],
         "weights": made_by["weights"],
         "rows": [_plain(row) for row in rows],
-    }
+    } | ({"latency": dict(latency)} if latency else {})
     return json.dumps(_without_nan(content), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -118,8 +120,14 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def as_markdown(plan: Plan, rows: Sequence[Row], made_by: Mapping[str, Any]) -> str:
-    """The report for people."""
+def as_markdown(
+    plan: Plan,
+    rows: Sequence[Row],
+    made_by: Mapping[str, Any],
+    latency: Sequence[str] = (),
+    figures: Sequence[str] = (),
+) -> str:
+    """The report for people. `latency`: lines of its table; `figures`: paths of images."""
     lines = [f"# {plan.name}", ""]
     if plan.about:
         lines += [plan.about, ""]
@@ -127,6 +135,9 @@ def as_markdown(plan: Plan, rows: Sequence[Row], made_by: Mapping[str, Any]) -> 
     compared = comparison(rows)
     if compared:
         lines += ["## Beside the papers", "", *compared, ""]
+    if latency:
+        lines += ["## Latency", "", *latency, "", "± is the standard deviation of one run.", ""]
+    lines += [f"![{path}]({path})\n" for path in figures]
     lines += ["## Made with", "", f"- pack {made_by['version']}"]
     for model, parts in made_by["weights"].items():
         lines += [f"- {model}: {part} SHA-256 `{found[:16]}…`" for part, found in parts.items()]

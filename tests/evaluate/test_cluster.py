@@ -1,0 +1,103 @@
+"""The same samples on a Ray cluster, one of whose nodes is killed in mid-run. Needs Ray, which the pack does not:
+
+pip install -r tools/evaluate/requirements.txt && pytest -m ray tests/evaluate/test_cluster.py
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ar_guidance.tests.evaluate.plans import written
+from ar_guidance.tools.evaluate.command import main
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.ray
+
+NODES = """
+import sys
+from pathlib import Path
+from ray.cluster_utils import Cluster
+import ray
+from tools.evaluate import command
+from tools.evaluate.shards import Made
+from tools.evaluate.store import Store
+
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+workers = [nodes.add_node(num_cpus=1) for _ in range(2)]
+real, seen = Store.put, []
+
+def put(store, made):
+    real(store, made)
+    seen.append(made.notes["pid"])
+    if len(set(seen)) == 2 and len(workers) == 2:  # both nodes have worked
+        nodes.remove_node(workers.pop(), allow_graceful=False)
+        print("killed a node after", len(seen), "shards", flush=True)
+
+Store.put = put
+status = command.main([*sys.argv[1:], "--ray", nodes.address])
+print("shards stored:", len(seen), "processes:", len(set(seen)), flush=True)
+ray.shutdown()
+nodes.shutdown()
+sys.exit(status)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    """Whether there is a Ray to test with."""
+    pytest.importorskip("ray")
+
+
+def numbers(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("report.json", "report.md")]
+
+
+def test_a_killed_node_costs_its_open_shards_only(tmp_path: Path) -> None:
+    plan = written(tmp_path, each=8, batch=1, shard=1)
+    arguments = [plan, "--device", "cpu", "--output"]
+    line = [sys.executable, "-c", NODES, *arguments, str(tmp_path / "cluster")]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "killed a node after" in done.stdout
+    assert "shards stored: 32" in done.stdout, "a sample was lost or made twice"
+    assert main([*arguments, str(tmp_path / "alone")]) == 0
+    assert numbers(tmp_path / "cluster") == numbers(tmp_path / "alone")
+
+
+def test_ray_of_this_machine_needs_no_cluster(tmp_path: Path) -> None:
+    plan = written(tmp_path, seeds=1)
+    line = [sys.executable, "-m", "tools.evaluate", plan, "--device", "cpu", "--ray", "--output"]
+    done = subprocess.run([*line, str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert main([plan, "--device", "cpu", "--output", str(tmp_path / "alone")]) == 0
+    assert numbers(tmp_path / "out") == numbers(tmp_path / "alone")
+
+
+def test_no_cluster_is_said(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "tools.evaluate", written(tmp_path), "--ray", "127.0.0.1:1"]
+    done = subprocess.run(
+        [*line, "--output", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "no Ray cluster answers at '127.0.0.1:1'" in done.stderr
+
+
+def test_a_job_is_submitted_as_documented(tmp_path: Path) -> None:
+    """`ray start`, `ray job submit`, `ray stop` on this machine, on ports of its own."""
+    programs = Path(sys.executable).parent
+    ray, ports = str(programs / "ray"), ["--port", "26379", "--dashboard-port", "28265"]
+    temporary = ["--temp-dir", "/tmp/ray-evaluate-test"]
+    run: Any = lambda *line: subprocess.run(line, cwd=ROOT, capture_output=True, text=True)  # noqa: E731
+    started = run(ray, "start", "--head", "--num-cpus", "2", *ports, *temporary)
+    assert started.returncode == 0, started.stderr
+    try:
+        plan, out = written(tmp_path, seeds=1), str(tmp_path / "out")
+        job = [ray, "job", "submit", "--address", "http://127.0.0.1:28265", "--working-dir", "."]
+        command = [sys.executable, "-m", "tools.evaluate", plan, "--device", "cpu", "--output", out]
+        done = run(*job, "--", *command, "--ray")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    finally:
+        run(ray, "stop", "--force")
+    assert main([plan, "--device", "cpu", "--output", str(tmp_path / "alone")]) == 0
+    assert numbers(tmp_path / "out") == numbers(tmp_path / "alone")
