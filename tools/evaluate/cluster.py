@@ -5,6 +5,7 @@ that join are given waiting ones, and what comes back are numbers (and what the 
 """
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from .shards import Shard
 from .work import Order, Worker
 
 RETRIES = 5  # of a shard whose worker or node died under it
+KNOCK = 10  # seconds a cluster may take to answer at all
 PATIENCE = 60  # seconds without a finished shard after which the cluster's state is told
 
 _workers: list[Worker] = []  # of this process: none or one
@@ -62,13 +64,21 @@ def _connect(ray: Any, address: str) -> bool:
     )  # whose working_dir every worker has already
     options: dict[str, Any] = {} if in_job else {"runtime_env": {"env_vars": {"PYTHONPATH": paths}}}
     try:
+        _knock(joined or "")
         ray.init(joined or None, log_to_driver=False, **options)
-    except ConnectionError as error:
+    except OSError as error:
         raise EvaluationError(
             f"no Ray cluster answers at '{joined}': start one with 'ray start --head', or leave the address out to use this"
             f" machine alone ({str(error).splitlines()[0]})"
         ) from error
     return True
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in address:
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
 
 
 def _outcomes(ray: Any, order: Order, shards: Sequence[Shard]) -> Iterator[Outcome]:
