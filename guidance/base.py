@@ -25,8 +25,9 @@ class RunInfo:
     """What is known before a run starts.
 
     Attributes:
-        kind: "scale" (next-scale prediction), "token" (next-token prediction) or "diffusion" (denoised images, whose
-            tokens are their positions).
+        kind: "scale" (next-scale prediction), "token" (next-token prediction), "discrete" (discrete diffusion: all tokens
+            of one grid at every step; its logits are log-probabilities clamped to [-70, 0]) or "diffusion" (denoised
+            images, whose tokens are their positions).
         grids: (h, w) of every step.
         causal: whether a cache carries a branch's past, so that it must be computed at every step up to its last use.
         published: the family's own schedule, for guidances that leave the choice to the model.
@@ -35,7 +36,7 @@ class RunInfo:
         mixable: number of blocks at whose output the network lets branches be mixed; 0 = none.
     """
 
-    kind: Literal["scale", "token", "diffusion"]
+    kind: Literal["scale", "token", "discrete", "diffusion"]
     grids: tuple[Grid, ...]
     causal: bool = True
     published: Schedule = Schedule()

@@ -12,6 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LOWEST = -70.0  # log-probabilities of discrete diffusion are clamped there
+
+
+def normalised(logs: Tensor) -> Tensor:
+    """Log-probabilities (..., V) that guidance has moved, again summing to 1, clamped to [-70, 0]."""
+    return (logs - logs.logsumexp(-1, keepdim=True)).clamp(LOWEST, 0.0)
+
 
 @dataclass(frozen=True)
 class Head:

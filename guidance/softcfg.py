@@ -150,6 +150,11 @@ class SoftCFG(CFG):
     def refuse(self, run: RunInfo) -> str | None:
         if run.kind == "diffusion":
             return "it looks at how sure the model is of its tokens, and a diffusion model draws none: use CFG or IGG"
+        if run.kind == "discrete":
+            return (
+                "it fades earlier tokens out of a model's memory (its key/value cache), and a discrete diffusion model"
+                " reads all tokens again at every step: use CFG, IGG or SSG here"
+            )
         if not run.causal:
             return (
                 "it fades tokens out of a model's memory (its key/value cache), and this model keeps none between its"

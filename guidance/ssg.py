@@ -7,6 +7,9 @@ after one. Discrete spatial enhancement (DSE) takes the low frequencies (orthono
 interpolation. With a separable interpolation U, DCT bases C and the h (w) lowest rows C_h of the large basis, along
 each axis:   P = C_H[:h]^T C_H[:h],   S = C_H[:h]^T C_h,   prior = U x U^T - (P U) x (P U)^T + s S x S^T.
 
+Discrete diffusion (VQ-Diffusion) has one grid, where DSE would be the identity. The paper's App. I gives no formula; in our
+reading the prior is the previous step's log-probabilities with the upper half of the frequencies of each axis taken away.
+
 The published algorithm copies orthonormal coefficients (s = 1), which lowers the amplitude by sqrt(hw/HW);
 "preserve amplitude" scales them by s = sqrt(HW/hw), so that a constant map stays constant.
 """
@@ -24,6 +27,7 @@ from torch import Tensor
 from .base import Grid, Guidance, RunInfo, Signal, Step, parameter
 from .combining import DRAWN
 from .curve import Curve
+from .head import normalised
 from .schedule import CURVE, SHAPES, Schedule
 
 PRIORS = ("DSE", "DSE zero", "linear", "nearest")
@@ -95,6 +99,19 @@ def upsample(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: s
     return copied
 
 
+def low_pass(x: Tensor) -> Tensor:
+    """x (B, H, W, V) without the upper half of each axis's frequencies: ceil(H/2) x ceil(W/2) bands stay."""
+    low_y, low_x = (low_bands(side) for side in x.shape[1:3])
+    return spread(x, low_y, low_x)
+
+
+@lru_cache(maxsize=256)
+def low_bands(side: int) -> Tensor:
+    """Projection (side, side) onto the lower half of the frequencies, fp64."""
+    low = dct_basis(side)[: (side + 1) // 2]
+    return low.T @ low
+
+
 @dataclass
 class Seen:
     """What SSG saw at the previous scale, by name of the signal, and its grid."""
@@ -137,6 +154,13 @@ class SSG(Guidance):
         "ℓ is what this scale's tokens are drawn from (logits) as it comes to this node: the guided prediction behind a"
         " CFG, IGG or SoftCFG node, else the predictions with and without the class or prompt, each by itself. prior is the ℓ of the"
         " previous scale, smoothly enlarged to this one's grid; β is `beta` at this scale."
+    )
+    remarks: ClassVar[str] = (
+        "On a discrete diffusion model (VQ-Diffusion) a step takes the place of a scale. The paper says only that SSG acts there"
+        " before sampling; how is our reading, not the authors': ℓ are log-probabilities after guidance, and `DSE` is the previous"
+        " step's ℓ without the upper half of its spatial frequencies (`linear` and `nearest`: the previous step's ℓ as it is)."
+        " It acts at a hundred steps there instead of ten, so begin with a small `beta`, about 0.1. Which value is best for the"
+        " released models has not been tried."
     )
     combines: ClassVar[bool] = False
     neutral: ClassVar[Mapping[str, Any]] = {"beta": 0.0}
@@ -220,6 +244,12 @@ class SSG(Guidance):
     def active(self, index: int, run: RunInfo) -> bool:
         return self.beta > 0
 
+    def prior_of(self, before: Tensor, grid: Grid, run: RunInfo) -> Tensor:
+        """What is subtracted, (B, H, W, V), of what was seen before (B, h, w, V)."""
+        if run.kind == "discrete":  # equal grids: what enlarges nothing leaves it as it was
+            return low_pass(before) if self.prior.startswith("DSE") else before
+        return upsample(before, grid, self.prior, self.interpolation, self.amplitude)
+
     def begin(self, run: RunInfo) -> Seen:
         return Seen()
 
@@ -228,16 +258,11 @@ class SSG(Guidance):
         now: dict[str, Tensor] = {}
 
         def change(logits: Tensor, name: str) -> Tensor:
+            logits = normalised(logits) if run.kind == "discrete" else logits
             now[name], before = logits, state.of(name)
             if before is None or beta == 0:  # the first scale has nothing before it
                 return logits
-            prior = upsample(
-                before.unflatten(1, state.grid),
-                step.grid,
-                self.prior,
-                self.interpolation,
-                self.amplitude,
-            ).flatten(1, 2)
+            prior = self.prior_of(before.unflatten(1, state.grid), step.grid, run).flatten(1, 2)
             return torch.lerp(logits, prior, -beta)  # l + beta (l - prior)
 
         refined = signal.refine(change)

@@ -33,7 +33,7 @@ def share_kept(tokens: ImageTokens, variation: float, keep_scales: int) -> float
         return 1 - within("variation", variation, 0, 1)
     if tokens.kind != "scale":
         raise ValueError(
-            f"{tokens.family} draws token by token and has no scales: set keep_scales to {BY_VARIATION} and use variation"
+            f"{tokens.family} has no scales: set keep_scales to {BY_VARIATION} and use variation"
         )
     if keep_scales > scales:
         raise ValueError(

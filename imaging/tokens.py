@@ -10,7 +10,7 @@ from torch import Tensor
 from ..sampling.loops import LOOPS, Grid, grids_of, picture_size
 from ..sampling.model import Model
 
-KINDS = ("scale", "token")
+KINDS = ("scale", "token", "discrete")
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +18,9 @@ class ImageTokens:
     """Tokens of B images.
 
     Attributes:
-        kind: "scale" or "token".
-        grids: (h, w) of every step; of token-wise images, the one grid of the image.
-        steps: of every scale (B, T), or bits (B, T, D); of token-wise images one line (B, T).
+        kind: "scale", "token" or "discrete", as `Family.kind`.
+        grids: (h, w) of every step; of images that are no sum of scales, the one grid of the image.
+        steps: of every scale (B, T), or bits (B, T, D); of other images one line (B, T).
         codec: fingerprint of the tokenizer that gives them their meaning (see `ARModel.codec`).
         family: title of the model they were made by or for.
         features: (B, Z, H, W), the map the images are decoded from where the tokens alone do not say it.
@@ -86,7 +86,7 @@ class ImageTokens:
                 f"these tokens do not fit {model.name} ({model.family.title}): it makes no images of"
                 f" {describe_grids(self.grids)}. Connect the model they were made with, or load another file"
             )
-        if self.kind == "token" and self.steps[0].shape[1] != config.length:
+        if self.kind != "scale" and self.steps[0].shape[1] != config.length:
             raise ValueError(
                 f"these tokens are damaged: there are {self.steps[0].shape[1]} of each image, and images of"
                 f" {model.name} have {config.length}. Load another file"
@@ -130,7 +130,7 @@ def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> N
         raise ValueError(f"its kind is '{kind}'")
     if not grids or any(side < 1 for grid in grids for side in grid):
         raise ValueError(f"its grids are {list(grids)}")
-    if len(steps) != len(grids) or kind == "token" and len(grids) != 1:
+    if len(steps) != len(grids) or kind != "scale" and len(grids) != 1:
         raise ValueError(f"it has {len(grids)} grids and {len(steps)} steps")
     batch, form = len(steps[0]), steps[0].shape[2:]
     if not batch:

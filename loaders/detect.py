@@ -66,6 +66,7 @@ def find_part(weights: Weights, part: str) -> Part:
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
         weights.vocabulary if family.prompt else {},
         weights.generation,
+        weights.code_lists if part == "tokenizer" else (),
     )
     try:
         config = family.config(facts)
@@ -127,7 +128,9 @@ def _find(
     keys = weights.tensors.keys()
     for family in families:
         first = family.required[0]
-        for prefix in (key[: -len(first)] for key in keys if key.endswith(first)):
+        prefixes = [key[: -len(first)] for key in keys if key.endswith(first)]
+        # Weights averaged over the training are what a release samples with, where it has both.
+        for prefix in sorted(prefixes, key=lambda prefix: "ema" not in prefix.split(".")):
             if prefix and not prefix.endswith("."):
                 continue
             own = dict(

@@ -6,7 +6,8 @@ from ..models.family import Family
 from ..models.hart import network as hart
 from ..models.infinity import network as infinity
 from ..models.switti import network as switti
-from ..models.tokenizers import alitok_1d, bsq, cosmos_dv, movq, multiscale_vq, vq16
+from ..models.tokenizers import alitok_1d, bsq, cosmos_dv, movq, multiscale_vq, vq16, vqgan
+from ..models.vq_diffusion import families as vq_diffusion
 
 TRANSFORMERS: tuple[Family, ...] = (
     hart.FAMILY,
@@ -19,6 +20,7 @@ TRANSFORMERS: tuple[Family, ...] = (
     alitok.FAMILY,
     simplear.FAMILY,
     lumina2.FAMILY,
+    *vq_diffusion.FAMILIES,
 )
 TOKENIZERS: tuple[Family, ...] = (
     bsq.FAMILY,
@@ -27,6 +29,8 @@ TOKENIZERS: tuple[Family, ...] = (
     alitok_1d.FAMILY,
     cosmos_dv.FAMILY,
     movq.FAMILY,
+    vqgan.FAMILY_INSIDE,
+    vqgan.FAMILY,
 )
 DIFFUSION: tuple[Family, ...] = (edm2.FAMILY,)
 PARTS = {"transformer": TRANSFORMERS, "tokenizer": TOKENIZERS, "diffusion": DIFFUSION}

@@ -33,6 +33,7 @@ TOKENIZER, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 TOKENIZER_SETTINGS, ADDED_TOKENS = "tokenizer_config.json", "added_tokens.json"
 SPECIAL_TOKENS = "special_tokens_map.json"  # read by `transformers`
 INSTRUCTION = "prompt_prefix.txt"
+CODE_LISTS = "taming_vqvae_*.pt"  # of VQ-Diffusion
 BESIDE = (
     *(SETTINGS, GENERATION, TOKENIZER, VOCABULARY, MERGES),
     *(TOKENIZER_SETTINGS, ADDED_TOKENS, SPECIAL_TOKENS, INSTRUCTION),
@@ -78,6 +79,11 @@ class Weights:
         found = next((file for file in _settings_files(self.path) if file.is_file()), None)
         return {} if found is None else read_json(found)
 
+    @cached_property
+    def code_lists(self) -> tuple[tuple[int, ...], ...]:
+        """Lists of kept codes in the same folder (`taming_vqvae_*.pt`), see `FileFacts`."""
+        return tuple(_code_list(path) for path in sorted(self.folder.glob(CODE_LISTS)))
+
     @property
     def generation(self) -> dict[str, Any]:
         """Entries of `generation_config.json` in the same folder."""
@@ -100,6 +106,27 @@ class Weights:
         return (words if isinstance(words, dict) else {}) | {
             t["content"]: t["id"] for t in extra if "content" in t and isinstance(t.get("id"), int)
         }
+
+
+def _code_list(path: Path) -> tuple[int, ...]:
+    """One number for every code.
+
+    Raises:
+        CheckpointError: the file holds anything else.
+    """
+    found = list(_read_one(path).tensors.values())
+    if len(found) != 1 or found[0].dim() != 1 or found[0].is_floating_point():
+        raise CheckpointError(
+            f"{path.name}: this is not a list of kept codes, which is one row of whole numbers. Get it again from"
+            " VQ-Diffusion's repository (help_folder/statistics), or take the file out of the folder"
+        )
+    numbers = found[0].tolist()
+    if not numbers or set(numbers) != set(range(max(numbers) + 1)):
+        raise CheckpointError(
+            f"{path.name}: this list of kept codes leaves numbers out, so some tokens would have no code."
+            " Get it again from VQ-Diffusion's repository (help_folder/statistics)"
+        )
+    return tuple(numbers)
 
 
 def added_tokens(folder: Path) -> dict[int, str]:
@@ -135,6 +162,7 @@ def files_of(path: Path) -> list[Path]:
         pieces = [path.with_name(name) for name in HALVES]
     stands = path.parent if len(pieces) > 1 and path.name not in HALVES else path
     beside = [folder_of(path) / name for name in BESIDE]
+    beside += sorted(folder_of(path).glob(CODE_LISTS))
     return list(dict.fromkeys((*pieces, *_settings_files(stands), *beside)))
 
 

@@ -28,6 +28,8 @@ class FileFacts:
         samples: single elements of large buffers, by key (see `Family.samples`).
         vocabulary: text token -> id, for families that read text themselves (see `Family.prompt`).
         generation: entries of the generation_config.json beside the file.
+        code_lists: beside a tokenizer's file, lists with the number every code has for a transformer that knows a part of
+            them (VQ-Diffusion's `taming_vqvae_*.pt`).
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -37,6 +39,7 @@ class FileFacts:
     samples: Mapping[str, float] = field(default_factory=dict)
     vocabulary: Mapping[str, int] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
+    code_lists: tuple[tuple[int, ...], ...] = ()
 
     def own_settings(
         self, sizes: Mapping[str, Any], marks: Collection[str] = (), kind: str = ""
@@ -165,7 +168,7 @@ class Family:
         banned: beginnings of keys of which none may be there.
         ignored: keys (regular expression) a file may hold and the network does not need.
         absent: keys (regular expression) the network computes itself and a file may lack.
-        kind: "scale" or "token" (transformers).
+        kind: "scale", "token" or "discrete" (discrete diffusion) (transformers).
         conditioning: "class", "text" (features of a text encoder) or "prompt" (reads text itself) (transformers).
         text: what it reads of an encoded prompt, for conditioning "text".
         prompt: how text is read, for conditioning "prompt".

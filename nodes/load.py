@@ -27,6 +27,7 @@ class ARLoadCheckpoint(Node):
                 "LlamaGen",
                 "AliTok",
                 "Lumina-mGPT",
+                "VQ-Diffusion",
                 "autoregressive",
                 "load VAR",
                 "next-scale",

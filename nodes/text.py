@@ -31,7 +31,7 @@ class ARLoadTextEncoder(Node):
                     "text_encoder",
                     options=folders.text_encoder_choices(),
                     tooltip="File from models/text_encoders: flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART) or CLIP"
-                    " ViT-L/14 (VAR-CLIP, Switti). Of a model in several files choose any.",
+                    " ViT-L/14 (VAR-CLIP, Switti) or CLIP ViT-B/32 (VQ-Diffusion, whose own checkpoint holds it too). Of a model in several files choose any.",
                 ),
                 widget(
                     io.Combo,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..guidance.record import Recorder
-from . import scalewise, tokenwise
+from . import discrete, scalewise, tokenwise
 from .model import Model
 
 Grid = tuple[int, int]
@@ -86,6 +86,16 @@ def tokens_so_far(model: Model, progress: tokenwise.Progress) -> Tensor:
     return codes * drawn.view(codes.shape[2:])
 
 
+def run_discrete(
+    model: Model, job: Any, device: torch.device, on_step: OnStep, recorder: Recorder
+) -> Generated:
+    """Run the loop of discrete diffusion and look the codes up."""
+    tokens = discrete.generate(model.network, job, device, on_step, recorder).tokens
+    # A place that is still masked after the last step, which the posterior makes next to impossible, takes the first code.
+    tokens = tokens.where(tokens < model.config.vocab, torch.zeros_like(tokens))
+    return Generated(model.tokenizer.lookup(tokens, model.config.grid), [tokens])
+
+
 def sum_scales(model: Model, steps: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
     """The feature map that the tokens of all scales add up to."""
     codec = model.tokenizer
@@ -126,6 +136,17 @@ LOOPS = {
         report_every=lambda config: config.grid[1],
         run=run_tokens,
         so_far=tokens_so_far,
+        image_grids=lambda config: (config.grid,),
+        sum=lambda model, steps, grids: model.tokenizer.lookup(steps[0], grids[0]),
+        encode=lambda model, images, grids: ([model.tokenizer.encode(images)], None),
+    ),
+    "discrete": Loop(
+        image_grid=lambda config: None,
+        report_every=lambda config: 1,
+        run=run_discrete,
+        so_far=lambda model, progress: model.tokenizer.lookup(
+            progress.guess[:1], model.config.grid
+        ),
         image_grids=lambda config: (config.grid,),
         sum=lambda model, steps, grids: model.tokenizer.lookup(steps[0], grids[0]),
         encode=lambda model, images, grids: ([model.tokenizer.encode(images)], None),

@@ -5,6 +5,7 @@ Every setting left open is what the family's authors published; what the family 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -13,9 +14,11 @@ from ..guidance.base import Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
 from ..models.family import Defaults
+from .discrete import DiscreteJob, GumbelSampler
 from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
 from .model import Model
 from .parallel import widest_pass
+from .reveal import Purity, Reveal, draw_places, released_shares
 from .scalewise import ScalewiseJob
 from .tokenwise import TokenwiseJob
 
@@ -32,6 +35,7 @@ class SamplerSettings:
         top_k, top_p, min_p: see `Filters`.
         smooth: whether code vectors are mixed instead of drawn (VAR's more_smooth).
         parallel: whether a token-wise model may draw several tokens in one pass; never changes which.
+        reveal: in which order discrete diffusion reveals its tokens.
     """
 
     temperature: float | None = None
@@ -41,6 +45,7 @@ class SamplerSettings:
     min_p: float = 0.0
     smooth: bool | None = None
     parallel: bool = True
+    reveal: Reveal | None = None
 
     def __post_init__(self) -> None:
         for temperature in self.temperatures or (self.temperature or 0.0,):
@@ -107,10 +112,13 @@ class Smoother:
         return smooth_weights(kept.apply(logits), exponentials, position)
 
 
-def steps(model: Model) -> tuple[Grid, ...]:
-    """(h, w) of every step of the model's runs."""
+def steps(model: Model, sampler_settings: SamplerSettings | None = None) -> tuple[Grid, ...]:
+    """(h, w) of every step of the model's runs, with these settings."""
     if model.family.kind == "token":
         return ((1, 1),) * model.config.length
+    reveal = sampler_settings and sampler_settings.reveal
+    if model.family.kind == "discrete" and reveal:
+        return (model.config.grid,) * len(reveal.visits(model.config.steps))
     return model.config.grids
 
 
@@ -124,7 +132,7 @@ def facts(model: Model, sampler_settings: SamplerSettings) -> RunInfo:
     )
     return RunInfo(
         kind=family.kind,  # type: ignore[arg-type]
-        grids=steps(model),
+        grids=steps(model, sampler_settings),
         causal=family.causal(model.config),
         published=Schedule(
             published.schedule,
@@ -144,7 +152,7 @@ def plan(
     guidances: Sequence[Guidance],
     sampler_settings: SamplerSettings,
     noise: Noise,
-) -> ScalewiseJob | TokenwiseJob:
+) -> ScalewiseJob | TokenwiseJob | DiscreteJob:
     """The run a loop takes, checked.
 
     Args:
@@ -163,6 +171,13 @@ def plan(
     temperatures = tuple(one.temperature for one in filters)
     run = replace(run, temperature=temperatures[0], temperatures=() if same else temperatures)
     smooth = _smoother(model, sampler_settings, filters, noise)
+    if sampler_settings.reveal is not None and run.kind != "discrete":
+        raise ValueError(
+            f"{model.name} is a {model.family.title} model, which has its own order of tokens: AR Reveal Order is for"
+            " VQ-Diffusion, remove it"
+        )
+    if run.kind == "discrete":
+        return _discrete(model, conditions, batch, run, chain, sampler_settings, filters, noise)
     if run.kind == "scale":
         draw = StreamSampler(filters[0] if same else filters, noise)
         return ScalewiseJob(conditions, batch, run, chain, draw, smooth=smooth, noise=noise.normals)
@@ -174,6 +189,44 @@ def plan(
     widest = widest_pass(model.config.vocab, batch) if sampler_settings.parallel else 1
     row = model.config.grid[1]
     return TokenwiseJob(conditions, batch, run, chain, draw, widest=widest, row=row)
+
+
+def _discrete(
+    model: Model,
+    conditions: tuple[Any, Any],
+    batch: int,
+    run: RunInfo,
+    chain: Chain,
+    sampler_settings: SamplerSettings,
+    filters: tuple[Filters, ...],
+    noise: Noise,
+) -> DiscreteJob:
+    """A run of discrete diffusion."""
+    if len(set(filters)) > 1:
+        raise ValueError(
+            "a list of temperatures is for scale-wise models; this one draws all tokens alike: leave it empty"
+        )
+    if sampler_settings.smooth:
+        raise ValueError(
+            f"a {model.family.title} model has no code vectors to mix at each step: set smooth to 'off'"
+        )
+    reveal = sampler_settings.reveal or Reveal()
+    length = run.grids[0][0] * run.grids[0][1]
+    purity = None
+    if reveal.purity:
+        shares = released_shares(model.config.steps, length)
+        purity = Purity(shares, partial(draw_places, noise), reveal.weight)
+    return DiscreteJob(
+        conditions,
+        batch,
+        run,
+        chain,
+        filters[0],
+        GumbelSampler(noise, greedy=filters[0].temperature == 0),
+        reveal.visits(model.config.steps),
+        reveal.stride - 1,
+        purity,
+    )
 
 
 def _smoother(

@@ -17,8 +17,8 @@ import comfy.sd1_clip
 import torch
 from torch import Tensor, nn
 
-from ...models.text.clip import ClipText, at_end
-from ...models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, MARK, QWEN2
+from ...models.text.clip import ClipText, at_end, unit_rows
+from ...models.text.encoders import CLIP_PAIR, CLIP_ROWS, CLIP_VECTOR, FLAN_T5, MARK, QWEN2
 from ..read import INSTRUCTION, TOKENIZER, CheckpointError
 from .captions import clean_caption
 from .files import EncoderFile, find_encoder
@@ -204,6 +204,17 @@ class ClipPair(PromptEncoder):
         return Read(torch.cat(states, -1), live, at_end(states[1], ids))
 
 
+class ClipRows(PromptEncoder):
+    """The states of all positions, each of length 1, padding included: what VQ-Diffusion's cross-attention sees."""
+
+    def build(self, config: Any, place: dict[str, Any]) -> None:
+        self.network = ClipText(config, comfy.ops.manual_cast, **place)
+
+    def read(self, ids: Tensor) -> Read:
+        rows = unit_rows(self.network.states(ids))  # type: ignore[operator]
+        return Read(rows, torch.ones(ids.shape, dtype=torch.bool))
+
+
 def host_read(network: Any, ids: Tensor, live: Tensor) -> Read:
     """Last states of one of the host's encoders, after its last norm, in fp32 whatever the weights' type."""
     embeds = network.get_input_embeddings()(ids, out_dtype=torch.float32)
@@ -216,6 +227,7 @@ ENCODER_CLASSES: dict[str, type[PromptEncoder]] = {
     QWEN2.name: QwenPrompts,
     CLIP_VECTOR.name: ClipVector,
     CLIP_PAIR.name: ClipPair,
+    CLIP_ROWS.name: ClipRows,
 }
 
 
@@ -294,7 +306,7 @@ def _pieces(prompt: str) -> Weighted:
 
 
 def _dtype(found: EncoderFile, precision: str) -> torch.dtype:
-    if found.encoder == CLIP_VECTOR:
+    if found.encoder in (CLIP_VECTOR, CLIP_ROWS):
         return torch.float32  # as its release; it is small
     return PRECISIONS[precision] or found.half or mm.text_encoder_dtype(mm.text_encoder_device())
 

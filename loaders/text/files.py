@@ -12,7 +12,14 @@ from torch import Tensor
 
 from ...models.family import FileFacts
 from ...models.text.clip import ClipTextConfig
-from ...models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2, TextEncoder
+from ...models.text.encoders import (
+    CLIP_PAIR,
+    CLIP_ROWS,
+    CLIP_VECTOR,
+    FLAN_T5,
+    QWEN2,
+    TextEncoder,
+)
 from ..jit import archive_tensors
 from ..read import CheckpointError, Weights, read_weights
 
@@ -24,6 +31,8 @@ _QWEN = "layers.0.self_attn.q_proj.bias"
 _HF_CLIP = "text_model.embeddings.token_embedding.weight"
 _OPENAI_CLIP = "transformer.resblocks.0.attn.in_proj_weight"
 _BIAS = "layer.0.SelfAttention.relative_attention_bias.weight"
+_IN_CHECKPOINT = "condition_emb."  # the tower inside a VQ-Diffusion checkpoint
+ROWS_WIDTH = 512  # of CLIP ViT-B/32's text tower
 QWEN_HEAD = 128  # channels per head of every Qwen2 the host's class can be
 
 _HF_NAMES = (
@@ -113,7 +122,8 @@ def _is_program(path: Path) -> bool:
 
 def _find_one(weights: Weights) -> EncoderFile:
     for start, read in ((_T5, _t5), (_HF_CLIP, _hf_clip), (_OPENAI_CLIP, _clip), (_QWEN, _qwen)):
-        for key in weights.tensors:
+        # Of a checkpoint that holds the tower twice, the weights averaged over the training.
+        for key in sorted(weights.tensors, key=lambda key: not key.startswith("ema.")):
             if key.endswith(start) and not re.search(r"decoder\.|visual\.", key):
                 prefix = key.removesuffix(start)
                 own = {
@@ -126,7 +136,7 @@ def _find_one(weights: Weights) -> EncoderFile:
     raise CheckpointError(
         f"{weights.path.name}: no text encoder of an autoregressive model in this file (it holds"
         f" {len(weights.tensors)} tensors: {sample} ...). Take flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART) or"
-        " CLIP ViT-L/14 (VAR-CLIP); other models' encoders load with ComfyUI's CLIP loaders"
+        " CLIP ViT-L/14 (VAR-CLIP) or ViT-B/32 (VQ-Diffusion); other models' encoders load with ComfyUI's CLIP loaders"
     )
 
 
@@ -239,11 +249,22 @@ def _clip(weights: Weights, own: Tensors) -> EncoderFile:
     kept = {key: value for key, value in own.items() if re.match(names, key)}
     shapes = {key: tuple(value.shape) for key, value in kept.items()}
     config = ClipTextConfig.of(shapes, int(weights.metadata.get("heads", 0)))
+    if config.width == ROWS_WIDTH or any(_IN_CHECKPOINT in key for key in weights.tensors):
+        return _as_rows(weights, config, kept)
     return EncoderFile(CLIP_VECTOR, config, kept, weights.path, config.vocab)
+
+
+def _as_rows(weights: Weights, config: ClipTextConfig, kept: Tensors) -> EncoderFile:
+    """CLIP as VQ-Diffusion reads it: QuickGELU, every position's state, not projected."""
+    kept.pop("text_projection", None)
+    config = replace(config, dim=0, quick=True)
+    return EncoderFile(CLIP_ROWS, config, kept, weights.path, config.vocab)
 
 
 def _as_vector(found: EncoderFile) -> EncoderFile:
     """CLIP as VAR-CLIP reads it: exact GELU, projected."""
+    if found.encoder == CLIP_ROWS:
+        return found
     if not found.config.dim:
         raise CheckpointError(
             f"{found.path.name}: this CLIP file lacks its text_projection, which VAR-CLIP needs. Take"

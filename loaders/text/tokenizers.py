@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...models.text.encoders import CLIP_PAIR, CLIP_VECTOR, FLAN_T5, QWEN2
+from ...models.text.encoders import CLIP_PAIR, CLIP_ROWS, CLIP_VECTOR, FLAN_T5, QWEN2
 from ..read import MERGES, TOKENIZER, VOCABULARY, CheckpointError
 
 CLIP_LENGTH = 77
 CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
+CLIP_FIRST = "!"  # id 0, which OpenAI's tokenizer pads with
 # SHA-256 of the instruction that HART's release puts before every prompt; the text itself is not ours to give away.
 HART_INSTRUCTION = "424f7aa7b1119f8ed1e329140e5941dfe308183bea0af59041dad5527a9b8f20"
 KEY = "ar_text"  # under which a prompt's ids travel from the host's tokenizer call to its encoder call
@@ -170,6 +171,16 @@ READINGS = {
         most=300,
     ),
     CLIP_PAIR.name: _CLIP,
+    CLIP_ROWS.name: Reading(
+        _CLIP.spare,
+        _CLIP.kind,
+        CLIP_START,
+        CLIP_END,
+        pad=CLIP_FIRST,
+        length=CLIP_LENGTH,
+        most=CLIP_LENGTH,
+        clean=clean_prompt,
+    ),
     CLIP_VECTOR.name: Reading(
         _CLIP.spare,
         _CLIP.kind,

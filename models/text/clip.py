@@ -146,3 +146,8 @@ class ClipText(nn.Module):
 def at_end(states: Tensor, ids: Tensor) -> Tensor:
     """The state (B, C) at the end token, the first one with the largest id."""
     return states[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
+
+
+def unit_rows(states: Tensor) -> Tensor:
+    """States (B, n, C), each divided by its length: what VQ-Diffusion reads of a prompt, padding included."""
+    return states / states.norm(dim=-1, keepdim=True)

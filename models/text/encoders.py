@@ -42,6 +42,13 @@ CLIP_PAIR = TextEncoder(
     "AR Load Text Encoder with both files, CLIP-L and CLIP-bigG",
     hosted=True,
 )
-ENCODERS = {encoder.name: encoder for encoder in (FLAN_T5, QWEN2, CLIP_VECTOR, CLIP_PAIR)}
+CLIP_ROWS = TextEncoder(
+    "clip_rows",
+    "CLIP ViT-B/32 text tower (all 77 positions)",
+    "AR Load Text Encoder with the CLIP ViT-B/32 file, or with the VQ-Diffusion checkpoint itself, which holds the tower",
+)
+ENCODERS = {
+    encoder.name: encoder for encoder in (FLAN_T5, QWEN2, CLIP_VECTOR, CLIP_PAIR, CLIP_ROWS)
+}
 
 MARK = "ar_text_encoder"  # option of a CONDITIONING: the encoder's name

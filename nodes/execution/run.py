@@ -176,7 +176,7 @@ class Reporter:
         self.sampling = sampling
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
-        self.total = runs * len(steps(sampling.model))
+        self.total = runs * len(steps(sampling.model, sampling.sampler_settings))
         self.bar = comfy.utils.ProgressBar(self.total)
         self.done = 0
         self.shown = time.monotonic()
