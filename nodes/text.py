@@ -30,8 +30,9 @@ class ARLoadTextEncoder(Node):
                     io.Combo,
                     "text_encoder",
                     options=folders.text_encoder_choices(),
-                    tooltip="File from models/text_encoders: flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART) or CLIP"
-                    " ViT-L/14 (VAR-CLIP, Switti) or CLIP ViT-B/32 (VQ-Diffusion, whose own checkpoint holds it too). Of a model in several files choose any.",
+                    tooltip="File from models/text_encoders: flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART), CLIP"
+                    " ViT-L/14 (VAR-CLIP, Switti) or CLIP ViT-B/32 (VQ-Diffusion, whose own checkpoint holds it too). Of a model in"
+                    " several files choose any.",
                 ),
                 widget(
                     io.Combo,
