@@ -3,6 +3,7 @@
 Letters: B images, T tokens of the step, V vocabulary; logits are raw, fp32, (B, T, V), and read-only.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
@@ -186,8 +187,27 @@ def settings(method: "type[Guidance]") -> list[Field[Any]]:
     return [shown for shown in fields(method) if "parameter" in shown.metadata]  # type: ignore[arg-type]
 
 
+def check_setting(name: str, value: Any, limits: Parameter) -> None:
+    """Raise ValueError for a value that its widget would not give: not an option, no number, or out of range."""
+    if limits.options:
+        if value not in limits.options:
+            raise ValueError(
+                f"{name}: there is no '{value}'; choose one of: {', '.join(limits.options)}"
+            )
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value}")
+        low, high = limits.minimum, limits.maximum
+        if low is not None and high is not None and not low <= value <= high:
+            raise ValueError(f"{name} is {value:g}, but must lie between {low:g} and {high:g}")
+
+
 class Guidance:
-    """A method: a frozen dataclass of settings. Everything that changes during a run lives in `begin`'s result."""
+    """A method: a frozen dataclass of settings. Everything that changes during a run lives in `begin`'s result.
+
+    Raises:
+        ValueError: a setting that is not finite, out of its limits or no option: when it is made, not when it runs.
+    """
 
     name: ClassVar[str]
     node_id: ClassVar[str]  # permanent: saved workflows name it
@@ -210,6 +230,10 @@ class Guidance:
     needs_weights: ClassVar[bool] = (
         False  # True: weights cached tokens; see `weights` and `observe`.
     )
+
+    def __post_init__(self) -> None:
+        for shown in settings(type(self)):
+            check_setting(shown.name, getattr(self, shown.name), shown.metadata["parameter"])
 
     def records(self) -> tuple[str, ...]:
         """First words of the names of its maps and numbers, for telling several guidances of one method apart."""

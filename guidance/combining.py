@@ -3,7 +3,6 @@
 guided = base + sum_i term_i,    gamma_k = 1 + (scale - 1) r_k    (the base: see `chain`)
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -22,12 +21,6 @@ NUMBERS = "Only for 'list': the scale of every step, separated by commas."
 def scale_parameter(tooltip: str, default: float = 4.0) -> float:
     """A combining scale, ComfyUI's convention: 1 = no guidance for CFG. Where IGG acts, it is not: only 0 is."""
     return parameter(default, tooltip, minimum=-20.0, maximum=50.0, step=0.05)
-
-
-def check_finite(name: str, value: float) -> None:
-    """Raise ValueError for a setting that is no number."""
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, not {value}")
 
 
 @dataclass(frozen=True)
@@ -85,8 +78,8 @@ class Combining(Guidance):
     curve: Curve = parameter(Curve(), DRAWN)
 
     def __post_init__(self) -> None:
-        self.shape(Schedule())  # refuses bad settings when the guidance is made, not when it runs
-        check_finite("scale", self.scale)
+        super().__post_init__()
+        self.shape(Schedule())
 
     def shape(self, published: Schedule) -> Schedule:
         """The schedule in force for a model with this published one.
@@ -133,7 +126,7 @@ class Combining(Guidance):
     def active(self, index: int, run: RunInfo) -> bool:
         return self.gamma(index, run) is not None
 
-    def apply(self, step: Step, signal: Signal, run: RunInfo, state: None) -> Signal:
+    def apply(self, step: Step, signal: Signal, run: RunInfo, state: Any) -> Signal:
         gamma = self.gamma(step.index, run)
         assert gamma is not None
         term = self.term(step, signal)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .base import Guidance, RunInfo, Signal, Step, parameter
-from .combining import check_finite
 from .schedule import LIST, SHAPES, Schedule
 
 
@@ -63,10 +62,8 @@ class HiddenCFG(Guidance):
     )
 
     def __post_init__(self) -> None:
-        self._schedule()  # refuses bad settings when the guidance is made, not when it runs
-        check_finite("scale", self.scale)
-        if self.depth < 1:
-            raise ValueError(f"depth must be 1 or more, not {self.depth}")
+        super().__post_init__()
+        self._schedule()
 
     def _schedule(self) -> Schedule:
         return Schedule(self.schedule, values=self.values)

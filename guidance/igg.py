@@ -157,15 +157,6 @@ class IGG(Combining):
         advanced=True,
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.attention not in (SELF_ATTENTION, TOKEN_WEIGHT):
-            raise ValueError(f"unknown attention '{self.attention}'")
-        if self.window not in (GLOBAL, AUTO, FIXED):
-            raise ValueError(f"unknown window '{self.window}'")
-        if self.window_side < 1:
-            raise ValueError(f"window_side must be 1 or more, not {self.window_side}")
-
     def records(self) -> tuple[str, ...]:
         return ("igg", "attention")
 

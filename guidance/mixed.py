@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .base import RunInfo, Signal, Step, parameter
 from .cfg import CFG
-from .combining import check_finite, scale_parameter
+from .combining import scale_parameter
 from .igg import IGG
 
 
@@ -64,7 +64,6 @@ class Mixed(IGG):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite("igg_scale", self.igg_scale)
         if self.schedule == "list":
             raise ValueError(
                 "the mix has two scales, so one list cannot give them: chain CFG and IGG instead"

@@ -216,16 +216,8 @@ class SSG(Guidance):
     curve: Curve = parameter(Curve(), DRAWN)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.shape()
-        for value, known in (
-            (self.prior, PRIORS),
-            (self.interpolation, INTERPOLATIONS),
-            (self.amplitude, (VERBATIM, PRESERVE)),
-        ):
-            if value not in known:
-                raise ValueError(f"'{value}' is not one of {', '.join(known)}")
-        if not 0 <= self.beta < math.inf:
-            raise ValueError(f"beta must be 0 or more, not {self.beta}")
 
     def shape(self) -> Schedule:
         return Schedule(self.schedule, self.start, self.end, curve=self.curve)

@@ -137,7 +137,7 @@ class Lumina(LanguageNetwork):
         dtype, device: of the weights.
     """
 
-    config: LuminaConfig
+    config: LuminaConfig  # pyright: ignore[reportIncompatibleVariableOverride]  # a narrower one
 
     def __init__(
         self,

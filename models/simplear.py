@@ -100,7 +100,7 @@ class SimpleAR(LanguageNetwork):
     The penalty acts on the conditional branch alone and before guidance, as in the authors' sampling.
     """
 
-    config: SimpleARConfig
+    config: SimpleARConfig  # pyright: ignore[reportIncompatibleVariableOverride]  # a narrower one
 
     def begin(self, branches: Sequence[Prompt], device: torch.device) -> TokenState:
         state = super().begin(branches, device)

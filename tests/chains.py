@@ -37,7 +37,10 @@ _SINGLE: dict[str, Guidance] = {
     "softcfg uncond": SoftCFG(3.0, "constant", confidence="unconditional"),
 }
 CHAINS: dict[str, Links] = {
-    **{name: (method(),) for name, method in METHODS.items()},
+    **{  # "constant": no published schedule leaves a step without guidance
+        name: (method(**({"schedule": "constant"} if method.combines else {})),)
+        for name, method in METHODS.items()
+    },
     **{name: (guidance,) for name, guidance in _SINGLE.items()},
     "cfg, cfg": (CFG(2.0), CFG(1.5, "constant")),
     "cfg, igg": (CFG(2.0, "constant"), IGG(1.5, "linear ramp", window="auto")),

@@ -183,7 +183,7 @@ class SwittiState(Weighable):
     live: Tensor  # (rows, 1, 1, n)
     modulations: list[Tensor]  # N x (rows, 1, 6, C)
     head: Tensor  # (rows, 1, 2, C)
-    cache: KVCache | None
+    cache: KVCache | None  # pyright: ignore[reportIncompatibleVariableOverride]  # only the causal kind has one
 
 
 @dataclass(frozen=True)
