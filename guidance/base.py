@@ -56,13 +56,10 @@ class RunInfo:
 
     def once(self, owner: object, name: str, make: Callable[[], Made]) -> Made:
         """What `make` finds for `owner`, found once for this run: schedules are asked for at thousands of steps."""
-        found = self._found.get((id(owner), name))
-        if found is None:
-            found = self._found[id(owner), name] = (
-                owner,
-                make(),
-            )  # the owner lives on: no other gets its id
-        return found[1]
+        key = id(owner), name
+        if key not in self._found:
+            self._found[key] = owner, make()  # the owner lives on: no other gets its id
+        return self._found[key][1]
 
     @cached_property
     def _found(self) -> dict[tuple[int, str], tuple[object, Any]]:
@@ -227,6 +224,7 @@ class Guidance:
         False  # True: acts inside the network; its `apply` has nothing left to do.
     )
     remembers: ClassVar[bool] = False  # True: looks at the signal of the previous step.
+    pointwise: ClassVar[bool] = False  # True: looks at one position's logits and gamma alone.
     needs_weights: ClassVar[bool] = (
         False  # True: weights cached tokens; see `weights` and `observe`.
     )

@@ -28,6 +28,7 @@ class CFG(Combining):
     )
     aliases: ClassVar[tuple[str, ...]] = ("classifier-free guidance",)
     on_cond: ClassVar[bool] = True
+    pointwise: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2207.12598"
     formula: ClassVar[str] = "guided = u + γ (c − u)"
     symbols: ClassVar[str] = (

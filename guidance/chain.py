@@ -9,7 +9,7 @@ another CFG changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import takewhile
@@ -75,7 +75,9 @@ class Chain:
         refining = [place for place in active if not self.guidances[place].combines]
         guidances = tuple(self.guidances[place] for place in combining)
         on_cond = any(guidance.on_cond for guidance in guidances)
-        return StepPlan(tuple(sorted(combining + refining)), guidances, on_cond)
+        acting = tuple(sorted(combining + refining))
+        gammas = tuple(self.guidances[place].gamma(index, run) for place in acting)
+        return StepPlan(acting, guidances, on_cond, gammas)
 
     def needs_uncond(self, run: RunInfo) -> tuple[bool, ...]:
         """Per step: whether the unconditional branch must be computed (its last use closes a causal cache)."""
@@ -156,11 +158,13 @@ class StepPlan:
         acting: places of the guidances in the chain.
         combining: those of them that combine the branches.
         on_cond: whether they add up on c, see `Signal`.
+        gammas: of those that act, None for one that has none.
     """
 
     acting: tuple[int, ...]
     combining: tuple[Guidance, ...]
     on_cond: bool
+    gammas: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,15 @@ class ActiveChain:
         """The same run, recording nothing."""
         nobody = (NULL_RECORDER,) * len(self.recorders)
         return replace(self, recorder=NULL_RECORDER, recorders=nobody)
+
+    def alike(self, first: int, end: int) -> Iterator[tuple[int, int]]:
+        """The positions `first` .. `end` - 1 of a next-token run in stretches that may be guided at once: (start, end) each."""
+        start, pointwise = first, all(guidance.pointwise for guidance in self.chain.guidances)
+        for k in range(first + 1, end):
+            if not pointwise or self.plans[k] != self.plans[start]:
+                yield start, k
+                start = k
+        yield start, end
 
     def apply(
         self, index: int, cond: Tensor, uncond: Tensor | None, head: Head | None = CATEGORICAL

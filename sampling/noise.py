@@ -15,6 +15,7 @@ from torch import Tensor
 
 GOLDEN, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 MASK = (1 << 64) - 1
+AHEAD, CACHED = 32, 1 << 16  # positions, numbers: making few at a time takes nearly as long
 BITS = 53  # of u: as many as a double holds
 
 
@@ -64,8 +65,9 @@ class AddressedNoise:
             self._first, kept = first, torch.empty(len(self.keys), 0, vocab, device=device)
         kept = kept[:, first - self._first :]
         self._first, missing = first, end - first - kept.shape[1]
-        if missing > 0:
-            new = self._make(end - missing, missing, vocab, device)
+        if missing > 0:  # some ahead, as many as fit into the processor's cache
+            ahead = max(missing, min(AHEAD, CACHED // (len(self.keys) * vocab)))
+            new = self._make(end - missing, ahead, vocab, device)
             kept = torch.cat((kept, new), dim=1) if kept.shape[1] else new
         self._kept = kept
         return kept[:, :count]

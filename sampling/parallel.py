@@ -6,6 +6,7 @@ not change (`noise.py`), its fixed point is the very sequence that plain decodin
 guesses that are always right.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,14 +15,11 @@ from itertools import accumulate, pairwise
 from torch import Tensor
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-WARM_UP = (
-    16,
-    16,
-    1,
-    4,
-    1,
-)  # the first passes: what a width costs is not known before it has been tried
+# The first passes: what a width costs is not known before it has been tried, and wide passes rarely pay for a batch.
+WARM_UP, BATCH_WARM_UP = (16, 16, 1, 4, 1), (4, 1, 4, 1)
 LOOK_AROUND = 12  # passes after which a neighbour of the best width is tried again
+CLOSE = 0.9  # share of the best width's speed that makes a neighbour worth it
+THINK = 4  # passes after which the best width is found again
 MEMORY = 8  # timings of a width that count
 PASSES = 24  # whose settled tokens count
 GROWTH = 0.45  # exponent of the tokens that a pass settles for one image, in its width; before anything is known
@@ -63,6 +61,8 @@ class Window:
         self.seconds: dict[int, deque[float]] = {}
         self.settled: deque[tuple[int, int]] = deque(maxlen=PASSES)  # of passes: width, tokens
         self.growth = self.belief = GROWTH * batch**SLOWEST
+        self.warm_up = WARM_UP if batch == 1 else BATCH_WARM_UP
+        self.best = self.other = self.widths[-1]
         self.passes = 0
 
     def end(self, known: int) -> int:
@@ -80,55 +80,57 @@ class Window:
             return
         width = self.drawn_before[end] - self.drawn_before[known]
         right = self.drawn_before[known + settled] - self.drawn_before[known]
-        if (
-            width == end - known and self.passes > 1
-        ):  # the first reads the prefix, others kept tokens
+        if width == end - known and self.passes > 1:  # others read the prefix, or kept tokens
             self.seconds.setdefault(width, deque(maxlen=MEMORY)).append(seconds)
         if width > 1:
             self.settled.append((width, right))
             self.growth = growth([*self.settled, *[(16, 16**self.belief)] * BELIEVED])
+        if self.passes % THINK == 0:
+            self._choose()
 
     def _width(self) -> int:
         """Drawn positions of the next pass."""
         if len(self.widths) == 1:
             return 1
-        if self.passes < len(WARM_UP):
-            return min(WARM_UP[self.passes], self.widths[-1])
-        best = max(self.widths, key=self._speed)
-        if self.passes % LOOK_AROUND == 0:
-            place = self.widths.index(best) + (1 if self.passes % (2 * LOOK_AROUND) else -1)
-            return self.widths[min(max(place, 0), len(self.widths) - 1)]
-        return best
+        if self.passes < len(self.warm_up):
+            return min(self.warm_up[self.passes], self.widths[-1])
+        return self.other if self.passes % LOOK_AROUND == 0 else self.best
 
-    def _speed(self, width: int) -> float:
-        """Tokens per second to expect of a width."""
-        return width**self.growth / self._cost(width)
+    def _choose(self) -> None:
+        """Find the width that settles most tokens a second, and a neighbour that may do better than it is thought to.
 
-    def _cost(self, width: int) -> float:
-        """Seconds of a pass, on the line between the nearest widths that were timed; the fastest of a width's times counts.
-
-        Others were held up by something else on the machine.
+        A width's seconds are its fastest: others were held up by something else on the machine. Between widths that were
+        timed, the line between them.
         """
-        times = sorted((known, min(seconds)) for known, seconds in self.seconds.items())
-        if not times:
-            return 1.0
-        for (lower, fast), (upper, slow) in pairwise(times):
-            if lower <= width <= upper:
-                return fast + (slow - fast) * (width - lower) / (upper - lower)
-        nearest, seconds = times[0] if width < times[0][0] else times[-1]
-        return seconds * max(1.0, width / nearest)
+        times = sorted((width, min(seconds)) for width, seconds in self.seconds.items())
+        speeds = {width: width**self.growth / between(times, width) for width in self.widths}
+        self.best = max(self.widths, key=speeds.__getitem__)
+        place = self.widths.index(self.best)
+        near = self.widths[max(place - 1, 0) : place + 2]
+        self.other = min(near, key=lambda width: (width == self.best, self.passes_of(width)))
+        if speeds[self.other] < CLOSE * speeds[self.best]:
+            self.other = self.best
+
+    def passes_of(self, width: int) -> int:
+        """Timings of a width that are remembered."""
+        return len(self.seconds.get(width, ()))
+
+
+def between(times: Sequence[tuple[int, float]], width: int) -> float:
+    """Seconds of a width, from those of some widths in ascending order: on the line through the nearest two."""
+    if not times:
+        return 1.0
+    if len(times) == 1:
+        return times[0][1]
+    pairs = pairwise(times)
+    (lower, fast), (upper, slow) = next((p for p in pairs if width <= p[1][0]), times[-2:])
+    return fast + max(slow - fast, 0.0) * max((width - lower) / (upper - lower), 0.0)
 
 
 def growth(passes: Sequence[tuple[int, float]]) -> float:
-    """The exponent e in 0-1 with which width^e sums to the tokens settled, over passes of (width, tokens)."""
-    settled, low, high = sum(tokens for _, tokens in passes), 0.0, 1.0
-    for _ in range(8):
-        middle = (low + high) / 2
-        if sum(width**middle for width, _ in passes) < settled:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    """The exponent e in 0-1 with which (mean width)^e is the mean of the tokens settled, over passes of (width, tokens)."""
+    settled, widths = sum(tokens for _, tokens in passes), sum(width for width, _ in passes)
+    return min(max(math.log(settled / len(passes)) / math.log(widths / len(passes)), 0.0), 1.0)
 
 
 def guess(tokens: Tensor, start: int, end: int, row: int) -> None:

@@ -138,13 +138,14 @@ def _guided(
     chain: ActiveChain, first: int, cond: Tensor, uncond: Tensor, uncond_at: Sequence[bool]
 ) -> Tensor:
     """Guided logits (B, n, V) of the positions from `first` on; recorded where there is one, which is settled."""
-    count = cond.shape[1]
-    silent = chain if count == 1 else chain.silent
-    each = [
-        silent.apply(k, cond[:, i : i + 1], uncond[:, i : i + 1] if uncond_at[k] else None)
-        for i, k in enumerate(range(first, first + count))
-    ]
-    return each[0] if count == 1 else torch.cat(each, dim=1)
+    silent = chain if cond.shape[1] == 1 else chain.silent
+    parts = []
+    for start, end in chain.alike(first, first + cond.shape[1]):
+        here = slice(start - first, end - first)
+        parts.append(
+            silent.apply(start, cond[:, here], uncond[:, here] if uncond_at[start] else None)
+        )
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _steps(
