@@ -13,12 +13,16 @@ mean of G.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .base import Grid, Signal, Step
 from .igg import IGG
+
+Shapes = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -44,24 +48,45 @@ class DiffusionMix:
         """Whether the mix changes nothing, whatever the model."""
         return self.cfg_scale is None and self.igg_scale == 0
 
-    def guide(self, denoised: Tensor, cond: Tensor, uncond: Tensor, sampler_scale: float) -> Tensor:
+    def guide(
+        self,
+        denoised: Tensor,
+        cond: Tensor,
+        uncond: Tensor,
+        sampler_scale: float,
+        shapes: Shapes = (),
+    ) -> Tensor:
         """denoised + (w - s) G + w' A G: on top of u + s G this is the formula above.
 
         Adding the difference, rather than starting again from u, keeps whatever else shaped `denoised`.
+        `shapes`: see `term`.
         """
         lacking = 0.0 if self.cfg_scale is None else self.cfg_scale - sampler_scale
         guided = denoised
         if lacking:
             guided = guided + lacking * (cond - uncond)
         if self.igg_scale:
-            guided = guided + self.igg_scale * self.term(cond, uncond).to(denoised.dtype)
+            guided = guided + self.igg_scale * self.term(cond, uncond, shapes).to(denoised.dtype)
         return guided
 
-    def term(self, cond: Tensor, uncond: Tensor) -> Tensor:
-        """A G in the shape of the latent, fp32."""
+    def term(self, cond: Tensor, uncond: Tensor, shapes: Shapes = ()) -> Tensor:
+        """A G in the shape of the latent, fp32.
+
+        `shapes`: of the latents that are packed into one, (B, 1, numbers), as a film and its sound are; each attends to itself.
+        """
+        if len(shapes) > 1:
+            parts = zip(unpacked(cond, shapes), unpacked(uncond, shapes), strict=True)
+            return torch.cat([self.term(c, u).flatten(1)[:, None] for c, u in parts], dim=-1)
         step = Step(0, 1, grid_of(cond))
         tokens = self.igg.term(step, Signal(to_tokens(cond), to_tokens(uncond)))
         return from_tokens(tokens, cond)
+
+
+def unpacked(latent: Tensor, shapes: Shapes) -> list[Tensor]:
+    """The latents of these shapes, batch first, that lie one after the other in (B, 1, numbers)."""
+    sizes = [math.prod(shape[1:]) for shape in shapes]
+    parts = latent[:, 0].split(sizes, dim=-1)
+    return [part.unflatten(-1, tuple(shape[1:])) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def grid_of(latent: Tensor) -> Grid:

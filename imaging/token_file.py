@@ -103,7 +103,9 @@ def _parsed(weights: Weights) -> ImageTokens:
     features = tensors.get("features")
     if features is not None and not (features.is_floating_point() and features.isfinite().all()):
         raise ValueError("its feature map does not hold finite numbers")
-    return ImageTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], features)
+    # Copies: what is kept must not lie in the file, which could not be replaced then on some systems.
+    kept = None if features is None else features.clone()
+    return ImageTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], kept)
 
 
 def _grid(entry: object) -> tuple[int, int]:
@@ -117,4 +119,4 @@ def _step(tensor: Tensor) -> Tensor:
         raise ValueError("it holds numbers that are no tokens")
     if tensor.numel() and int(tensor.min()) < 0:
         raise ValueError("it holds tokens below 0")
-    return tensor.long()
+    return tensor.to(torch.long, copy=True)

@@ -4,58 +4,15 @@ import dataclasses
 from typing import Any
 
 from comfy_api.v0_0_2 import io
-from torch import Tensor
 
 from ..guidance.diffusion import DiffusionMix
 from ..guidance.igg import AUTO, FIXED, GLOBAL, IGG, SELF_ATTENTION, TOKEN_WEIGHT
 from .checked import Node
 from .compat import schema, widget
+from .execution.post_cfg import PostCFG, patch
 
 SAMPLER, CUSTOM = "sampler cfg", "custom"
 PAPER = {"paper 1.40 / -0.40": (1.40, -0.40), "paper 1.20 / -0.20": (1.20, -0.20)}
-
-
-@dataclasses.dataclass(frozen=True)
-class PostCFG:
-    """A hook that adds the mix's terms after CFG, and after every hook that stands before it.
-
-    It holds settings only and is never changed, so copies of a patched model share nothing that runs could disturb.
-
-    Attributes:
-        mix: the terms.
-        start, end: share of the sampling outside which nothing is added.
-    """
-
-    mix: DiffusionMix
-    start: float = 0.0
-    end: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(
-                f"start_percent ({self.start}) must not lie after end_percent ({self.end}), both from 0 to 1"
-            )
-
-    def __call__(self, args: dict[str, Any]) -> Tensor:
-        if not args["uncond"]:  # the host fills the missing prediction with zeros
-            raise ValueError(
-                "AR Diffusion IGG compares the positive with the negative prompt, and this guider has no negative:"
-                " use KSampler or CFGGuider"
-            )
-        if not self.acts_at(args["sigma"], args["model"].model_sampling):
-            return args["denoised"]
-        return self.mix.guide(
-            args["denoised"], args["cond_denoised"], args["uncond_denoised"], args["cond_scale"]
-        )
-
-    def acts_at(self, sigma: Tensor, sampling: Any) -> bool:
-        """Whether this noise level (B,) lies inside the interval.
-
-        Asked while sampling, so that a node behind this one may still change the model's noise schedule.
-        """
-        if self.start > 0 and sigma.max() > sampling.percent_to_sigma(self.start):
-            return False
-        return self.end == 1 or bool(sigma.max() >= sampling.percent_to_sigma(self.end))
 
 
 class ARDiffusionIGG(Node):
@@ -120,27 +77,6 @@ def scales(mix: str, cfg_scale: float, igg_scale: float) -> DiffusionMix:
         )
     plain, attended = PAPER[mix]
     return DiffusionMix(attended, plain)
-
-
-def patch(model: Any, hook: PostCFG) -> Any:
-    """A copy of the model with the hook behind those it has; the model itself is not touched.
-
-    Raises:
-        ValueError: two hooks that both replace the sampler's cfg.
-    """
-    patched = model.clone()
-    if hook.mix.absent:
-        return patched
-    others = model.model_options.get("sampler_post_cfg_function", [])
-    replaced = [h for h in others if isinstance(h, PostCFG) and h.mix.cfg_scale is not None]
-    if replaced and hook.mix.cfg_scale is not None:
-        raise ValueError(
-            "two AR Diffusion IGG nodes in a row both replace the sampler's cfg:"
-            f" set 'mix' of one of them to '{SAMPLER}'"
-        )
-    # at cfg 1 the host would leave out the negative prompt, and there would be nothing to compare with
-    patched.set_model_sampler_post_cfg_function(hook, disable_cfg1_optimization=True)
-    return patched
 
 
 def _strength_widgets() -> list[Any]:

@@ -246,6 +246,7 @@ class ARDecode(Node):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            has_intermediate_output=True,  # the viewer's contents come back when the page is reloaded
             outputs=[
                 io.Image.Output("image", display_name="IMAGE", tooltip="The finished images."),
                 TraceLink.Output(

@@ -57,7 +57,7 @@ class ARSaveTokens(Node):
         file = f"{name}_{counter:05}_{SUFFIX}"
         write_tokens(ar_tokens, Path(folder) / file, cls.header())
         place = {"filename": file, "subfolder": subfolder, "type": "output"}
-        return io.NodeOutput(ui={"tokens": [place], "text": [os.path.join(subfolder, file)]})
+        return io.NodeOutput(ui={"tokens": [place], "text": [shown(subfolder, file)]})
 
     @classmethod
     def header(cls) -> dict[str, str]:
@@ -66,6 +66,11 @@ class ARSaveTokens(Node):
             return {}
         known = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         return {name: json.dumps(value) for name, value in known.items() if value is not None}
+
+
+def shown(*parts: str) -> str:
+    """A file's name as it is shown and listed everywhere: with slashes."""
+    return "/".join(part for part in parts if part).replace(os.sep, "/")
 
 
 def inside(base: Path, path: Path, what: str) -> Path:
@@ -101,6 +106,8 @@ def chosen_file(name: str) -> Path:
     output = name.endswith(OUTPUT)
     base = folder_paths.get_output_directory() if output else folder_paths.get_input_directory()
     path = inside(Path(base), Path(base) / name.removesuffix(OUTPUT), "the file's name")
+    if not path.is_file() and "\\" in name:  # a graph made on Windows
+        return chosen_file(name.replace("\\", "/"))
     if not path.is_file():
         raise ValueError(
             f"{name}: there is no such file in ComfyUI's {Path(base).name} folder. Put a file of AR Save Tokens into the"

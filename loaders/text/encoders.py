@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -269,8 +270,9 @@ def load_text_encoder(
 
 def _words(found: EncoderFile) -> TextTokenizer:
     """The encoder's vocabulary: from beside it, or the host's copy."""
-    reading, host = READINGS[found.encoder.name], Path(comfy.sd1_clip.__file__).parent
-    words = read_tokenizer(found.folder, host / reading.spare, reading.kind)
+    reading = READINGS[found.encoder.name]
+    spare = Path(str(resources.files("comfy").joinpath(reading.spare)))
+    words = read_tokenizer(found.folder, spare, reading.kind)
     if words.size > found.vocab:
         raise CheckpointError(
             f"{found.path.name}: the text tokenizer in {words.path} has {words.size} tokens, but the encoder knows only"

@@ -4,7 +4,13 @@ import math
 
 import pytest
 import torch
-from ar_guidance.guidance.diffusion import DiffusionMix, from_tokens, grid_of, to_tokens
+from ar_guidance.guidance.diffusion import (
+    DiffusionMix,
+    from_tokens,
+    grid_of,
+    to_tokens,
+    unpacked,
+)
 from ar_guidance.guidance.igg import IGG
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -155,3 +161,17 @@ def test_shapes_without_positions_are_refused(shape: tuple[int, ...]) -> None:
 def test_scales_are_numbers(scales: tuple[float, float | None]) -> None:
     with pytest.raises(ValueError, match="finite"):
         DiffusionMix(*scales)
+
+
+@given(SEEDS, OPTIONS)
+def test_packed_latents_attend_each_to_itself(seed: int, igg: IGG) -> None:
+    """A film and its sound, packed as ComfyUI packs them, (B, 1, numbers)."""
+    shapes = [(2, 3, 2, 4, 5), (2, 6, 7)]
+    pairs = [latents(shape, seed + i, 2) for i, shape in enumerate(shapes)]
+    cond, uncond = (torch.cat([pair[k].flatten(1)[:, None] for pair in pairs], -1) for k in (0, 1))
+    made = DiffusionMix(igg=igg).term(cond, uncond, shapes)
+    assert made.shape == cond.shape
+    for part, pair in zip(unpacked(made, shapes), pairs, strict=True):
+        assert torch.allclose(part, DiffusionMix(igg=igg).term(*pair), atol=1e-5)
+    with pytest.raises(ValueError, match="several latents packed into one"):
+        DiffusionMix(igg=igg).term(cond, uncond)

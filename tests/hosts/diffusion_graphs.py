@@ -73,10 +73,14 @@ class Graph:
             **{"seed": seed, "steps": STEPS, "cfg": cfg, "denoise": 1.0},
             **{"sampler_name": "euler", "scheduler": "normal"},
         )
-        self.saved[name] = f"latents/{next(_NUMBERS)}"
         self.prompt[name] = node(
-            "SaveLatent", samples=[f"{name} sampler", 0], filename_prefix=self.saved[name]
+            "SaveLatent", samples=[f"{name} sampler", 0], filename_prefix=self.name(name)
         )
+
+    def name(self, branch: str) -> str:
+        """Where a branch's latent is saved."""
+        self.saved[branch] = f"latents/{next(_NUMBERS)}"
+        return self.saved[branch]
 
     def run(self, host: RunningHost) -> dict[str, Tensor]:
         """Run it; the latent of every branch, once each is finite."""

@@ -6,6 +6,7 @@ Copied into a test host's `custom_nodes`. The networks, their detection, loading
 from pathlib import Path
 
 import comfy.ops
+import comfy.samplers
 import comfy.sd
 import comfy.supported_models
 import folder_paths
@@ -69,9 +70,9 @@ MODELS = {"SD15": tiny_sd15, "SD3": tiny_sd3, "Wan": tiny_wan}
 
 
 class TinyDiffusion:
-    """A model and two random prompts for it."""
+    """A model and three random prompts for it."""
 
-    RETURN_TYPES = ("MODEL", "CONDITIONING", "CONDITIONING")
+    RETURN_TYPES = ("MODEL", "CONDITIONING", "CONDITIONING", "CONDITIONING")
     FUNCTION = "make"
     CATEGORY = "tests"
 
@@ -90,7 +91,7 @@ class TinyDiffusion:
                         {"pooled_output": torch.randn(1, 8, generator=generator)},
                     ]
                 ]
-                for _ in range(2)
+                for _ in range(3)
             ]
         return (model, *prompts)
 
@@ -128,4 +129,37 @@ class Probe:
         return args["denoised"]
 
 
-NODE_CLASS_MAPPINGS = {"TinyDiffusion": TinyDiffusion, "ProbeCFG": ProbeCFG}
+class SkippingGuider:
+    """CFG that computes no negative below a noise level, as guiders with an interval do."""
+
+    RETURN_TYPES = ("GUIDER",)
+    FUNCTION = "make"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        prompts = {"positive": ("CONDITIONING",), "negative": ("CONDITIONING",)}
+        numbers = {"cfg": ("FLOAT", {}), "percent": ("FLOAT", {})}
+        return {"required": {"model": ("MODEL",), **prompts, **numbers}}
+
+    def make(self, model, positive, negative, cfg, percent):
+        guider = SkippingCFG(model)
+        guider.set_conds(positive, negative)
+        guider.set_cfg(cfg)
+        guider.percent = percent
+        return (guider,)
+
+
+class SkippingCFG(comfy.samplers.CFGGuider):
+    """The guider of `SkippingGuider`."""
+
+    def predict_noise(self, x, timestep, model_options=None, seed=None):
+        negative, positive = self.conds["negative"], self.conds["positive"]
+        if timestep.max() < self.inner_model.model_sampling.percent_to_sigma(self.percent):
+            negative = None
+        given = (self.inner_model, x, timestep, negative, positive, self.cfg)
+        return comfy.samplers.sampling_function(*given, model_options=model_options or {})
+
+
+NODES = (TinyDiffusion, ProbeCFG, SkippingGuider)
+NODE_CLASS_MAPPINGS = {node.__name__: node for node in NODES}
