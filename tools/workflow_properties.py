@@ -52,7 +52,9 @@ def of_pack(kind: str) -> bool:
 
 def properties(node: dict[str, Any], pack_version: str) -> dict[str, Any]:
     """What a node's properties should say."""
-    said = {k: v for k, v in node.get("properties", {}).items() if k not in ("cnr_id", "ver")}
+    said = {
+        k: v for k, v in node.get("properties", {}).items() if k not in ("cnr_id", "ver", "models")
+    }
     if node["type"] in ("MarkdownNote", "Note", "Reroute"):  # the frontend's own
         return node.get("properties", {})
     whose = (
