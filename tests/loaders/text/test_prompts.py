@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from ar_guidance.loaders.read import Weights
+from ar_guidance.loaders.text import tokenizers
 from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
 from ar_guidance.models.family import PromptSpec
 from ar_guidance.models.parts.prompt import Prompt, stack_prompts
@@ -54,6 +55,18 @@ def test_both_kinds_of_files_give_the_same_ids(folder, tmp_path_factory) -> None
     named = {**WORDS, **ADDED}
     for place in (whole, folder):
         assert Weights(place / "model.safetensors", {}).vocabulary == named
+
+
+def test_a_saved_call_neither_pads_nor_cuts(folder, tmp_path_factory) -> None:
+    """tokenizer.json keeps what the last call before saving asked for, and the library obeys it."""
+    text, whole = "the the a", tmp_path_factory.mktemp("whole")
+    wanted, tokenizer = read_tokenizer(folder).ids(text), read_tokenizer(folder).tokenizer
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=8)
+    tokenizer.save(str(whole / "tokenizer.json"))
+    (whole / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text())
+    assert len(wanted) > 2 and read_tokenizer(whole).ids(text) == wanted
+    assert tokenizers.read_tokenizer(whole, folder, "").ids(text) == wanted
 
 
 def test_added_tokens_in_a_file_of_their_own(folder) -> None:
