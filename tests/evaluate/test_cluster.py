@@ -3,10 +3,11 @@
 pip install -r tools/evaluate/requirements.txt && pytest -m ray tests/evaluate/test_cluster.py
 """
 
+import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ar_guidance.tests.evaluate.plans import written
@@ -88,7 +89,13 @@ def test_a_job_is_submitted_as_documented(tmp_path: Path) -> None:
     programs = Path(sys.executable).parent
     ray, ports = str(programs / "ray"), ["--port", "26379", "--dashboard-port", "28265"]
     temporary = ["--temp-dir", "/tmp/ray-evaluate-test"]
-    run: Any = lambda *line: subprocess.run(line, cwd=ROOT, capture_output=True, text=True)  # noqa: E731
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+    def run(*line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            line, cwd=ROOT, capture_output=True, text=True, env=os.environ | token
+        )
+
     started = run(ray, "start", "--head", "--num-cpus", "2", *ports, *temporary)
     assert started.returncode == 0, started.stderr
     try:

@@ -17,6 +17,7 @@ from .problems import EvaluationError
 
 FORMAT = 1
 KEEP = ("nothing", "png", "tokens")
+SPREADS = ("softmax", "share of norm")
 SWEPT = "$x"  # stands for the strength in a row that lists several
 
 TOP = {
@@ -94,7 +95,8 @@ class Plan:
         shard: samples per unit of work: the most that is lost when a run is stopped.
         keep: what is stored of the samples besides what was measured: "nothing", "png" or "tokens".
         judges: name -> options of what looks at the samples, see `judges`.
-        trace: whether the guidance itself is measured (evenness, divergence, entropy).
+        trace: how norms become a distribution where the guidance itself is measured (evenness, divergence, entropy), one of
+            `SPREADS`; "" where it is not.
         blocks: parts of the samples the intervals are made from.
         latency: {"runs", "warm_up", "batch"} of the latency table, or {} for none.
         threads: of a worker on the CPU; part of the plan, for rounding may depend on it.
@@ -111,7 +113,7 @@ class Plan:
     shard: int
     keep: str
     judges: Mapping[str, Mapping[str, Any]]
-    trace: bool
+    trace: str
     blocks: int
     latency: Mapping[str, int]
     threads: int
@@ -197,7 +199,7 @@ def make_plan(content: Mapping[str, Any]) -> Plan:
         shard=_count(content, "shard", 250),
         keep=_one_of(content, "keep", KEEP),
         judges=_judges(content.get("judges", ["bundled"])),
-        trace=_flag(content, "trace"),
+        trace=_trace(content.get("trace", False)),
         blocks=_count(content, "blocks", 20),
         latency=_latency(content.get("latency")),
         threads=_count(content, "threads", 1),
@@ -301,11 +303,14 @@ def _count(content: Mapping[str, Any], name: str, default: int) -> int:
     return value
 
 
-def _flag(content: Mapping[str, Any], name: str) -> bool:
-    value = content.get(name, False)
-    if not isinstance(value, bool):
-        raise EvaluationError(f"'{name}' must be true or false, not {value!r}")
-    return value
+def _trace(given: Any) -> str:
+    """Whether and how the guidance is measured."""
+    spread = {True: SPREADS[0], False: ""}.get(given, given)
+    if spread and spread not in SPREADS:
+        raise EvaluationError(
+            f"'trace' must be true, false or one of {', '.join(SPREADS)}, not {given!r}"
+        )
+    return spread
 
 
 def _one_of(content: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:

@@ -89,6 +89,7 @@ def as_json(
     content = {
         "name": plan.name,
         "samples": plan.samples,
+        "seeds": list(plan.seeds),
         "version": made_by["version"],
         "weights": made_by["weights"],
         "rows": [_plain(row) for row in rows],

@@ -24,15 +24,18 @@ class Tracing:
 
     Attributes:
         image: (h, w) in tokens of a token-wise model's images; None where every step is a whole image.
+        spread: how norms become a distribution over tokens.
     """
 
     image: tuple[int, int] | None
+    spread: str
     steps: list[Tensor] = field(default_factory=list)
     recording: TraceRecorder | None = None
 
     @classmethod
-    def of(cls, model: LoadedModel) -> "Tracing":
-        return cls(LOOPS[model.family.kind].image_grid(model.config))
+    def of(cls, model: LoadedModel, spread: str) -> "Tracing":
+        """For a pass of this model."""
+        return cls(LOOPS[model.family.kind].image_grid(model.config), spread)
 
     def recorder(self, job: Any) -> TraceRecorder:
         """For the loop."""
@@ -55,7 +58,7 @@ class Tracing:
         if not trace.batch:
             return {}
         subject = subject_from_border(images.movedim(1, -1).cpu() / 2 + 0.5)
-        found = measure(trace, scaled=False, subject=subject)
+        found = measure(trace, scaled=False, subject=subject, spread=self.spread)
         rows = {f"steps.{name}": _by_step(found, name) for name in METRICS}
         for name in METRICS:
             means = [found.of_image(name, image) for image in range(len(images))]

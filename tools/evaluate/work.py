@@ -130,7 +130,8 @@ class Worker:
         """Samples of one pass: what was measured of each, and what is kept."""
         samples = [self.order.plan.address(n) for n in numbers]
         asked = conditions.of(model, samples)
-        tracing = Tracing.of(model) if self.order.plan.trace else None
+        spread = self.order.plan.trace
+        tracing = Tracing.of(model, spread) if spread else None
         made = generate(model, setting, asked, samples, tracing)
         images = decode(model, made.features)
         found = {"digest": digests(made.steps)}
