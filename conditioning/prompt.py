@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from ..loaders.quote import quoted
-from ..loaders.text.prompts import TextTokenizer, encode, encode_negative
+from ..loaders.text.prompts import OwnTokenizer, encode, encode_negative
 from ..models.family import PromptSpec
 from ..models.parts.prompt import Prompt
 from ..sampling.model import Model
@@ -24,7 +24,7 @@ class PromptConditioning:
 
     prompts: tuple[str, ...]
     negative: str
-    tokenizer: TextTokenizer
+    tokenizer: OwnTokenizer
 
     @property
     def count(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.family import TextSpec
-from ..models.parts.text import TextCondition, stack_prompts
+from ..models.parts.text import TextCondition, stack_texts
 from ..models.text.encoders import ENCODERS, MARK
 from ..sampling.model import Model
 
@@ -149,7 +149,7 @@ def text_spec(model: Model) -> TextSpec:
 
 def _condition(model: Model, prompts: Sequence[Prompts], copies: int) -> Any:
     """All prompts, each `copies` times, as the network takes them."""
-    spec, text = text_spec(model), stack_prompts([entry.text for entry in prompts])
+    spec, text = text_spec(model), stack_texts([entry.text for entry in prompts])
     length = text.features.shape[1] if spec.fixed else max(_tokens(text), 1)
     repeated = TextCondition(
         text.features[:, :length].repeat_interleave(copies, 0),

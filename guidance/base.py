@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Recorder
+from .record import NULL_RECORDER, Grid, Recorder
 from .schedule import Schedule
 
-Grid = tuple[int, int]
 Made = TypeVar("Made")
 
 

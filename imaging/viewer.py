@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..analysis.measure import measure
-from ..guidance.base import RunInfo
+from ..guidance.base import Grid, RunInfo
 from ..guidance.record import Trace, TraceRecorder
 from ..sampling.preview import colour, fit_colours
 
@@ -36,7 +36,6 @@ TINY, SMALL = (
 )  # pixels a side up to which an image is sent as bmp (no time to pack it) or png (every pixel)
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
-Grid = tuple[int, int]
 Json = dict[str, Any]
 Send = Callable[[Json], None]
 Decode = Callable[[Tensor], Tensor]  # features (B, Z, h, w) -> IMAGE (B, H, W, 3)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from .family import Defaults, Family, FileFacts
 from .parts.attention import Sight
-from .parts.causal import CausalNetwork, SwiGLU
+from .parts.causal import CausalNetwork
+from .parts.grid import Grid
 from .parts.norms import RMSNorm
 from .parts.rope import grid_angles, line_angles, rope_table
-
-Grid = tuple[int, int]
+from .parts.swiglu import LlamaSwiGLU
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Block(nn.Module):
         self.norm1 = RMSNorm(config.width, **place)
         self.attn = Attention(config, ops, **place)
         self.norm2 = RMSNorm(config.width, **place)
-        self.mlp = SwiGLU(config.width, config.ffn, ops, **place)
+        self.mlp = LlamaSwiGLU(config.width, config.ffn, ops, **place)
 
     def forward(self, x: Tensor, layer: int, sight: Sight, dtype: torch.dtype) -> Tensor:
         """x (rows, T, D) fp32."""

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .parts.grid import Grid
 from .parts.text import TextCondition, with_tokens
 from .text.encoders import TextEncoder
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

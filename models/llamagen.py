@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts, TextSpec
 from .parts.attention import Sight
 from .parts.cast import cast_like
-from .parts.causal import CausalNetwork, SwiGLU
+from .parts.causal import CausalNetwork
+from .parts.grid import Grid
 from .parts.norms import RMSNorm
 from .parts.rope import grid_angles, rope_table
+from .parts.swiglu import LlamaSwiGLU
 from .parts.text import TextCondition
 from .text.encoders import FLAN_T5
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Block(nn.Module):
     def __init__(self, config: LlamaGenConfig, ops: Any, **place: Any) -> None:
         super().__init__()
         self.attention = Attention(config, ops, **place)
-        self.feed_forward = SwiGLU(config.width, config.ffn, ops, **place)
+        self.feed_forward = LlamaSwiGLU(config.width, config.ffn, ops, **place)
         self.attention_norm = RMSNorm(config.width, **place)
         self.ffn_norm = RMSNorm(config.width, **place)
 

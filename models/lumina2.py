@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from .family import Defaults, Family, FileFacts, PromptSpec
 from .parts.cast import cast_like
 from .parts.causal import places
+from .parts.grid import Grid
 from .parts.language import Attention, LanguageNetwork
 from .parts.prompt import Prompt
 
-Grid = tuple[int, int]
 CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
 LARGEST = 24  # cells per side of the largest square image of the release: 768 pixels
 RATIO = 4  # longest side of an image by its shortest

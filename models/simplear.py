@@ -14,11 +14,11 @@ from torch import Tensor
 
 from .family import Defaults, Family, FileFacts, PromptSpec
 from .parts.causal import TokenState
+from .parts.grid import Grid
 from .parts.language import LanguageNetwork
 from .parts.prompt import Prompt
 from .tokenizers.cosmos_dv import CosmosConfig
 
-Grid = tuple[int, int]
 CODES = 64000  # of the released image tokenizer
 PLAIN = (151936, 152064)  # vocabularies of Qwen2.5 without image codes
 RELEASED_SIDE = 64  # 1024 pixels

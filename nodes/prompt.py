@@ -4,7 +4,7 @@ from comfy_api.v0_0_2 import io
 
 from ..conditioning.prompt import PromptConditioning, prompt_spec, split_prompts
 from ..loaders.checkpoint import ARModel
-from ..loaders.text.prompts import read_tokenizer
+from ..loaders.text.prompts import read_own_tokenizer
 from .checked import Node
 from .compat import schema, widget
 from .types import Conditioning, Model
@@ -54,7 +54,7 @@ class ARPromptCondition(Node):
     @classmethod
     def execute(cls, ar_model: ARModel, prompt: str, negative_prompt: str = "") -> io.NodeOutput:
         prompt_spec(ar_model)
-        tokenizer = read_tokenizer(ar_model.folder)
+        tokenizer = read_own_tokenizer(ar_model.folder)
         condition = PromptConditioning(split_prompts(prompt), negative_prompt.strip(), tokenizer)
         condition.check(ar_model)
         return io.NodeOutput(condition)

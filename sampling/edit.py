@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Grid = tuple[int, int]
+from ..guidance.base import Grid
+
 ROUNDS = 8  # of smoothing at every level of `filled`: more changes nothing that can be seen
 
 

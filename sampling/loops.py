@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..guidance.base import Grid
 from ..guidance.record import Recorder
 from . import discrete, scalewise, tokenwise
 from .model import Model
 
-Grid = tuple[int, int]
 OnStep = Callable[[Any], None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..guidance.base import Guidance, RunInfo
+from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
 from ..models.family import Defaults
@@ -21,8 +21,6 @@ from .parallel import widest_pass
 from .reveal import Purity, Reveal, draw_places, released_shares
 from .scalewise import ScalewiseJob
 from .tokenwise import TokenwiseJob
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

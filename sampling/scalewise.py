@@ -10,15 +10,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import RunInfo, StepResult, TokenWeights
+from ..guidance.base import Grid, RunInfo, StepResult, TokenWeights
 from ..guidance.chain import Chain
 from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
 from .weigh import weigh
-
-Grid = tuple[int, int]
 
 
 class ScaleTransformer(Protocol):

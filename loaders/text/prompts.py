@@ -30,7 +30,7 @@ _QWEN2 = (
 
 
 @dataclass(frozen=True, repr=False)
-class TextTokenizer:
+class OwnTokenizer:
     """A checkpoint's own tokenizer.
 
     Attributes:
@@ -70,7 +70,7 @@ class TextTokenizer:
             )
 
 
-def read_tokenizer(folder: Path) -> TextTokenizer:
+def read_own_tokenizer(folder: Path) -> OwnTokenizer:
     """The text tokenizer in a checkpoint's folder: `tokenizer.json`, or `vocab.json` with `merges.txt`.
 
     Raises:
@@ -96,7 +96,7 @@ def read_tokenizer(folder: Path) -> TextTokenizer:
     # The file keeps the padding and cutting of the last call that somebody made before saving it.
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return TextTokenizer(folder, tokenizer, _lead(tokenizer, settings))
+    return OwnTokenizer(folder, tokenizer, _lead(tokenizer, settings))
 
 
 def _remedy(folder: Path) -> str:
@@ -129,7 +129,7 @@ def _from_parts(folder: Path) -> Tokenizer:
 
 
 def encode(
-    spec: PromptSpec, config: Any, tokenizer: TextTokenizer, prompts: Sequence[str]
+    spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, prompts: Sequence[str]
 ) -> Prompt:
     """The conditional branch of some prompts.
 
@@ -140,7 +140,7 @@ def encode(
 
 
 def encode_negative(
-    spec: PromptSpec, config: Any, tokenizer: TextTokenizer, negative: str, batch: int
+    spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, negative: str, batch: int
 ) -> Prompt:
     """The unconditional branch: the negative prompt, or, where it is empty, what the family publishes."""
     chosen = negative or spec.negative
@@ -150,9 +150,7 @@ def encode_negative(
     return _branch(spec, config, tokenizer, [text] * batch)
 
 
-def _branch(
-    spec: PromptSpec, config: Any, tokenizer: TextTokenizer, texts: Sequence[str]
-) -> Prompt:
+def _branch(spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, texts: Sequence[str]) -> Prompt:
     lead = [tokenizer.lead] if spec.leads and tokenizer.lead is not None else []
     rows = [[*lead, *tokenizer.ids(text), *spec.head(config)] for text in texts]
     longest, room = max(rows, key=len), spec.room(config)

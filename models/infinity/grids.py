@@ -6,7 +6,7 @@ beginning. Image = 16 x the last grid. Ratios below 1 use the transposed list of
 
 from dataclasses import dataclass
 
-Grid = tuple[int, int]
+from ..parts.grid import Grid
 
 PIXELS = 16  # per side of a token of the last grid, in every release
 BUDGETS = {"0.06M": 7, "0.25M": 10, "0.60M": 12, "1M": 13}  # -> number of scales

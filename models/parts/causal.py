@@ -33,19 +33,6 @@ class TokenState(Weighable):
         super().weigh(values, keys)
 
 
-class SwiGLU(nn.Module):
-    """w2(silu(w1 x) * w3 x), no biases."""
-
-    def __init__(self, width: int, ffn: int, ops: Any, **place: Any) -> None:
-        super().__init__()
-        self.w1 = ops.Linear(width, ffn, bias=False, **place)
-        self.w3 = ops.Linear(width, ffn, bias=False, **place)
-        self.w2 = ops.Linear(ffn, width, bias=False, **place)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
-
-
 class CausalNetwork(nn.Module):
     """The token-wise protocol (`begin`, then `read` and `advance`) over what a family defines.
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from ..family import FileFacts
-
-Grid = tuple[int, int]
+from .grid import Grid
 
 
 class Scales:

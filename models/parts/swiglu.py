@@ -1,4 +1,4 @@
-"""Gated feed-forward."""
+"""Gated feed-forward, under the two sets of names its weights have."""
 
 from typing import Any
 
@@ -17,3 +17,16 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class LlamaSwiGLU(nn.Module):
+    """w2(silu(w1 x) * w3 x), no biases."""
+
+    def __init__(self, width: int, ffn: int, ops: Any, **place: Any) -> None:
+        super().__init__()
+        self.w1 = ops.Linear(width, ffn, bias=False, **place)
+        self.w3 = ops.Linear(width, ffn, bias=False, **place)
+        self.w2 = ops.Linear(ffn, width, bias=False, **place)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))

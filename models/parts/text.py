@@ -41,7 +41,7 @@ def with_tokens(config: Any, text: TextCondition) -> TextCondition:
     return text
 
 
-def stack_prompts(prompts: Sequence[TextCondition]) -> TextCondition:
+def stack_texts(prompts: Sequence[TextCondition]) -> TextCondition:
     """Prompts of one encoder in one batch, padded on the right to the longest.
 
     Every prompt's `live` is given; pooled vectors are those of all or of none.

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ..family import Family, FileFacts
 from ..parts.cast import cast_like
+from ..parts.grid import Grid
 from .codebook import Codebook
 
-Grid = tuple[int, int]
 HEAD_WIDTH = 64  # of the release, in both halves; the file does not say
 
 

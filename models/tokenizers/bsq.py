@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from ..parts.grid import Grid
 from .convnet import Decoder, Encoder
 from .multiscale_vq import resize_area
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

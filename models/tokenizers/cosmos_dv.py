@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from ..parts.grid import Grid
 from .cosmos_blocks import (
     Conv,
     Downsample,
@@ -28,7 +29,6 @@ from .cosmos_blocks import (
     single_frame,
 )
 
-Grid = tuple[int, int]
 HAAR_LEVELS = 2  # patches of 4x4 pixels
 LEVELS = 3
 ENCODER_HALVED_IN_TIME = (

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from ..parts.grid import Grid
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
 from .convnet import Level, Middle
 
-Grid = tuple[int, int]
 GROUPS = 32
 CHUNK = 1024  # positions compared with the codebook at once
 

@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from ..parts.grid import Grid
 from .codebook import Codebook
 from .convnet import Decoder, Encoder
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from ..parts.grid import Grid
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
 
-Grid = tuple[int, int]
 GROUPS = 32
 
 

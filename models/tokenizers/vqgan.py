@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..family import Family, FileFacts
+from ..parts.grid import Grid
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Upsample
 from .convnet import Level, Middle
 from .movq import CHUNK, Encoder, MoVQConfig
 from .movq import config_from_file as movq_config
 
-Grid = tuple[int, int]
 INSIDE = "content_codec."  # of a VQ-Diffusion checkpoint
 
 

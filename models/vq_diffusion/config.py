@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import isqrt
 
 from ..family import FileFacts
+from ..parts.grid import Grid
 
-Grid = tuple[int, int]
 HEADS = 16  # of every release
 CLASSES = 1000  # of the release; the entry behind them, where there is one, is "no class"
 _BLOCK = "transformer.blocks.0."

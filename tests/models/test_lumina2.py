@@ -12,7 +12,7 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.loaders.detect import Part, find_part, fitted
 from ar_guidance.loaders.read import CheckpointError, read_weights
-from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
+from ar_guidance.loaders.text.prompts import encode, encode_negative, read_own_tokenizer
 from ar_guidance.models import lumina2
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig, frames, trained_sizes
 from ar_guidance.models.parts.causal import places, with_line_ends
@@ -158,7 +158,7 @@ def test_heads_have_the_norm_of_their_group() -> None:
 def test_bfloat16_draws_the_same_greedy_tokens() -> None:
     part = find_part(read_weights(CASE), "transformer")
     spec, config = part.family.prompt, replace(part.config, grid=(8, 4))
-    tokenizer = read_tokenizer(CASE)
+    tokenizer = read_own_tokenizer(CASE)
     conditions = (
         encode(spec, config, tokenizer, ["waterfall, photograph"]),
         encode_negative(spec, config, tokenizer, "", 1),
@@ -263,7 +263,7 @@ def test_a_context_too_short_for_the_smallest_image(folder) -> None:
 
 
 def test_a_prompt_beyond_the_context(folder) -> None:
-    part, tokenizer = load(folder), read_tokenizer(folder)
+    part, tokenizer = load(folder), read_own_tokenizer(folder)
     with pytest.raises(ValueError, match=f"room for {part.config.room} beside the image"):
         encode(part.family.prompt, part.config, tokenizer, ["word " * part.config.room])
 
@@ -274,7 +274,7 @@ def test_a_tokenizer_with_other_special_tokens(folder) -> None:
             token["content"] = token["content"].replace("08706", "08707")
 
     rewrite(folder / "tokenizer.json", renamed)
-    part, tokenizer = load(folder), read_tokenizer(folder)
+    part, tokenizer = load(folder), read_own_tokenizer(folder)
     with pytest.raises(CheckpointError, match="<reserved08706> is missing, but the model has it"):
         tokenizer.check(part.family.prompt, part.config)
 

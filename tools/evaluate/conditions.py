@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from ar_guidance.conditioning.prompt import PromptConditioning
 from ar_guidance.conditioning.text import TextConditioning, read_conditioning
-from ar_guidance.loaders.text.prompts import read_tokenizer
+from ar_guidance.loaders.text.prompts import read_own_tokenizer
 from ar_guidance.models.text.encoders import MARK
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -172,7 +172,7 @@ class Prompts:
                 f"model '{model.name}' ({model.family.title}) does not read text itself: encode the prompts first and name"
                 " the file under 'conditioning' (docs/evaluation.md)"
             )
-        condition = PromptConditioning(chosen, self.negative, read_tokenizer(model.folder))
+        condition = PromptConditioning(chosen, self.negative, read_own_tokenizer(model.folder))
         return Asked(condition.branches(model, 1), prompts=chosen)
 
 

@@ -12,7 +12,7 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.schedule import cumulative
 from ar_guidance.loaders.detect import Part, fitted
-from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
+from ar_guidance.loaders.text.prompts import encode, encode_negative, read_own_tokenizer
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.sampling.draw import Filters, Streams
 from ar_guidance.sampling.plan import SamplerSettings, plan
@@ -68,7 +68,7 @@ def check_sizes(case: Any, config: Any, codec: Any) -> None:
 
 def check_prompt(case: Any, spec: Any, config: Any) -> tuple[Prompt, Prompt]:
     """Both branches' conditions, from the text, with the tokenizer of the checkpoint's folder."""
-    tokenizer = read_tokenizer(case.file("tokenizer").parent)
+    tokenizer = read_own_tokenizer(case.file("tokenizer").parent)
     tokenizer.check(spec, config)
     text = case.facts["inputs"]["texts"][0]
     prompt = text.split("\n", 1)[1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ar_guidance.loaders.read import Weights
 from ar_guidance.loaders.text import tokenizers
-from ar_guidance.loaders.text.prompts import encode, encode_negative, read_tokenizer
+from ar_guidance.loaders.text.prompts import encode, encode_negative, read_own_tokenizer
 from ar_guidance.models.family import PromptSpec
 from ar_guidance.models.parts.prompt import Prompt, stack_prompts
 from hypothesis import given
@@ -43,10 +43,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_both_kinds_of_files_give_the_same_ids(folder, tmp_path_factory) -> None:
-    parts, whole = read_tokenizer(folder), tmp_path_factory.mktemp("whole")
+    parts, whole = read_own_tokenizer(folder), tmp_path_factory.mktemp("whole")
     parts.tokenizer.save(str(whole / "tokenizer.json"))
     (whole / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text())
-    other = read_tokenizer(whole)
+    other = read_own_tokenizer(whole)
     assert other.lead == parts.lead == 260
     for text in ("the a<|go|>", " 12 isn't,\n\n \tthe äöü 漢字 🙂", ""):
         assert parts.ids(text) == other.ids(text)
@@ -60,24 +60,24 @@ def test_both_kinds_of_files_give_the_same_ids(folder, tmp_path_factory) -> None
 def test_a_saved_call_neither_pads_nor_cuts(folder, tmp_path_factory) -> None:
     """tokenizer.json keeps what the last call before saving asked for, and the library obeys it."""
     text, whole = "the the a", tmp_path_factory.mktemp("whole")
-    wanted, tokenizer = read_tokenizer(folder).ids(text), read_tokenizer(folder).tokenizer
+    wanted, tokenizer = read_own_tokenizer(folder).ids(text), read_own_tokenizer(folder).tokenizer
     tokenizer.enable_truncation(2)
     tokenizer.enable_padding(length=8)
     tokenizer.save(str(whole / "tokenizer.json"))
     (whole / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text())
-    assert len(wanted) > 2 and read_tokenizer(whole).ids(text) == wanted
+    assert len(wanted) > 2 and read_own_tokenizer(whole).ids(text) == wanted
     assert tokenizers.read_tokenizer(whole, folder, "").ids(text) == wanted
 
 
 def test_added_tokens_in_a_file_of_their_own(folder) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": {"content": "a"}}))
     (folder / "added_tokens.json").write_text(json.dumps(ADDED))
-    tokenizer = read_tokenizer(folder)
+    tokenizer = read_own_tokenizer(folder)
     assert tokenizer.ids("<|go|>") == [261] and tokenizer.lead == WORDS["a"]
 
 
 def test_lead_text_head_and_padding(folder) -> None:
-    tokenizer = read_tokenizer(folder)
+    tokenizer = read_own_tokenizer(folder)
     prompt = encode(SPEC, 262, tokenizer, ["the", "the the a"])
     text = tokenizer.ids("Draw the the a<|go|>")
     assert prompt.ids[1].tolist() == [260, *text, 7, 8]
@@ -87,7 +87,7 @@ def test_lead_text_head_and_padding(folder) -> None:
 
 
 def test_the_negative_prompt(folder) -> None:
-    tokenizer = read_tokenizer(folder)
+    tokenizer = read_own_tokenizer(folder)
     published = encode_negative(SPEC, 262, tokenizer, "", 2)
     assert published.ids.tolist() == [[260, *tokenizer.ids("ugly<|go|>"), 7, 8]] * 2
     own = encode_negative(SPEC, 262, tokenizer, "a", 1)
@@ -114,7 +114,7 @@ def test_stacking_keeps_every_row_and_its_end(branches) -> None:
 
 def refusal(folder: Path, words: int = 262, prompt: str = "the") -> str:
     with pytest.raises(ValueError) as caught:
-        tokenizer = read_tokenizer(folder)
+        tokenizer = read_own_tokenizer(folder)
         tokenizer.check(SPEC, words)
         encode(SPEC, words, tokenizer, [prompt])
     return str(caught.value).splitlines()[0]

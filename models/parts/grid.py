@@ -1,0 +1,4 @@
+"""Rows and columns of tokens."""
+
+Grid = tuple[int, int]
+"""(h, w)."""
