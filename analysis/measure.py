@@ -106,7 +106,8 @@ def measure(
             for maps, background in zip(per_step, backgrounds(trace, subject), strict=True)
         ]
         diverging = _by_image(columns, trace.batch)
-    entropies = [None if m is None else [m.float()] for m in trace.maps.get("entropy", ())]
+    recorded = trace.maps.get("entropy", [None] * len(trace.grids))  # diffusion predicts no tokens
+    entropies = [None if m is None else [m.float()] for m in recorded]
     return Measured(
         tokens=tuple(h * w for h, w in trace.grids),
         evenness=_rows(per_step, partial(evenness, vocabulary=vocabulary), trace.batch),

@@ -122,6 +122,11 @@ class APG(CFG):
     def begin(self, run: RunInfo) -> Average:
         return Average()
 
+    def refuse(self, run: RunInfo) -> str | None:
+        if run.kind == "diffusion":
+            return "it projects the prediction of a token, and a diffusion model's are of whole images: use CFG or IGG"
+        return super().refuse(run)
+
     def apply(self, step: Step, signal: Signal, run: RunInfo, state: Average) -> Signal:
         gamma = self.gamma(step.index, run)
         assert gamma is not None

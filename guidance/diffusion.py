@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .base import Grid, Signal, Step
 from .igg import IGG
+from .record import NULL_RECORDER, Recorder
 
 Shapes = Sequence[Sequence[int]]
 
@@ -55,18 +56,29 @@ class DiffusionMix:
         uncond: Tensor,
         sampler_scale: float,
         shapes: Shapes = (),
+        recorder: Recorder = NULL_RECORDER,
+        index: int = 0,
     ) -> Tensor:
         """denoised + (w - s) G + w' A G: on top of u + s G this is the formula above.
 
         Adding the difference, rather than starting again from u, keeps whatever else shaped `denoised`.
-        `shapes`: see `term`.
+
+        Args:
+            denoised: what the sampler made of the branches.
+            cond, uncond: c and u.
+            sampler_scale: s, the sampler's own cfg.
+            shapes: see `term`.
+            recorder, index: who listens, and to which step.
         """
         lacking = 0.0 if self.cfg_scale is None else self.cfg_scale - sampler_scale
         guided = denoised
         if lacking:
             guided = guided + lacking * (cond - uncond)
         if self.igg_scale:
-            guided = guided + self.igg_scale * self.term(cond, uncond, shapes).to(denoised.dtype)
+            term = self.term(cond, uncond, shapes)
+            recorder.note("igg scale", index, self.igg_scale)
+            recorder.add("igg direction", index, lambda: to_tokens(term).norm(dim=-1))
+            guided = guided + self.igg_scale * term.to(denoised.dtype)
         return guided
 
     def term(self, cond: Tensor, uncond: Tensor, shapes: Shapes = ()) -> Tensor:

@@ -73,6 +73,7 @@ class Trace:
         batch: images.
         image_grid: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole image.
         vocabulary: length V of a token's row of logits; 0 if not known.
+        noise: of a diffusion run, the noise level every step starts from; () for others.
     """
 
     grids: tuple[Grid, ...]
@@ -81,10 +82,20 @@ class Trace:
     batch: int
     image_grid: Grid | None = None
     vocabulary: int = 0
+    noise: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         steps = f"{len(self.grids)} {'rows of tokens' if self.image_grid else 'steps'}"
         return f"AR trace: {self.batch} images, {steps}, {', '.join(self.maps)}"
+
+    @property
+    def acted(self) -> dict[str, tuple[bool, ...]]:
+        """Guidance -> at which steps it acted: its interval."""
+        return {
+            name.removesuffix(" scale"): tuple(value is not None for value in values)
+            for name, values in self.numbers.items()
+            if name.endswith(" scale")
+        }
 
     def whole(self) -> "Trace":
         """A token-by-token run as one step that draws the whole image; any other run as it is."""
@@ -103,10 +114,12 @@ class TraceRecorder(Recorder):
         grids: (h, w) of every step.
         image_grid: of a token-by-token run, (h, w) its last h w tokens make up in raster order: the trace then has a step
             for every row. Tokens before them (AliTok's line) have no place in the image and are left out.
+        noise: of a diffusion run, see `Trace`.
     """
 
     grids: tuple[Grid, ...]
     image_grid: Grid | None = None
+    noise: tuple[float, ...] = ()
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
     vocabulary: int = 0
@@ -125,7 +138,14 @@ class TraceRecorder(Recorder):
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
         maps = _off_device(self.maps, self.grids)
-        return Trace(self.grids, maps, dict(self.numbers), _batch(maps), vocabulary=self.vocabulary)
+        return Trace(
+            self.grids,
+            maps,
+            dict(self.numbers),
+            _batch(maps),
+            vocabulary=self.vocabulary,
+            noise=self.noise,
+        )
 
     def _by_rows(self, height: int, width: int) -> Trace:
         """The trace of a token-by-token run; a token at which a guidance was off counts as 0 in a row where it acted."""

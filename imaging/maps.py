@@ -117,14 +117,18 @@ def _per_scale(
 ) -> list[Panel]:
     panels = []
     for step, (values, (h, w)) in enumerate(zip(rows, trace.grids, strict=True)):
-        top = (
-            f"scale {step + 1} of {len(rows)}, {h}x{w} tokens"
-            if len(rows) > 1
-            else f"{h}x{w} tokens"
-        )
+        top = f"{step_name(trace, step)}, {h}x{w} tokens" if len(rows) > 1 else f"{h}x{w} tokens"
         below = f"{name}: off" if values is None else f"{name}, evenness {_evenness(values):.3f}"
         panels.append(Panel(image, values, (top, below)))
     return panels
+
+
+def step_name(trace: Trace, step: int) -> str:
+    """What a step is called: a scale, or a step from a noise level."""
+    count = len(trace.grids)
+    if trace.noise:
+        return f"step {step + 1} of {count}, noise {number(trace.noise[step])}"
+    return f"scale {step + 1} of {count}"
 
 
 def _combined(rows: Sequence[Tensor | None], name: str, trace: Trace, image: Tensor) -> list[Panel]:
@@ -132,7 +136,7 @@ def _combined(rows: Sequence[Tensor | None], name: str, trace: Trace, image: Ten
     mean = weighted_mean([None if m is None else enlarge(m, size) for m in rows], counts)
     even = weighted_mean([None if m is None else evenness(m.flatten()) for m in rows], counts)
     below = f"{name}: off" if even is None else f"{name}, evenness {even.item():.3f}"
-    return [Panel(image, mean, ("all scales", below))]
+    return [Panel(image, mean, ("all steps" if trace.noise else "all scales", below))]
 
 
 def _evenness(values: Tensor) -> float:

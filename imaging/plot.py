@@ -14,6 +14,7 @@ BLUE, ORANGE, GREEN = (0, 114, 178), (213, 94, 0), (0, 140, 105)
 SIZE = (768, 480)
 FINE = 2
 SHADE = (240, 241, 245)
+BAR = (204, 187, 68)
 DISC, SQUARE, DIAMOND = "disc", "square", "diamond"
 
 
@@ -41,6 +42,7 @@ class Plot:
         x_ticks: where to write numbers; chosen if None.
         mark: an x to draw a dashed vertical line at.
         band: ends of a shaded range of x.
+        intervals: (name, ranges of x) drawn as bars under each other: where something was on.
     """
 
     title: str
@@ -50,6 +52,7 @@ class Plot:
     x_ticks: Sequence[float] | None = None
     mark: float | None = None
     band: tuple[float, float] | None = None
+    intervals: Sequence[tuple[str, Sequence[tuple[float, float]]]] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def draw_plot(plot: Plot) -> Image.Image:
     _band(pen, axes, plot.band)
     _frame(pen, axes, plot, text)
     _mark(pen, axes, plot.mark)
+    _intervals(pen, axes, plot.intervals, text)
     for line in plot.series:
         _line(pen, axes, line)
     _title(pen, plot.title, width, text)
@@ -143,6 +147,20 @@ def _band(pen: ImageDraw.ImageDraw, axes: Axes, ends: tuple[float, float] | None
     """A shaded range of x."""
     if ends is not None:
         pen.rectangle((axes.x(ends[0]), axes.top, axes.x(ends[1]), axes.bottom), fill=SHADE)
+
+
+def _intervals(
+    pen: ImageDraw.ImageDraw,
+    axes: Axes,
+    intervals: Sequence[tuple[str, Sequence[tuple[float, float]]]],
+    size: int,
+) -> None:
+    """Bars above the x axis, the first at the bottom, each with its name at the left."""
+    for row, (name, ranges) in enumerate(intervals):
+        y = axes.bottom - (12 + 24 * row) * FINE
+        for first, last in ranges:
+            pen.line((axes.x(first), y, axes.x(last), y), fill=BAR, width=8 * FINE)
+        pen.text((axes.left, y - 0.6 * size), f"{name} on", fill=INK, font=font(size))
 
 
 def _mark(pen: ImageDraw.ImageDraw, axes: Axes, place: float | None) -> None:

@@ -1,6 +1,7 @@
 """Measurements and searches in words: JSON and plots for the inspecting nodes."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from ..analysis.crossing import Crossing, on_own_range
 from ..analysis.measure import Measured
 from ..guidance.record import Trace
-from .canvas import from_pil
+from .canvas import from_pil, number
 from .plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
 
 METRICS = ("evenness", "divergence", "entropy", "strength")
@@ -19,6 +20,7 @@ def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) ->
     """Everything measured: the means, every step, every image."""
     steps = [
         {"step": step + 1, "grid": list(grid)}
+        | ({"noise": _short(trace.noise[step])} if trace.noise else {})
         | {name: _short(value) for name, value in zip(METRICS, row, strict=True)}
         | {
             name: _short(values[step])
@@ -35,10 +37,11 @@ def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) ->
     return _dump(means | {"guidance": list(guidance), "steps": steps, "pictures": images})
 
 
-def metrics_plot(measured: Measured) -> Tensor:
-    """Evenness, divergence and entropy over the steps, as IMAGE."""
+def metrics_plot(measured: Measured, trace: Trace) -> Tensor:
+    """Evenness, divergence and entropy over the steps, as IMAGE; of a diffusion run, also when each guidance was on."""
     steps = range(1, len(measured.tokens) + 1)
-    names = [name for name in STYLE if _has(measured, name)]
+    told = [name for name in STYLE if _has(measured, name)]
+    names = [name for name in told if name != "entropy" or not trace.noise]  # of tokens
     rows = measured.whole is not None
     title = f"{'whole image' if rows else 'mean over the steps'}: " + ", ".join(
         f"{name} {'none' if (mean := measured.mean(name)) is None else f'{mean:.3f}'}"
@@ -47,8 +50,23 @@ def metrics_plot(measured: Measured) -> Tensor:
     series = [Series(name, steps, measured.per_step(name), *STYLE[name]) for name in names]
     ticks = steps if len(steps) <= 20 else None
     label = "row of tokens (top to bottom)" if rows else "scale (coarse to fine)"
-    plot = Plot(title, label, series, y_range=(0.0, 1.02), x_ticks=ticks)
+    if trace.noise:
+        label = f"step (noise {number(trace.noise[0])} to {number(trace.noise[-1])})"
+    intervals = [(name, ranges(acted)) for name, acted in trace.acted.items() if trace.noise]
+    plot = Plot(title, label, series, y_range=(0.0, 1.02), x_ticks=ticks, intervals=intervals)
     return from_pil([draw_plot(plot)])
+
+
+def ranges(acted: Sequence[bool]) -> list[tuple[float, float]]:
+    """Unbroken runs of steps, counted from 1, each from half a step before to half a step after."""
+    found, start = [], None
+    for step, on in enumerate((*acted, False), start=1):
+        if on and start is None:
+            start = step
+        elif not on and start is not None:
+            found.append((start - 0.5, step - 0.5))
+            start = None
+    return found
 
 
 def search_json(found: Crossing) -> str:

@@ -82,7 +82,7 @@ def load_model(
     main = find_part(weights, "transformer")
     codec = fitted(main, _tokenizer_part(main, tokenizer))
     main = _sized(main, codec, picture_size)
-    labels, label_set = _labels(main)
+    labels, label_set = class_labels(main)
     return ARModel(
         name=main.weights.path.name,
         family=main.family,
@@ -133,7 +133,7 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
         ) from error
 
 
-def _labels(part: Part) -> tuple[tuple[str, ...], str]:
+def class_labels(part: Part) -> tuple[tuple[str, ...], str]:
     """Class names: from the file's metadata, or ImageNet's when it has 1000 classes."""
     classes = getattr(part.config, "classes", 0)
     if "labels" in part.metadata:

@@ -31,7 +31,10 @@ def place_part(part: Part) -> Any:
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
     # In the network's own types: a few tensors must stay wider than the rest. A host's layers may have no weights yet.
     own = network.state_dict()
-    state = {k: v.to(own[k].dtype if k in own else storage) for k, v in part.tensors.items()}
+    prepare = part.family.prepare
+    state = {
+        k: prepare(k, part.tensors).to(own[k].dtype if k in own else storage) for k in part.tensors
+    }
     network.load_state_dict(
         state, strict=False, assign=getattr(patcher, "is_dynamic", lambda: False)()
     )

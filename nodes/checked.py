@@ -11,16 +11,20 @@ from comfy_api.v0_0_2 import io
 from ..imaging.image_trace import ImageTrace
 from ..imaging.tokens import ImageTokens
 from ..loaders.checkpoint import ARModel
+from ..loaders.edm2 import EDM2Model
 from ..loaders.quote import message, quoted
+from .execution.recording import Recording
 from .inputs import arriving
-from .types import Sampling
+from .types import EDM2Sampling, Sampling
 
 # What travels on the pack's own links; conditions are a protocol.
 LINKS: dict[str, tuple[type, ...]] = {
     "AR_MODEL": (ARModel,),
-    "AR_SAMPLING": (Sampling,),
+    "AR_EDM2_MODEL": (EDM2Model,),
+    "AR_SAMPLING": (Sampling, EDM2Sampling),
     "AR_TOKENS": (ImageTokens,),
     "AR_TRACE": (ImageTrace,),
+    "AR_RECORDING": (Recording,),
 }
 Method = Callable[..., Any]
 
@@ -129,7 +133,8 @@ def _one_of(entry: Any, value: Any, parses: bool) -> Any:
         return arriving.choice(value, None if parses else list(entry.options or ()))
     if kind in arriving.PLAIN:
         return arriving.PLAIN[kind](value)
-    if kind in LINKS and not isinstance(value, LINKS[kind]):
+    links = tuple(known for one in kind.split(",") for known in LINKS.get(one, ()))
+    if links and not isinstance(value, links):
         raise ValueError(f"takes {kind}, but {arriving.named(value)} arrives: {arriving.REMEDY}")
     if kind == "AR_CONDITIONING" and not hasattr(value, "branches"):
         raise ValueError(f"takes {kind}, but {arriving.named(value)} arrives: {arriving.REMEDY}")

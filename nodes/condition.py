@@ -4,10 +4,12 @@ from comfy_api.v0_0_2 import io
 
 from ..conditioning.classes import ClassConditioning
 from ..loaders.checkpoint import ARModel
+from ..loaders.edm2 import EDM2Model
+from ..loaders.quote import quoted
 from .checked import Node
 from .compat import schema, widget
 from .inputs import labels
-from .types import Conditioning, Model
+from .types import Conditioning, EDM2Link, Model
 
 
 class ARClassCondition(Node):
@@ -24,7 +26,9 @@ class ARClassCondition(Node):
             " sampler can make several of each.",
             search_aliases=["class label", "ImageNet", "VAR class"],
             inputs=[
-                Model.Input("ar_model", tooltip="The model whose classes these are."),
+                io.MultiType.Input(
+                    "ar_model", [Model, EDM2Link], tooltip="The model whose classes these are."
+                ),
                 widget(
                     io.Combo,
                     "label",
@@ -52,7 +56,12 @@ class ARClassCondition(Node):
         )
 
     @classmethod
-    def execute(cls, ar_model: ARModel, label: str, classes: str = "") -> io.NodeOutput:
+    def execute(cls, ar_model: ARModel | EDM2Model, label: str, classes: str = "") -> io.NodeOutput:
+        if ar_model.config.classes == 0 and ar_model.family.conditioning == "class":
+            raise ValueError(
+                f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR EDM2 Sampler"
+                " open"
+            )
         if ar_model.family.conditioning != "class":
             raise ValueError(
                 f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: use"

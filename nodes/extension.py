@@ -5,7 +5,9 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 from . import guide
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
+from .diffusion_trace import ARDiffusionRecord, ARDiffusionTrace
 from .edit import ARInpaint, ARKeepScales
+from .edm2 import AREDM2Decode, AREDM2Sampler, ARLoadEDM2
 from .find_scale import ARFindScale
 from .inputs import folders
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
@@ -47,4 +49,9 @@ class ARGuidanceExtension(ComfyExtension):
             ARGuidanceMetrics,
             ARFindScale,
             ARDiffusionIGG,
+            ARDiffusionRecord,
+            ARDiffusionTrace,
+            ARLoadEDM2,
+            AREDM2Sampler,
+            AREDM2Decode,
         ]

@@ -12,11 +12,12 @@ from ..imaging.canvas import COLOUR_MAPS
 from ..imaging.image_trace import ImageTrace
 from ..imaging.map_names import MAPS
 from ..imaging.maps import MapStyle, draw_maps
+from ..imaging.step_sheet import draw_sheets
 from .checked import Node
 from .compat import schema, widget
 from .types import TraceLink
 
-PER_SCALE, COMBINED = "one per scale", "combined"
+PER_SCALE, COMBINED, ON_SHEET = "one per scale", "combined", "all on one sheet"
 SCALED, RAW = "scaled (divided by the scale)", "raw (what was added)"
 
 
@@ -32,8 +33,10 @@ class ARGuidanceMap(Node):
             description="Shows where in the image the guidance pushed, scale by scale, as a heat map over the image.",
             search_aliases=["heat map", "attention map", "guidance heatmap"],
             inputs=[
-                TraceLink.Input("ar_trace", tooltip="From AR Decode."),
-                io.Image.Input("image", tooltip="The images of the same AR Decode."),
+                TraceLink.Input(
+                    "ar_trace", tooltip="From AR Decode, AR EDM2 Decode or AR Diffusion: Trace."
+                ),
+                io.Image.Input("image", tooltip="The images of the same run."),
                 widget(
                     io.Combo,
                     "map",
@@ -46,10 +49,11 @@ class ARGuidanceMap(Node):
                 widget(
                     io.Combo,
                     "scales",
-                    options=[PER_SCALE, COMBINED],
+                    options=[PER_SCALE, COMBINED, ON_SHEET],
                     default=PER_SCALE,
-                    tooltip="One drawing for every scale, or one for the whole run (mean over the scales, weighted by"
-                    " their tokens). A token-by-token model has one drawing either way.",
+                    tooltip="One drawing for every scale (of a diffusion model: every step), one for the whole run (mean over"
+                    " the scales, weighted by their tokens), or all of them on one sheet, those with guidance framed. A"
+                    " token-by-token model has one drawing either way.",
                 ),
                 widget(
                     io.Float,
@@ -98,6 +102,8 @@ class ARGuidanceMap(Node):
     ) -> io.NodeOutput:
         ar_trace.check(image)
         style = MapStyle(opacity, colours, shared_range)
+        if scales == ON_SHEET:
+            return io.NodeOutput(draw_sheets(ar_trace.trace, image, map, style))
         return io.NodeOutput(draw_maps(ar_trace.trace, image, map, style, scales == COMBINED))
 
 
@@ -112,7 +118,9 @@ class ARGuidanceMetrics(Node):
             " treated the background, and how sure the model was. Numbers, JSON and a plot.",
             search_aliases=["evenness", "divergence", "entropy"],
             inputs=[
-                TraceLink.Input("ar_trace", tooltip="From AR Decode."),
+                TraceLink.Input(
+                    "ar_trace", tooltip="From AR Decode, AR EDM2 Decode or AR Diffusion: Trace."
+                ),
                 widget(
                     io.Combo,
                     "measure",
@@ -185,11 +193,14 @@ class ARGuidanceMetrics(Node):
     ) -> io.NodeOutput:
         subject = None if mask is None else subject_of(mask, ar_trace.trace.batch)
         measured = metrics(ar_trace, measure == SCALED, subject, resampling_seed, distribution)
-        numbers = [_output(measured, name) for name in ("evenness", "divergence", "entropy")]
+        diffusion = bool(ar_trace.trace.noise)
+        numbers = [
+            _output(measured, name, diffusion) for name in ("evenness", "divergence", "entropy")
+        ]
         return io.NodeOutput(
             *numbers,
             report.metrics_json(ar_trace.trace, ar_trace.guidance, measured),
-            report.metrics_plot(measured),
+            report.metrics_plot(measured, ar_trace.trace),
         )
 
 
@@ -219,11 +230,15 @@ def subject_of(mask: Tensor, batch: int) -> Tensor:
     return subject
 
 
-def _output(measured: Measured, name: str) -> Any:
+def _output(measured: Measured, name: str, diffusion: bool = False) -> Any:
     """A number, or what stops the nodes behind an output that has none."""
     value = measured.mean(name)
     if value is not None:
         return value
     if name == "divergence" and not measured.divergence:
         return ExecutionBlocker("AR Guidance Metrics: the divergence needs a mask of the subject")
+    if name == "entropy" and diffusion:
+        return ExecutionBlocker(
+            "AR Guidance Metrics: a diffusion model draws no tokens, so no entropy"
+        )
     return ExecutionBlocker(f"AR Guidance Metrics: no guidance acted in this run, so no {name}")

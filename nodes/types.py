@@ -5,20 +5,49 @@ from dataclasses import dataclass
 from comfy_api.v0_0_2 import io
 
 from ..conditioning.base import Condition
+from ..conditioning.classes import ClassConditioning
 from ..guidance.base import Guidance
 from ..imaging.editing import Edit
 from ..loaders.checkpoint import ARModel
+from ..loaders.edm2 import EDM2Model
+from ..loaders.quote import quoted
+from ..sampling.heun import Heun
 from ..sampling.plan import SamplerSettings
 
 Model = io.Custom("AR_MODEL")
+EDM2Link = io.Custom("AR_EDM2_MODEL")
 Conditioning = io.Custom("AR_CONDITIONING")
 SamplingLink = io.Custom("AR_SAMPLING")
 TraceLink = io.Custom("AR_TRACE")
+RecordingLink = io.Custom("AR_RECORDING")
 TokensLink = io.Custom("AR_TOKENS")
 
 
+class Batch:
+    """Which images a described run makes."""
+
+    conditioning: Condition
+    copies: int
+    only: tuple[int, ...] | None
+
+    @property
+    def whole(self) -> int:
+        """Images of the whole batch: `copies` of every entry of the condition."""
+        return self.copies * self.conditioning.count
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """Places in the whole batch of the images to make."""
+        return tuple(range(self.whole)) if self.only is None else self.only
+
+    @property
+    def batch(self) -> int:
+        """Images to make."""
+        return len(self.images)
+
+
 @dataclass(frozen=True)
-class Sampling:
+class Sampling(Batch):
     """A run that has not happened: everything it depends on. Every node returns a new one.
 
     Attributes:
@@ -40,22 +69,47 @@ class Sampling:
     only: tuple[int, ...] | None = None
     edit: Edit | None = None
 
-    @property
-    def whole(self) -> int:
-        """Images of the whole batch: `copies` of every entry of the condition."""
-        return self.copies * self.conditioning.count
-
-    @property
-    def images(self) -> tuple[int, ...]:
-        """Places in the whole batch of the images to make."""
-        return tuple(range(self.whole)) if self.only is None else self.only
-
-    @property
-    def batch(self) -> int:
-        """Images to make."""
-        return len(self.images)
-
     def __repr__(self) -> str:
         """From what is stored alone: the host writes it into its report of an error, and must not meet another there."""
         chain = " -> ".join(guidance.name for guidance in self.guidances) or "no guidance"
         return f"AR sampling: {self.model!r}, {self.conditioning!r}, {self.copies} of each, {chain}"
+
+
+@dataclass(frozen=True)
+class EDM2Sampling(Batch):
+    """A run of a diffusion model that has not happened; guidance nodes and AR Seeds take it as they take a `Sampling`.
+
+    Attributes:
+        edm2: the network, and the one that guides it.
+        heun: noise levels.
+        height, width: of the images in pixels.
+        copies, seeds, rerolled, only: as in `Sampling`.
+    """
+
+    edm2: EDM2Model
+    conditioning: ClassConditioning
+    seed: int
+    copies: int
+    heun: Heun
+    height: int
+    width: int
+    guidances: tuple[Guidance, ...] = ()
+    seeds: tuple[int, ...] = ()
+    rerolled: tuple[tuple[int, int], ...] = ()
+    only: tuple[int, ...] | None = None
+
+    @property
+    def model(self) -> ARModel:
+        """What nodes that work with tokens ask for first, and this run has not.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"this run is of {quoted(self.edm2.name)}, an EDM2 diffusion model, which draws no tokens. Between AR EDM2 Sampler and AR"
+            " EDM2 Decode only guidance nodes and AR Seeds can stand"
+        )
+
+    def __repr__(self) -> str:
+        chain = " -> ".join(guidance.name for guidance in self.guidances) or "no guidance"
+        return f"AR sampling: {self.edm2!r}, {self.conditioning!r}, {self.copies} of each, {chain}"

@@ -7,11 +7,12 @@ c and u are (B, C, H, W) in the network's units; a token is a position, its vect
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from ..guidance.base import Grid, Guidance, RunInfo
-from ..guidance.chain import Chain
+from ..guidance.chain import ActiveChain, Chain
 from ..guidance.diffusion import from_tokens, to_tokens
 from ..guidance.record import NULL_RECORDER, Recorder
 from ..guidance.schedule import Schedule
@@ -24,18 +25,36 @@ def diffusion_run(steps: int, grid: Grid) -> RunInfo:
     return RunInfo("diffusion", (grid,) * steps, causal=False, published=Schedule("constant"))
 
 
+@dataclass
+class Gate(Recorder):
+    """Passes on what is recorded while it is open."""
+
+    inner: Recorder
+    is_open: bool = True
+
+    def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
+        if self.is_open:
+            self.inner.add(name, step, make)
+
+    def note(self, name: str, step: int, value: float) -> None:
+        if self.is_open:
+            self.inner.note(name, step, value)
+
+    def note_vocabulary(self, size: int) -> None:
+        self.inner.note_vocabulary(size)
+
+
 @dataclass(frozen=True)
 class Guided:
-    """A `heun.Denoiser`: both networks, and the chain between them.
+    """A `heun.Denoiser` for one run: both networks, and the chain between them.
 
     Both evaluations of a step are guided alike; the first is what is recorded.
     """
 
     main: Network
     guide: Network | None
-    chain: Chain
-    run: RunInfo
-    recorder: Recorder = NULL_RECORDER
+    active: ActiveChain
+    gate: Gate
 
     @classmethod
     def of(
@@ -46,24 +65,29 @@ class Guided:
         run: RunInfo,
         recorder: Recorder = NULL_RECORDER,
     ) -> "Guided":
-        """Check the chain.
+        """Check the chain and begin it.
 
         Raises:
             ValueError: a guidance that cannot act, or that needs a guiding network where there is none.
         """
-        chain = Chain(guidances)
-        chain.check(run)
+        chain, gate = Chain(guidances), Gate(recorder)
+        active = chain.begin(run, gate)
         if guide is None and any(chain.needs_uncond(run)):
             raise ValueError(NO_GUIDE)
-        return cls(main, guide, chain, run, recorder)
+        return cls(main, guide, active, gate)
+
+    @cached_property
+    def needed(self) -> tuple[bool, ...]:
+        """Per step: whether the guiding network is asked."""
+        return self.active.chain.needs_uncond(self.active.run)
 
     def __call__(self, x: Tensor, sigma: Tensor, index: int, first: bool) -> Tensor:
         cond = self.main(x, sigma)
-        if not self.chain.needs_uncond(self.run)[index] or self.guide is None:
+        if self.guide is None or not self.needed[index]:
             return cond
         uncond = self.guide(x, sigma)
-        chain = self.chain.begin(self.run, self.recorder if first else NULL_RECORDER)
-        guided = chain.apply(index, to_tokens(cond), to_tokens(uncond), head=None)
+        self.gate.is_open = first
+        guided = self.active.apply(index, to_tokens(cond), to_tokens(uncond), head=None)
         return from_tokens(guided, cond)
 
 

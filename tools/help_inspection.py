@@ -73,7 +73,7 @@ def map_sheet() -> Image.Image:
 def metrics_sheet() -> Image.Image:
     """The plot of the same run; the subject is what differs from the image's border."""
     images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
-    return _plain(metrics_plot(measure(trace, False, subject_from_border(images))))
+    return _plain(metrics_plot(measure(trace, False, subject_from_border(images)), trace))
 
 
 def search_sheet() -> Image.Image:

@@ -138,6 +138,18 @@ class EDM2(nn.Module):
         raw = self.unet(noisy, level.log() / 4, self._labels(labels, x))
         return x * (data / whole) ** 2 + raw * (sigma * data / whole)
 
+    def run_bytes(self, batch: int, grid: tuple[int, int]) -> int:
+        """Estimate of what a run needs besides weights: activations of one evaluation, and fp32 images.
+
+        At the finest level of the decoder all skips of that level are still there, and a block's concatenated input is held a
+        few times over (before and after its activation, the convolution's workspace).
+        """
+        c, positions = self.config, batch * grid[0] * grid[1]
+        kept = sum(w * (c.blocks + 1) / 4**level for level, w in enumerate(c.widths))
+        widest = c.widths[min(1, len(c.widths) - 1)] + c.widths[0]
+        activations = positions * (kept + 8 * widest) * self.compute_dtype.itemsize
+        return int(activations) + positions * c.channels * 4 * 16
+
     def uncertainty(self, sigma: Tensor) -> Tensor:
         """ln of the expected squared error at a noise level, (B or 1, 1, 1, 1)."""
         waves = self.logvar_fourier(self._level(sigma).log() / 4)

@@ -12,7 +12,7 @@ from ...guidance.record import join_traces
 from ...imaging.image_trace import ImageTrace
 from ...imaging.tokens import ImageTokens, join_tokens
 from ...loaders.place import run_bytes
-from ..types import Sampling
+from ..types import EDM2Sampling, Sampling
 
 MOST_AT_ONCE = (
     64  # more images in one pass are hardly faster, and more of them are lost when it fails
@@ -20,7 +20,7 @@ MOST_AT_ONCE = (
 SHARE = 0.4  # of the device's memory that one pass may take besides the weights
 
 
-def streams_of(sampling: Sampling) -> list[tuple[int, int]]:
+def streams_of(sampling: Sampling | EDM2Sampling) -> list[tuple[int, int]]:
     """(seed, image index) of every image to be made.
 
     Image i of a batch has (seed, i). With a list of seeds, copy j of every entry has (seed j, 0): it is the first image
@@ -74,6 +74,11 @@ class Finished:
     trace: ImageTrace
     tokens: ImageTokens
     shown: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.image)
 
 
 def join(parts: Sequence[Finished]) -> Finished:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...guidance.diffusion import DiffusionMix
+from .recording import recorder_of
 
 PREDICTIONS = "ar_guidance_predictions"  # in the model options of one run
 
@@ -47,7 +48,16 @@ class PostCFG:
         cond, uncond = branches(args)
         mix, denoised = self.replacing(args, cond, uncond)
         shapes = getattr(args["model"], "latent_shapes", None) or ()
-        return mix.guide(denoised, cond, uncond, args["cond_scale"], shapes)
+        recorder, index = recorder_of(args, self.number_among(args))
+        if self.mix.cfg_scale is not None:
+            recorder.note("cfg scale", index, self.mix.cfg_scale)
+        return mix.guide(denoised, cond, uncond, args["cond_scale"], shapes, recorder, index)
+
+    def number_among(self, args: dict[str, Any]) -> int:
+        """The how-manieth of these hooks this one is, for telling apart what several record."""
+        hooks = args["model_options"].get("sampler_post_cfg_function", [])
+        mine = [hook for hook in hooks if isinstance(hook, PostCFG)]
+        return next((n for n, hook in enumerate(mine, start=1) if hook is self), 1)
 
     def replacing(
         self, args: dict[str, Any], cond: Tensor, uncond: Tensor

@@ -8,13 +8,13 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import comfy.model_management as mm
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
-from ..types import Sampling
+from ..types import Batch, Sampling
 from .batches import Finished, join
 
 PREFIX = "ar-guidance-finished"
@@ -38,35 +38,60 @@ def times_handed_on(node: Any) -> int:
     return sum(_handed_on.values()) if node is None else _handed_on[str(node)]
 
 
-def collect(
+class Counted(Protocol):
+    """What is finished of a batch."""
+
+    @property
+    def count(self) -> int: ...
+
+
+Described = TypeVar("Described", bound=Batch)
+Made = TypeVar("Made", bound=Counted)
+
+
+def collect_images(
     make: Callable[[Sampling], Finished],
     parts: Sequence[Sampling],
     hand_on: bool = False,
     tell: Callable[[str], None] = logging.warning,
 ) -> Finished:
+    """`collect` for parts whose images are what is kept."""
+    return collect(make, parts, join, lambda finished: saved(finished.image), hand_on, tell)
+
+
+def collect(
+    make: Callable[[Described], Made],
+    parts: Sequence[Described],
+    joined: Callable[[Sequence[Made]], Made],
+    keep: Callable[[Made], str],
+    hand_on: bool = False,
+    tell: Callable[[str], None] = logging.warning,
+) -> Made:
     """Make all parts of a batch, one after the other.
 
     Args:
         make: makes one part.
+        joined: finished parts as one.
+        keep: writes what is finished to a file, and says where.
         hand_on: on failure or cancel, return the parts that are finished, if there are any.
         tell: where to say what became of them; a failure says it in its own message as well, a cancel has none.
     """
-    finished: list[Finished] = []
+    finished: list[Made] = []
     for part in parts:
         try:
             finished.append(make(part))
         except STOPS as stop:
             if not finished:
                 raise
-            note = f"{sum(len(done.image) for done in finished)} of {sum(p.batch for p in parts)} images were finished"
+            note = f"{sum(done.count for done in finished)} of {sum(p.batch for p in parts)} images were finished"
             if hand_on:
                 tell(f"{note} and handed on: {str(stop).partition(chr(10))[0] or 'cancelled'}")
                 break
-            note = f"{note} before: {saved(join(finished).image)}"
+            note = f"{note} before: {keep(joined(finished))}"
             tell(note)
             stop.args = (f"{stop}\n\n{note}" if str(stop) else note,)
             raise
-    return join(finished)
+    return joined(finished)
 
 
 def saved(images: Tensor) -> str:

@@ -27,7 +27,7 @@ from ...sampling.loops import LOOPS, Generated, grids_of
 from ...sampling.plan import plan, steps
 from ..types import Sampling
 from .batches import Finished, branches_of, parts_of, streams_of
-from .rescue import collect
+from .rescue import collect_images
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
 OnStep = Callable[[Any], Any]
@@ -69,7 +69,7 @@ def run_sampling(
     describe(parts[0])
     seen = view or View()
     report = Reporter(sampling, len(parts), ALONE if seen.mode == OFF else BESIDE_VIEWER)
-    return collect(lambda part: run_part(part, report, seen), parts, hand_on, tell)
+    return collect_images(lambda part: run_part(part, report, seen), parts, hand_on, tell)
 
 
 def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
@@ -196,14 +196,14 @@ class Reporter:
         due, preview = self.due(), None
         if due and self.budget.affords_preview():
             with self.budget.previewing():
-                preview = self.framed(self.so_far(progress))
+                preview = framed(self.so_far(progress))
         self.bar.update_absolute(self.done, self.total, preview)
         return due
 
     def finish(self, image: Tensor) -> None:
         """Show the first of the finished images (B, H, W, 3)."""
         if wants_previews():
-            self.bar.update_absolute(self.done, self.total, self.framed(image[0]))
+            self.bar.update_absolute(self.done, self.total, framed(image[0]))
 
     def due(self) -> bool:
         """Whether the user wants previews and the last one is old enough."""
@@ -218,12 +218,13 @@ class Reporter:
         model = self.sampling.model
         return as_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]
 
-    def framed(self, image: Tensor) -> tuple[str, Image.Image, int]:
-        """An image (H, W, 3) as the host's progress bar takes it."""
-        frame = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
-        enlarge = max(1, 256 // frame.width)  # by whole pixels: the host would blur a small one
-        size = (frame.width * enlarge, frame.height * enlarge)
-        return "JPEG", frame.resize(size, Image.Resampling.NEAREST), args.preview_size
+
+def framed(image: Tensor) -> tuple[str, Image.Image, int]:
+    """An image (H, W, 3) as the host's progress bar takes it."""
+    frame = Image.fromarray((image.cpu().numpy() * 255).round().astype("uint8"))
+    enlarge = max(1, 256 // frame.width)  # by whole pixels: the host would blur a small one
+    size = (frame.width * enlarge, frame.height * enlarge)
+    return "JPEG", frame.resize(size, Image.Resampling.NEAREST), args.preview_size
 
 
 def wants_previews() -> bool:

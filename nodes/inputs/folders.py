@@ -91,6 +91,25 @@ def resolve(checkpoint: str, tokenizer: str) -> tuple[Path, Path | None]:
     return _path(CHECKPOINTS, checkpoint), chosen
 
 
+def edm2_choices() -> list[str]:
+    """Files an EDM2 network can be read from. Other models lie in the same folder: which is which, only reading one tells."""
+    return _weight_files(CHECKPOINTS) or [NO_FILE]
+
+
+def resolve_edm2(name: str) -> Path:
+    """Path of a chosen EDM2 file.
+
+    Raises:
+        ValueError: none was chosen, or one that is not in the folder.
+    """
+    if name == NO_FILE:
+        raise ValueError(
+            f"no EDM2 file is chosen: put one (for example edm2-img512-s-2147483-0.025.pkl) into models/{CHECKPOINTS}, press R"
+            " in the browser to refresh the list, and choose it"
+        )
+    return _path(CHECKPOINTS, name)
+
+
 def text_encoder_choices() -> list[str]:
     """Files of the host's folder of text encoders."""
     return folder_paths.get_filename_list(TEXT_ENCODERS)

@@ -7,8 +7,10 @@ import re
 from safetensors import safe_open
 
 from ...loaders.checkpoint import ARModel, imagenet_labels
+from ...loaders.edm2 import EDM2Model
 from . import folders
 
+Labelled = ARModel | EDM2Model
 NO_CLASS = "no class (unconditional)"
 
 
@@ -23,7 +25,7 @@ def choices() -> list[str]:
     return [f"{prefix}: {name}" for name in bundled] + imagenet + [NO_CLASS]
 
 
-def parse(model: ARModel, label: str, classes: str) -> tuple[list[int], list[str]]:
+def parse(model: Labelled, label: str, classes: str) -> tuple[list[int], list[str]]:
     """Class indices and names from the chosen label or, if given, the typed list.
 
     Raises:
@@ -34,14 +36,14 @@ def parse(model: ARModel, label: str, classes: str) -> tuple[list[int], list[str
     return indices, [name_of(model, index) for index in indices]
 
 
-def name_of(model: ARModel, index: int) -> str:
+def name_of(model: Labelled, index: int) -> str:
     """What a class is called."""
     if index == model.config.classes:
         return NO_CLASS
     return model.labels[index] if model.labels else f"class {index}"
 
 
-def _index(model: ARModel, entry: str) -> int:
+def _index(model: Labelled, entry: str) -> int:
     if entry.lower() in (NO_CLASS, "no class", "none", "null", "unconditional"):
         return model.config.classes
     if re.fullmatch(r"-?\d+", entry):
@@ -63,7 +65,7 @@ def _index(model: ARModel, entry: str) -> int:
     return _named(model, entry)
 
 
-def _numbered(model: ARModel, number: int) -> int:
+def _numbered(model: Labelled, number: int) -> int:
     if not 0 <= number < model.config.classes:
         raise ValueError(
             f"class {number} is out of range: {model.name} has classes 0 to {model.config.classes - 1}"
@@ -71,7 +73,7 @@ def _numbered(model: ARModel, number: int) -> int:
     return number
 
 
-def _named(model: ARModel, name: str) -> int:
+def _named(model: Labelled, name: str) -> int:
     lowered = [label.lower() for label in model.labels]
     if name.lower() in lowered:
         return lowered.index(name.lower())

@@ -110,7 +110,7 @@ def test_report_speaks_of_rows(model) -> None:
     height, width = model.network.config.grid
     assert [step["grid"] for step in content["steps"]] == [[1, width]] * height
     assert content["evenness"] == pytest.approx(measured.mean("evenness"), abs=1e-5)
-    assert report.metrics_plot(measured).shape[0] == 1
+    assert report.metrics_plot(measured, trace).shape[0] == 1
     assert "rows of tokens" in repr(trace)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 BRING_A_FILE = {
+    "ARLoadEDM2",
     "ARLoadTextEncoder",
     "CheckpointLoaderSimple",
     "UNETLoader",

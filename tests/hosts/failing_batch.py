@@ -17,7 +17,7 @@ from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
 from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
 from ar_guidance.nodes.execution import run  # noqa: E402
 from ar_guidance.nodes.execution.batches import Finished  # noqa: E402
-from ar_guidance.nodes.execution.rescue import collect  # noqa: E402
+from ar_guidance.nodes.execution.rescue import collect_images  # noqa: E402
 from ar_guidance.nodes.sample import ARDecode, ARSampler  # noqa: E402
 
 folder_paths.set_temp_directory(temp)
@@ -52,7 +52,7 @@ for stop in (ValueError, mm.InterruptProcessingException, KeyboardInterrupt, Sys
         raise stop
 
     try:
-        handed_on = collect(make, [sampling, sampling], hand_on=True, tell=lambda note: None)
+        handed_on = collect_images(make, [sampling, sampling], hand_on=True, tell=lambda note: None)
         print(f"{stop.__name__}: {'handed on' if handed_on is first else handed_on}")
     except BaseException as error:
         print(f"{stop.__name__}: raised {type(error).__name__}")

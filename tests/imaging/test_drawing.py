@@ -208,7 +208,7 @@ def test_json_has_every_step_and_image_and_no_nan() -> None:
 
 
 def test_images_of_measurements_and_searches() -> None:
-    assert report.metrics_plot(measure(trace())).shape == (1, SIZE[1], SIZE[0], 3)
+    assert report.metrics_plot(measure(trace()), trace()).shape == (1, SIZE[1], SIZE[0], 3)
     for high in (0.9, 0.1):
         found = search(lambda s, h=high: Probe(s, h * s / 8, 0.95), 1, 8, 6)
         assert report.search_plot(found, True).shape == (1, SIZE[1], SIZE[0], 3)

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from ar_guidance.guidance.apg import APG
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.diffusion import DiffusionMix
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
@@ -147,7 +148,7 @@ def test_recording_changes_nothing_and_keeps_the_first_of_both_evaluations() -> 
     torch.testing.assert_close(first.float(), nudge.norm(dim=1), atol=1e-2, rtol=1e-2)
 
 
-@pytest.mark.parametrize("method", [SSG, SoftCFG, HiddenCFG])
+@pytest.mark.parametrize("method", [APG, SSG, SoftCFG, HiddenCFG])
 def test_methods_of_token_models_are_refused(method: type) -> None:
     with pytest.raises(ValueError, match=r"diffusion|mix branches"):
         guided((method(),))
