@@ -26,14 +26,18 @@ TokensLink = io.Custom("AR_TOKENS")
 class Batch:
     """Which images a described run makes."""
 
-    conditioning: Condition
     copies: int
     only: tuple[int, ...] | None
 
     @property
+    def entries(self) -> int:
+        """Entries of the condition."""
+        raise NotImplementedError
+
+    @property
     def whole(self) -> int:
         """Images of the whole batch: `copies` of every entry of the condition."""
-        return self.copies * self.conditioning.count
+        return self.copies * self.entries
 
     @property
     def images(self) -> tuple[int, ...]:
@@ -69,6 +73,10 @@ class Sampling(Batch):
     only: tuple[int, ...] | None = None
     edit: Edit | None = None
 
+    @property
+    def entries(self) -> int:
+        return self.conditioning.count
+
     def __repr__(self) -> str:
         """From what is stored alone: the host writes it into its report of an error, and must not meet another there."""
         chain = " -> ".join(guidance.name for guidance in self.guidances) or "no guidance"
@@ -97,6 +105,10 @@ class EDM2Sampling(Batch):
     seeds: tuple[int, ...] = ()
     rerolled: tuple[tuple[int, int], ...] = ()
     only: tuple[int, ...] | None = None
+
+    @property
+    def entries(self) -> int:
+        return self.conditioning.count
 
     @property
     def model(self) -> ARModel:
