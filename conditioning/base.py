@@ -6,7 +6,7 @@ from ..sampling.model import Model
 
 
 class Condition(Protocol):
-    """What to draw: an entry per image of the batch, of each of which the sampler may make several."""
+    """What to generate: an entry per image of the batch, of each of which the sampler may make several."""
 
     @property
     def count(self) -> int:

@@ -54,7 +54,7 @@ class PromptConditioning:
 
 
 def prompt_spec(model: Model) -> PromptSpec:
-    """How this model is told what to draw.
+    """How this model is told what to generate.
 
     Raises:
         ValueError: it does not read text itself.
@@ -76,5 +76,5 @@ def split_prompts(text: str) -> tuple[str, ...]:
     pieces = [piece.strip() for piece in re.split(SEPARATOR, text, flags=re.MULTILINE)]
     prompts = tuple(piece for piece in pieces if piece)
     if not prompts:
-        raise ValueError("the prompt is empty: write what to draw")
+        raise ValueError("the prompt is empty: write what to generate")
     return prompts

@@ -85,7 +85,7 @@ class TextConditioning:
     """Prompts, one per image of the batch, and what to keep away from.
 
     Attributes:
-        positive: what to draw.
+        positive: what to generate.
         negative: the unconditional branch's prompts, one for all images or one each; () = "no prompt" as the model learnt it.
     """
 

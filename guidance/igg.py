@@ -121,18 +121,18 @@ class IGG(Combining):
     formula: ClassVar[str] = "guided = u + γ · softmax(G Gᵀ / √V) G,  G = c − u"
     symbols: ClassVar[str] = (
         "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` at this step. G"
-        " is the push from u to c, one row per token of the step, V the length of a row; the softmax turns the likeness of"
-        " each token's push to all others into weights that sum to 1."
+        " is the nudge from u to c, one row per token of the step, V the length of a row; the softmax turns the likeness of"
+        " each token's nudge to all others into weights that sum to 1."
     )
 
     scale: float = scale_parameter(
         "How strongly the image follows the class or prompt. 0 = off where the schedule is constant; other schedules"
-        " run between 1 and the scale. Unlike CFG's, a scale of 1 is not off: the push acts, averaged. Too little:"
+        " run between 1 and the scale. Unlike CFG's, a scale of 1 is not off: the nudge acts, averaged. Too little:"
         " vague, mixed-up shapes. Too much: harsh colours, less variety."
     )
     attention: str = parameter(
         SELF_ATTENTION,
-        "How attention acts. 'self-attention' averages the pushes; 'token weight' keeps each token's own direction and"
+        "How attention acts. 'self-attention' averages the nudges; 'token weight' keeps each token's own direction and"
         " only makes agreed-on tokens stronger.",
         options=(SELF_ATTENTION, TOKEN_WEIGHT),
         advanced=True,

@@ -38,8 +38,8 @@ class Mixed(IGG):
     formula: ClassVar[str] = "guided = u + γ G + γ′ A G,  G = c − u,  A = softmax(G Gᵀ / √V)"
     symbols: ClassVar[str] = (
         "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` and γ′ `igg_scale`"
-        " at this step. G is the push from u to c, one row per token of the step, V the length of a row; A holds how much"
-        " each token attends to every other, by the likeness of their pushes, in rows that sum to 1."
+        " at this step. G is the nudge from u to c, one row per token of the step, V the length of a row; A holds how much"
+        " each token attends to every other, by the likeness of their nudges, in rows that sum to 1."
     )
 
     scale: float = scale_parameter(

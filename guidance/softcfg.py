@@ -92,7 +92,7 @@ class SoftCFG(CFG):
     strength: float = parameter(
         1.0,
         "How strongly confident tokens are faded out of the unconditional view. 0 = ordinary CFG. Too much: the view"
-        " goes blind and guidance overshoots. No effect in 'released code' without step normalisation.",
+        " sees too little and guidance overshoots. No effect in 'released code' without step normalisation.",
         minimum=0.0,
         maximum=4.0,
         step=0.05,

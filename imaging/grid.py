@@ -15,7 +15,7 @@ SMALLEST_SIDE = 160  # smaller images are enlarged by whole pixels, so that capt
 
 @dataclass(frozen=True)
 class Sheet:
-    """What to draw.
+    """What to generate.
 
     Attributes:
         cells: rows of images; None is an empty place.

@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """What to draw.
+    """What to generate.
 
     Attributes:
         title: above the axes; it may have two lines.

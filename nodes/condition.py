@@ -22,7 +22,7 @@ class ARClassCondition(Node):
             node_id="ARClassCondition",
             display_name="AR Class Condition",
             category="AR Guidance",
-            description="Says what to draw, for models that know a fixed list of classes. One image per class; the"
+            description="Says what to generate, for models that know a fixed list of classes. One image per class; the"
             " sampler can make several of each.",
             search_aliases=["class label", "ImageNet", "VAR class"],
             inputs=[
@@ -35,7 +35,7 @@ class ARClassCondition(Node):
                     options=choices,
                     default=choices[0],
                     tooltip="Type to search. Take a label of the loaded model: 'ImageNet:' for the VAR releases."
-                    " 'no class' draws anything.",
+                    " 'no class' generates anything.",
                 ),
                 widget(
                     io.String,
@@ -50,7 +50,7 @@ class ARClassCondition(Node):
                 Conditioning.Output(
                     "ar_conditioning",
                     display_name="AR_CONDITIONING",
-                    tooltip="What to draw: for AR Sampler.",
+                    tooltip="What to generate: for AR Sampler.",
                 )
             ],
         )

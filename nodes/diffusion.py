@@ -25,8 +25,8 @@ class ARDiffusionIGG(Node):
             display_name="AR Diffusion: IGG",
             category="AR Guidance/diffusion",
             description=(
-                "Information-grounding guidance for ordinary diffusion models: besides the push from the negative to"
-                " the positive prompt (CFG), each place of the image gets, or loses, the average push of the places"
+                "Information-grounding guidance for ordinary diffusion models: besides the nudge from the negative to"
+                " the positive prompt (CFG), each place of the image gets, or loses, the average nudge of the places"
                 " that look alike."
             ),
             search_aliases=["igg", "information grounding", "CFG-IGG", "guidance patch"],
@@ -101,9 +101,9 @@ def _strength_widgets() -> list[Any]:
             max=50.0,
             step=0.05,
             tooltip=(
-                "Weight of the averaged push; not used with 'paper ...'. 0 = absent. Negative takes away what look-alike places share and leaves"
+                "Weight of the averaged nudge; not used with 'paper ...'. 0 = absent. Negative takes away what look-alike places share and leaves"
                 " what sets them apart: more local contrast; too negative: noise, and the prompt fades. Positive adds"
-                " the shared push: stronger; too much: flat, oversaturated areas."
+                " the shared nudge: stronger; too much: flat, oversaturated areas."
             ),
         ),
         widget(
@@ -175,7 +175,7 @@ def _attention_widgets() -> list[Any]:
             default=SELF_ATTENTION,
             advanced=True,
             tooltip=(
-                "How attention acts. 'self-attention' averages the pushes; 'token weight' keeps each place's own push"
+                "How attention acts. 'self-attention' averages the nudges; 'token weight' keeps each place's own nudge"
                 " and makes those stronger that many others look at."
             ),
         ),

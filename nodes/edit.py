@@ -229,7 +229,7 @@ def check_mask(mask: Tensor) -> None:
     if empty:
         which = "the mask is" if len(mask) == 1 else f"mask {', '.join(empty)} is"
         raise ValueError(
-            f"{which} empty, so nothing would change: paint white what to draw again (a mask from an image's alpha channel"
+            f"{which} empty, so nothing would change: paint white what to generate again (a mask from an image's alpha channel"
             " may have to be inverted)"
         )
 

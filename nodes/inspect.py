@@ -149,7 +149,7 @@ class ARGuidanceMetrics(Node):
                     "distribution",
                     options=[SOFTMAX, SHARE],
                     default=SOFTMAX,
-                    tooltip="How the push on each token becomes a distribution over the tokens. 'softmax' of the push"
+                    tooltip="How the nudge on each token becomes a distribution over the tokens. 'softmax' of the push"
                     " divided by the square root of the vocabulary's size: the stronger the guidance, the more it"
                     " gathers. 'share of norm' looks at shares only, whatever the scale. The paper names neither.",
                     advanced=True,

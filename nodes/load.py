@@ -61,7 +61,7 @@ class ARLoadCheckpoint(Node):
                     optional=True,
                     advanced=True,
                     tooltip="Side of the image in pixels, for files that do not hold it (LlamaGen: 256, 384 or 512, as"
-                    " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not trained for gives mush.",
+                    " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not trained for looks broken.",
                 ),
             ],
             outputs=[

@@ -17,7 +17,7 @@ class ARPromptCondition(Node):
             node_id="ARPromptCondition",
             display_name="AR Prompt Condition",
             category="AR Guidance",
-            description="Says what to draw in words, for models that read text themselves (SimpleAR, Lumina-mGPT 2): no"
+            description="Says what to generate in words, for models that read text themselves (SimpleAR, Lumina-mGPT 2): no"
             " text encoder is needed, their tokenizer files lie in the checkpoint's folder.",
             search_aliases=["prompt", "text", "CLIP text encode", "SimpleAR", "Lumina-mGPT"],
             inputs=[
@@ -28,7 +28,7 @@ class ARPromptCondition(Node):
                     default="",
                     multiline=True,
                     dynamic_prompts=True,
-                    tooltip="What to draw. Several prompts in one batch: put a line of three dashes (---) between them."
+                    tooltip="What to generate. Several prompts in one batch: put a line of three dashes (---) between them."
                     " Weights such as (word:1.2) are read as they stand, not as weights.",
                 ),
                 widget(
@@ -46,7 +46,7 @@ class ARPromptCondition(Node):
                 Conditioning.Output(
                     "ar_conditioning",
                     display_name="AR_CONDITIONING",
-                    tooltip="What to draw: for AR Sampler.",
+                    tooltip="What to generate: for AR Sampler.",
                 )
             ],
         )

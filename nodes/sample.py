@@ -36,7 +36,7 @@ class ARSampler(Node):
             search_aliases=["VAR sampler", "autoregressive sampler"],
             inputs=[
                 Model.Input("ar_model", tooltip="From AR Load Checkpoint."),
-                Conditioning.Input("ar_conditioning", tooltip="What to draw."),
+                Conditioning.Input("ar_conditioning", tooltip="What to generate."),
                 widget(
                     io.Int,
                     "seed",
@@ -111,7 +111,7 @@ class ARSampler(Node):
                     default="",
                     optional=True,
                     tooltip="A temperature for every step, separated by commas, in place of the one above; for scale-wise"
-                    " models. Empty = one for all. Low numbers at the end make details calm.",
+                    " models. Empty = one for all. Low numbers at the end make details calmer.",
                     advanced=True,
                 ),
                 widget(

@@ -89,7 +89,7 @@ class ARSeeds(Node):
                     min=0,
                     max=LARGEST,
                     control_after_generate=True,
-                    tooltip="The seed of those images. Let it change after each run until they please.",
+                    tooltip="The seed of those images. Set it to change after each run until you like them.",
                 ),
                 widget(
                     io.Boolean,

@@ -23,7 +23,7 @@ class ARLoadTextEncoder(Node):
             display_name="AR Load Text Encoder",
             category="AR Guidance",
             description="Loads the text encoder of a text-to-image model as an ordinary CLIP, for CLIP Text Encode: those"
-            " that ComfyUI's own loaders cannot load as they were released. Which one it is is read from the file.",
+            " that ComfyUI's own loaders cannot load as they were released. The file says which one it is.",
             search_aliases=["flan-T5-XL", "Qwen2", "CLIP loader", "Infinity", "HART", "VAR-CLIP"],
             inputs=[
                 widget(
@@ -48,7 +48,7 @@ class ARLoadTextEncoder(Node):
                     default="automatic",
                     optional=True,
                     advanced=True,
-                    tooltip="How weights are kept; computed is in float32 always. 'automatic' = half precision: as in the"
+                    tooltip="How weights are kept; computation is always in float32. 'automatic' = half precision: as in the"
                     " file, or ComfyUI's choice.",
                 ),
                 widget(
@@ -56,7 +56,7 @@ class ARLoadTextEncoder(Node):
                     "clean_captions",
                     default=False,
                     optional=True,
-                    tooltip="For LlamaGen, whose training captions were lower case, without links, markup and odd signs."
+                    tooltip="For LlamaGen, whose training captions were lower case, without links, markup and unusual characters."
                     " Off for Infinity.",
                 ),
                 widget(
@@ -108,11 +108,11 @@ class ARTextCondition(Node):
             node_id="ARTextCondition",
             display_name="AR Text Condition",
             category="AR Guidance",
-            description="Says what to draw, for models that read text: takes prompts from ComfyUI's own CLIP Text Encode"
+            description="Says what to generate, for models that read text: takes prompts from ComfyUI's own CLIP Text Encode"
             " and checks that they come from the text encoder the model was trained with.",
             search_aliases=["prompt", "text to image", "negative prompt", "Infinity prompt"],
             inputs=[
-                Model.Input("ar_model", tooltip="The model that shall draw it."),
+                Model.Input("ar_model", tooltip="The model that will generate it."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="From CLIP Text Encode with the CLIP of AR Load Text Encoder. Several prompts joined by"
@@ -129,7 +129,7 @@ class ARTextCondition(Node):
                 Conditioning.Output(
                     "ar_conditioning",
                     display_name="AR_CONDITIONING",
-                    tooltip="What to draw: for AR Sampler.",
+                    tooltip="What to generate: for AR Sampler.",
                 )
             ],
         )

@@ -132,7 +132,7 @@ def test_sign_of_the_nudge_and_order_of_the_places(seed: int, height: int, width
 def test_limits_of_the_attention(seed: int) -> None:
     cond, uncond, _ = latents((2, 4, 5, 6), seed)
     nudge, mix = cond - uncond, DiffusionMix()
-    faint = mix.term(cond * 1e-4, uncond * 1e-4)  # low noise: uniform, the mean push
+    faint = mix.term(cond * 1e-4, uncond * 1e-4)  # low noise: uniform, the mean nudge
     mean = nudge.mean((2, 3), keepdim=True).expand_as(nudge) * 1e-4
     assert torch.allclose(faint, mean, atol=1e-7)
     window = DiffusionMix(igg=IGG(window="fixed side", window_side=1))

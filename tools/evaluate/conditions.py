@@ -43,7 +43,7 @@ class Asked:
 
 
 class Conditions(Protocol):
-    """What to draw, as a function of a sample's address."""
+    """What to generate, as a function of a sample's address."""
 
     def of(self, model: LoadedModel, samples: Sequence[Address]) -> Asked: ...
 
