@@ -95,7 +95,7 @@ class AREDM2Sampler(Node):
                 Conditioning.Input(
                     "ar_conditioning",
                     optional=True,
-                    tooltip="What to draw, from AR Class Condition. Leave it open for an unconditional network.",
+                    tooltip="What to generate, from AR Class Condition. Leave it open for an unconditional network.",
                 ),
                 *_run_widgets(),
                 *_noise_widgets(),
@@ -137,7 +137,7 @@ class AREDM2Sampler(Node):
 
 
 def condition_of(model: EDM2Model, given: Condition | None) -> ClassConditioning:
-    """What to draw, checked: classes of this network, or none for an unconditional one.
+    """What to generate, checked: classes of this network, or none for an unconditional one.
 
     Raises:
         ValueError: no class for a network that needs one, or a condition of another kind or another network.
