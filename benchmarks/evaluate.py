@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from ar_guidance.tools.evaluate import command
 from ar_guidance.tools.evaluate.conditions import conditions_of
-from ar_guidance.tools.evaluate.plan import Plan, make_plan
+from ar_guidance.tools.evaluate.plan import Plan
+from ar_guidance.tools.evaluate.plan_file import make_plan
 from ar_guidance.tools.evaluate.shards import Made, shards_of
 from ar_guidance.tools.evaluate.store import Store
 from ar_guidance.tools.evaluate.version import version

@@ -10,7 +10,8 @@ from ar_guidance.tests.evaluate.plans import small
 from ar_guidance.tools.evaluate.chains import chain_of
 from ar_guidance.tools.evaluate.command import PLANS, ready
 from ar_guidance.tools.evaluate.conditions import REFERENCE, TrainingClasses
-from ar_guidance.tools.evaluate.plan import differences, make_plan, read_plan
+from ar_guidance.tools.evaluate.plan import differences
+from ar_guidance.tools.evaluate.plan_file import make_plan, read_plan
 from ar_guidance.tools.evaluate.problems import EvaluationError
 from ar_guidance.tools.evaluate.shards import shards_of
 from safetensors.torch import load_file
@@ -47,6 +48,15 @@ def test_shards_cover_every_sample_of_every_setting_once(each: int, shard: int) 
     plan = make_plan(small(each=each, shard=shard))
     covered = [(s.setting, n) for s in shards_of(plan) for n in range(s.start, s.end)]
     assert sorted(covered) == [(k, n) for k in range(2) for n in range(plan.samples)]
+
+
+def test_models_come_one_after_the_other_and_settings_of_a_model_in_turn() -> None:
+    rows = [{"label": str(n), "model": model} for n, model in enumerate(["a", "b", "a"])]
+    plan = make_plan(small(models={"b": {}, "a": {}}, rows=rows, shard=4))
+    assert [(s.setting, s.start) for s in shards_of(plan)] == [
+        *((1, 0), (1, 4)),
+        *((0, 0), (2, 0), (0, 4), (2, 4)),
+    ]
 
 
 def test_training_classes_have_the_drawings_proportions_over_any_stretch() -> None:

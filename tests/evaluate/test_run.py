@@ -16,7 +16,7 @@ from ar_guidance.imaging.token_file import read_tokens
 from ar_guidance.tests.evaluate.plans import written
 from ar_guidance.tools.evaluate import command, work
 from ar_guidance.tools.evaluate.command import main
-from ar_guidance.tools.evaluate.plan import read_plan
+from ar_guidance.tools.evaluate.plan_file import read_plan
 from ar_guidance.tools.evaluate.problems import EvaluationError
 from ar_guidance.tools.evaluate.progress import Progress
 from ar_guidance.tools.evaluate.shards import Shard
@@ -131,7 +131,7 @@ SCRIPT = """
 import json, os, signal, sys
 from pathlib import Path
 from tools.evaluate import command, runners
-from tools.evaluate.plan import read_plan
+from tools.evaluate.plan_file import read_plan
 from tools.evaluate.problems import EvaluationError
 from tools.evaluate.version import version
 from tools.evaluate.work import Order
@@ -341,3 +341,12 @@ def test_a_figure_of_nothing_is_refused(tmp_path: Path, capsys: Any) -> None:
     plan = written(tmp_path, figures=[{"name": "x", "z": "fid"}])
     assert main([plan, "--output", str(tmp_path / "out")]) == 1
     assert "each needs a 'name' and a 'y'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_models_may_be_loaded_in_half_precision(dtype: str, tmp_path: Path) -> None:
+    models = {"scale": {"bundled": "scale", "dtype": dtype}}
+    plan = written(tmp_path, models=models, rows=[{"label": "plain"}], seeds=1, each=2)
+    assert main([plan, "--output", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    [row] = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["rows"]
+    assert row["samples"] == 2

@@ -15,7 +15,7 @@ from ar_guidance.benchmarks.sweep_settings import scalewise_settings
 from ar_guidance.benchmarks.sweep_tokens import tokenwise_settings
 from ar_guidance.tools.evaluate.chains import chain_of
 from ar_guidance.tools.evaluate.command import PLANS
-from ar_guidance.tools.evaluate.plan import read_plan
+from ar_guidance.tools.evaluate.plan_file import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 

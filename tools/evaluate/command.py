@@ -17,7 +17,8 @@ from .conditions import conditions_of
 from .figures import check_figures, draw_figure
 from .judges import Setup, check_judge
 from .models import check_hashes, files_of, load
-from .plan import Plan, read_plan
+from .plan import Plan
+from .plan_file import read_plan
 from .problems import EvaluationError, SampleError
 from .progress import Progress
 from .shards import Shard, count_of, shards_of

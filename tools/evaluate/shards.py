@@ -46,13 +46,15 @@ class Made:
 
 
 def shards_of(plan: Plan) -> list[Shard]:
-    """All work of a plan: setting after setting would leave the last ones empty when a run is stopped, so the first shard
-    of every setting comes first, then the second of each."""
+    """All work of a plan: model after model, so that a worker loads each once; of a model the first shard of every
+    setting, then the second of each, so that a run that is stopped has some samples of all."""
     starts = range(0, plan.samples, plan.shard)
     return [
         Shard(number, start, min(start + plan.shard, plan.samples))
+        for model in plan.models
         for start in starts
-        for number in range(len(plan.settings))
+        for number, setting in enumerate(plan.settings)
+        if setting.model == model
     ]
 
 
