@@ -20,11 +20,13 @@ class PromptConditioning:
         prompts: one per image of the batch.
         negative: of all of them; "" = what the model's authors published.
         tokenizer: the model's own.
+        sentence: of images of two panels, what the panels show; "" = ordinary images.
     """
 
     prompts: tuple[str, ...]
     negative: str
     tokenizer: OwnTokenizer
+    sentence: str = ""
 
     @property
     def count(self) -> int:
@@ -41,7 +43,7 @@ class PromptConditioning:
     def branches(self, model: Model, copies: int) -> tuple[Prompt, Prompt]:
         spec, config = prompt_spec(model), model.config
         self.tokenizer.check(spec, config)
-        cond = encode(spec, config, self.tokenizer, self.prompts)
+        cond = encode(spec, config, self.tokenizer, self.prompts, self.sentence)
         null = encode_negative(spec, config, self.tokenizer, self.negative, self.count)
         return cond.repeated(copies), null.repeated(copies)
 

@@ -35,6 +35,7 @@ class Edit:
         softness: pixels over which what is drawn again fades in from the mask's edge.
         blend: whether it fades in the feature map as well, so that no seam forms.
         pixels: (P, H, W, 3) that the finished image shows outside the mask, or None.
+        lower: the finished image is the lower half alone, the upper one being given (images of two panels).
     """
 
     source: ImageTokens
@@ -43,6 +44,7 @@ class Edit:
     softness: int = 0
     blend: bool = True
     pixels: Tensor | None = None
+    lower: bool = False
 
     def __post_init__(self) -> None:
         if not (0 <= self.kept <= 1 and self.softness >= 0):
@@ -138,3 +140,9 @@ def composite(image: Tensor, sampling: Any) -> Tensor:
         return image
     rows = row_of(len(edit.pixels), sampling.whole, sampling.images, "pictures")
     return compose(image, edit.pixels[rows], mask, edit.softness)
+
+
+def shown(image: Tensor, sampling: Any) -> Tensor:
+    """Of IMAGE (B, H, W, 3), what is handed on: everything, or the panel that was drawn."""
+    edit: Edit | None = sampling.edit
+    return image[:, image.shape[1] // 2 :] if edit is not None and edit.lower else image

@@ -71,6 +71,9 @@ class PromptSpec:
         negative: the published negative prompt; None = the unconditional branch has no text, only the head.
         negative_text: (config, negative prompt) -> what the tokenizer reads for the unconditional branch; None = as `text`.
         leads: the text begins with the id that the tokenizer's settings name as the first (bos, or eos where there is none).
+        panels: (config, sentence, prompt) -> what the tokenizer reads for an image of two panels, of which the upper one is
+            given; None = the family makes none. The sentence is one of `tasks`, with what a panel shows in place of `{}`.
+        tasks: name of a task -> (sentence, what the panel shows; "" = the user says it).
     """
 
     text: Callable[[Any, str], str]
@@ -81,6 +84,8 @@ class PromptSpec:
     negative: str | None = None
     negative_text: Callable[[Any, str], str] | None = None
     leads: bool = False
+    panels: Callable[[Any, str, str], str] | None = None
+    tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from .parts.prompt import Prompt
 CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
 LARGEST = 24  # cells per side of the largest square image of the release: 768 pixels
 RATIO = 4  # longest side of an image by its shortest
+TWO_PANELS = 1024, 512  # (height, width) of the release's images of two panels
 START, SEPARATOR, LINE_END = "<racm3:break>", "<reserved08706>", "<reserved08799>"
 IMAGE_TOKENS, RELEASED_WORDS, RELEASED_IMAGE_TOKENS = "<MOVQGAN", 171385, (155000, 16384)
 
@@ -205,6 +206,36 @@ def prompt_text(config: LuminaConfig, prompt: str) -> str:
     return f"Generate an image of {width}x{height} according to the following prompt:\n{prompt}{SEPARATOR}"
 
 
+# Of an image of two panels, the upper one given. In the first kind the lower one is the picture that belongs to it.
+FROM_PANEL = (
+    "where the <upper half> displays a <{}>, while the <lower half> retains the original image"
+)
+TO_PANEL = (
+    "where the <lower half> displays a <{}>, while the <upper half> retains the original image"
+)
+TASKS = {
+    "depth map to image": (FROM_PANEL, "depth map"),
+    "canny edges to image": (FROM_PANEL, "canny edge map"),
+    "subject": (FROM_PANEL, "Bubbly and effervescent with a sparkling allure."),
+    "edit in own words": (FROM_PANEL, ""),
+    "image to depth map": (TO_PANEL, "depth map"),
+    "image to canny edges": (TO_PANEL, "canny edge map"),
+    "image to hed edges": (TO_PANEL, "hed edge map"),
+    "image to pose": (TO_PANEL, "pose estimation map"),
+}
+
+
+def panel_text(config: LuminaConfig, sentence: str, prompt: str) -> str:
+    """The request for an image of two panels; its height is that of both."""
+    height, width = (32 // CELL * side for side in config.grid)
+    if config.grid[0] % (2 * CELL):
+        raise ValueError(
+            f"an image of {width}x{height} pixels does not divide into two panels: each must be a multiple of 32 pixels"
+            " high. Choose another size on AR Sampler, for example 512x1024"
+        )
+    return f"Generate a dual-panel image of {width}x{height} {sentence} for direct visual comparison:\n{prompt}{SEPARATOR}"
+
+
 def special_tokens(config: LuminaConfig) -> Mapping[str, int]:
     """Tokens that tell this vocabulary from others."""
     named = {START: config.start, SEPARATOR: config.separator, LINE_END: config.line_end}
@@ -320,11 +351,13 @@ FAMILY = Family(
         head=lambda config: config.head,
         special=special_tokens,
         leads=True,
+        panels=panel_text,
+        tasks=TASKS,
     ),
     tokenizer="movq",
     tokenizer_file="movqgan_270M.ckpt",
     free_size=True,
-    sizes=trained_sizes(),
+    sizes=(*trained_sizes(), TWO_PANELS),
     frames=frames,
     at=at,
     trim=drawn_rows,

@@ -13,7 +13,9 @@ from .inputs import folders
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
 from .load import ARLoadCheckpoint
 from .outpaint import AROutpaint
+from .panels import ARDualPanel
 from .prompt import ARPromptCondition
+from .reveal import ARRevealOrder
 from .sample import ARDecode, ARSampler
 from .seeds import ARSeeds
 from .sweep import ARGrid, ARSweep
@@ -34,6 +36,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARPromptCondition,
             ARSampler,
             ARSeeds,
+            ARRevealOrder,
             *guide.NODES,
             ARDecode,
             ARImageToTokens,
@@ -43,6 +46,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARKeepScales,
             ARInpaint,
             AROutpaint,
+            ARDualPanel,
             ARSweep,
             ARGrid,
             ARGuidanceMap,

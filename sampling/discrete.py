@@ -160,6 +160,10 @@ def generate(
     diffusing = _Diffusing(network, job, device, recorder)
     for index in range(len(job.visits)):
         on_step(diffusing.step(index))
+    if not diffusing.finite:
+        raise ValueError(
+            "the model's predictions are not finite numbers: the checkpoint may be damaged"
+        )
     return DiscreteResult(diffusing.tokens)
 
 
@@ -177,6 +181,7 @@ class _Diffusing:
         height, width = job.run.grids[0]
         self.tokens = torch.empty(job.batch, height * width, dtype=torch.long, device=device)
         self.vocab, self.calls = -1, 0
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
 
     def step(self, index: int) -> Progress:
         """One step; with the purity prior as often as its share of places needs."""
@@ -211,10 +216,7 @@ class _Diffusing:
             self._start()
         before = self.tokens
         logits = self.network.step(self.state, t, before, batch * (1 + both))
-        if not logits.isfinite().all():
-            raise ValueError(
-                "the model's predictions are not finite numbers: the checkpoint may be damaged"
-            )
+        self.finite &= logits.isfinite().all()
         logs = log_probabilities(logits)
         cond, uncond = logs[:batch], logs[batch:] if both else None
         guided = self.chain.apply(index, cond, uncond)
@@ -226,4 +228,4 @@ class _Diffusing:
         self.tokens = self._hold(torch.full_like(self.tokens, self.vocab))
 
     def _hold(self, tokens: Tensor) -> Tensor:
-        return tokens if self.job.kept is None else self.job.kept.hold_all(tokens)
+        return tokens if self.job.kept is None else self.job.kept.hold(tokens, 0)

@@ -130,11 +130,6 @@ class KeptSequence:
         keep = self.mask[..., here].to(drawn.device).bool()
         return torch.where(keep, self.tokens[:, here].to(drawn.device), drawn)
 
-    def hold_all(self, drawn: Tensor) -> Tensor:
-        """Drawn tokens (B, T) of all positions, kept ones put in place."""
-        keep = self.mask.to(drawn.device).bool()
-        return torch.where(keep, self.tokens.to(drawn.device), drawn)
-
 
 def repainted_cells(mask: Tensor, grid: Grid) -> Tensor:
     """True (M, h, w) where a cell of `grid` holds any marked pixel of a mask (M, H, W)."""

@@ -1,7 +1,8 @@
 """Text -> token ids, with the tokenizer files beside a checkpoint. They are read as data: nothing in them is run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,27 @@ def _from_parts(folder: Path) -> Tokenizer:
 
 
 def encode(
-    spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, prompts: Sequence[str]
+    spec: PromptSpec,
+    config: Any,
+    tokenizer: OwnTokenizer,
+    prompts: Sequence[str],
+    sentence: str = "",
 ) -> Prompt:
-    """The conditional branch of some prompts.
+    """The conditional branch of some prompts; `sentence`: of an image of two panels, see `PromptSpec`.
 
     Raises:
         ValueError: a prompt longer than the model takes.
     """
-    return _branch(spec, config, tokenizer, [spec.text(config, prompt) for prompt in prompts])
+    text = spec.text
+    if sentence and spec.panels is not None:
+        text = partial(_paneled, spec.panels, sentence)
+    return _branch(spec, config, tokenizer, [text(config, prompt) for prompt in prompts])
+
+
+def _paneled(
+    panels: Callable[[Any, str, str], str], sentence: str, config: Any, prompt: str
+) -> str:
+    return panels(config, sentence, prompt)
 
 
 def encode_negative(

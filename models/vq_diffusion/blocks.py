@@ -26,7 +26,11 @@ class AdaptiveNorm(nn.Module):
         self.linear = ops.Linear(width, 2 * width, **place)
 
     def numbers(self, index: Tensor) -> Tensor:
-        """Scale and shift (n, 1, 2 C) of entries (n,); those after the last stand for the mean of all."""
+        """Scale and shift (n, 1, 2 C) of entries (n,)."""
+        return self.linear(F.silu(self.emb(index)))[:, None]
+
+    def numbers_or_mean(self, index: Tensor) -> Tensor:
+        """`numbers`, where entries after the last stand for the mean of all."""
         entries = self.emb.num_embeddings
         known = index < entries
         rows = self.emb(index.clamp_max(entries - 1))
@@ -98,7 +102,7 @@ class ClassBlock(nn.Module):
 
     def read(self, given: Tensor) -> Tensor:
         """What a run needs of its classes (rows,)."""
-        return self.ln2.numbers(given)
+        return self.ln2.numbers_or_mean(given)
 
     def forward(self, x: Tensor, time: Tensor, read: Any, grid: tuple[int, int]) -> Tensor:
         """x (rows, N, C), `time` (1,), `read` of these rows."""

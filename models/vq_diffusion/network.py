@@ -15,6 +15,7 @@ from .blocks import EPS, ClassBlock, TextBlock
 from .config import VQDiffusionConfig
 from .transitions import Transitions
 
+POSTERIOR = 24  # bytes a token and class: fp64 once, a sort, and the posterior's terms
 BUFFERS = {
     "log_at": "at",
     "log_bt": "bt",
@@ -115,9 +116,10 @@ class VQDiffusion(nn.Module):
         )
 
     def cache_bytes(self, rows: int) -> int:
-        """Memory of what a run keeps of its conditions."""
+        """Memory of what a run keeps of its conditions, and of the posterior of a step."""
         c = self.config
-        return rows * c.depth * 2 * c.width * max(c.text_rows, 1) * self.compute_dtype.itemsize
+        kept = c.depth * 2 * c.width * max(c.text_rows, 1) * self.compute_dtype.itemsize
+        return rows * (kept + POSTERIOR * c.length * (c.vocab + 1))
 
     def begin(self, branches: Sequence[Any], device: torch.device) -> DiscreteState:
         """Read the conditions of all branches."""

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...guidance.record import Trace, TraceRecorder
-from ...imaging.editing import composite, kept_by
+from ...imaging.editing import composite, kept_by, shown
 from ...imaging.image_trace import ImageTrace
 from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
 from ...imaging.tokens import owned
@@ -91,8 +91,10 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     image = composite(as_image(decode(model, made.features)), sampling)
     report.finish(image)
     tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
-    shown = {} if viewer is None else viewer.payload(image, made.features, trace)
-    return Finished(image, ImageTrace.of(trace, image, job.chain.names), tokens, shown)
+    maps = {} if viewer is None else viewer.payload(image, made.features, trace)
+    return Finished(
+        shown(image, sampling), ImageTrace.of(trace, image, job.chain.names), tokens, maps
+    )
 
 
 def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:

@@ -3,12 +3,16 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.tests.golden.loading import load
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
 HERE = Path(__file__).parent
@@ -131,3 +135,66 @@ def test_a_penalty_that_a_case_states_is_the_one_that_acts(variant) -> None:
 
     with pytest.raises(AssertionError, match=r"rep0\.05\.tokens"):
         golden.test_golden(variant("simplear/untied", other))
+
+
+def test_a_given_panel(variant) -> None:
+    """Image to image: what the case must hold, decoded here token by token without a cache."""
+    request = (
+        "Generate a dual-panel image of 32x64 where the <upper half> displays a <depth map>, while the <lower half>"
+        " retains the original image for direct visual comparison:\nwaterfall, photograph"
+    )
+
+    def paneled(facts: dict[str, Any], tensors: Tensors) -> Tensors:
+        facts["inputs"] |= {"texts": [request], "reference_image": "ref.image"}
+        folder = HERE / "cases" / "lumina_mgpt2" / "t2i_decay"
+        return naive(facts, folder, request, tensors["enc.image"][..., :32].contiguous())
+
+    golden.test_golden(variant("lumina_mgpt2/t2i_decay", paneled))
+
+
+def naive(facts: dict[str, Any], folder: Path, request: str, panel: Tensor) -> Tensors:
+    """The tensors of such a case."""
+    shared = load("golden_shared", HERE / "shared.py")
+    case = golden.Case(folder)
+    found = shared.find(case, "transformer", "language_model_index")
+    config = replace(found.config, grid=(8, 4))
+    codec = shared.build(shared.fitted(found, shared.find(case, "tokenizer", "image_tokenizer")))
+    words = found.family.trim(replace(config, first=0, vocab=config.words), found.weights.tensors)
+    whole = replace(found, config=replace(config, first=0, vocab=config.words), tensors=words)
+    network, ids = shared.build(whole), facts["config"]["tokens"]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    with torch.inference_mode():
+        codes = codec.encode(panel)
+        lines = [[*row, ids["new_line"]] for row in (codes + config.first).view(4, 4).tolist()]
+        prompt = [ids["bos"], *tokenizer.encode(request, add_special_tokens=False).ids, ids["sep"]]
+        head = [*config.head, *(id for line in lines for id in line)]
+        made: list[int] = []
+        for k in range(21):
+            forced = ids["image_end"] if k == 20 else ids["new_line"]
+            if k % 5 == 4 or k == 20:
+                made.append(forced)
+                continue
+            both = [_last(network, [*start, *head, *made]) for start in (prompt, [])]
+            guided = both[1] + 4 * (both[0] - both[1])
+            columns = slice(config.first, config.first + config.vocab)
+            made.append(config.first + int(guided[columns].argmax()))
+    tokens = torch.tensor([made])
+    drawn = tokens[0, [k for k in range(20) if k % 5 != 4]] - config.first
+    return {
+        "ref.image": panel,
+        "ref.tokens": codes.view(1, 4, 4),
+        "prompt_ids.0": torch.tensor([prompt]),
+        "context_ids.0": torch.tensor([[*prompt, *head]]),
+        "head_ids": torch.tensor([head]),
+        "tokens": tokens,
+        "codes": drawn[None],
+        "guidance_scale": torch.full((21,), 4.0),
+    }
+
+
+def _last(network: Any, ids: list[int]) -> Tensor:
+    """Logits behind the last of some ids, every position computed again."""
+    prompt = Prompt.of([ids])
+    return network.head(
+        network.outputs(prompt, network.embed(torch.empty(1, 0, dtype=torch.long)))
+    )[0, -1].float()

@@ -14,6 +14,7 @@ BRING_A_FILE = {
     "UNETLoader",
     "CLIPLoader",
     "VAELoader",
+    "LoadImage",
 }
 
 

@@ -89,7 +89,8 @@ def test_example_lacks_nothing_but_its_files(host: RunningHost, stem: str) -> No
     loaders = {key for key, node in prompt.items() if loads_a_file(node)}
     assert set(result.node_errors) <= loaders, result.node_errors
     for refused in result.node_errors.values():
-        assert {error["type"] for error in refused["errors"]} == {"value_not_in_list"}
+        known = {"value_not_in_list", "custom_validation_failed"}  # the latter of a missing image
+        assert {error["type"] for error in refused["errors"]} <= known
     notes = [n["widgets_values"][0] for n in workflow["nodes"] if n["type"] == "MarkdownNote"]
     for key in loaders:
         files = [value for value in prompt[key]["inputs"].values() if isinstance(value, str)]

@@ -99,6 +99,68 @@ def test_a_model_that_does_not_fit_leaves_nothing_stranded(host: RunningHost, lu
     assert "stayed behind" in done.stdout
 
 
+# --- two panels -------------------------------------------------------------------------------------------------------
+
+
+def paneled(checkpoint: str, task: str = "depth map to image", **settings: Any) -> dict:
+    """The case's image of 8 x 4 tokens as two panels of 4 x 4, a blue one above."""
+    inputs = {"panel": "", "both_panels": False, "fit": "crop"} | settings
+    graph = draw(checkpoint, scale=4.0)
+    graph["upper"] = node("EmptyImage", width=48, height=48, batch_size=1, color=0x3366CC)
+    graph["panels"] = node(
+        "ARDualPanel", ar_sampling=["sampler", 0], image=["upper", 0], task=task, **inputs
+    )
+    graph["cfg"]["inputs"]["ar_sampling"] = ["panels", 0]
+    return graph
+
+
+def test_the_lower_panel_is_drawn_and_handed_on(host: RunningHost, lumina) -> None:
+    lower, both = images(host, paneled(lumina)), images(host, paneled(lumina, both_panels=True))
+    assert lower.shape == (1, 32, 32, 3) and both.shape == (1, 64, 32, 3)
+    assert np.array_equal(both[:, 32:], lower)
+    plain = images(host, draw(lumina, scale=4.0))
+    assert not np.array_equal(plain[:, 32:], lower)  # it sees the upper one
+
+
+def test_the_upper_panel_is_the_images_own(host: RunningHost, lumina) -> None:
+    """Its tokens are those of the image alone, whatever is drawn below."""
+    first = images(host, paneled(lumina, both_panels=True))
+    other = images(host, paneled(lumina, "subject", both_panels=True))
+    near = np.abs(first[:, :16] - other[:, :16]).max()  # the decoder looks a little over the edge
+    assert near < np.abs(first[:, 40:] - other[:, 40:]).max()
+
+
+def test_the_task_acts(host: RunningHost, lumina) -> None:
+    depth = images(host, paneled(lumina))
+    assert not np.array_equal(depth, images(host, paneled(lumina, "subject")))
+
+
+def test_panels_that_cannot_be(host: RunningHost, lumina) -> None:
+    assert "say what the upper panel shows" in refusal(host, paneled(lumina, "edit in own words"))
+    assert "Leave panel empty" in refusal(host, paneled(lumina, panel="depth"))
+    message = refusal(host, paneled(lumina, "edit in own words", panel="a <map>"))
+    assert "leave them out" in message
+    graph = paneled(lumina)
+    graph["more"] = node(
+        "ARDualPanel", **(graph["panels"]["inputs"] | {"ar_sampling": ["panels", 0]})
+    )
+    graph["cfg"]["inputs"]["ar_sampling"] = ["more", 0]
+    assert "already keeps tokens" in refusal(host, graph)
+    graph = generate()
+    graph["upper"] = node("EmptyImage", width=48, height=48, batch_size=1, color=1)
+    graph["panels"] = node(
+        "ARDualPanel",
+        ar_sampling=["sampler", 0],
+        image=["upper", 0],
+        task="subject",
+        panel="",
+        both_panels=False,
+        fit="crop",
+    )
+    graph["cfg"]["inputs"]["ar_sampling"] = ["panels", 0]
+    assert "AR Dual Panel is for Lumina-mGPT 2" in refusal(host, graph)
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from tokenizers.models import WordLevel
 CASES = Path(__file__).resolve().parents[1] / "golden" / "cases" / "vq_diffusion"
 CLASS, TEXT = CASES / "class_t100", CASES / "text_learnable"
 LIST = "taming_vqvae_24.pt"
+ORDER = {"stride": 1, "purity": False, "purity_weight": 1.0}
 
 
 @pytest.fixture
@@ -54,6 +55,13 @@ def greedy(files: tuple[str, str], **settings: Any) -> Json:
     return generate(*files, **asked)
 
 
+def behind(graph: Json, kind: str, **inputs: Any) -> Json:
+    """The graph with one more node between sampler and guidance."""
+    graph["more"] = node(kind, ar_sampling=["sampler", 0], **inputs)
+    graph["cfg"]["inputs"]["ar_sampling"] = ["more", 0]
+    return graph
+
+
 def test_the_official_images(host: RunningHost, classes) -> None:
     """Of the greedy run, as published: guidance 1.5 and truncation 0.94."""
     made = images(host, greedy(classes))
@@ -69,6 +77,21 @@ def test_progress_preview_and_batches(host: RunningHost, classes) -> None:
     result = host.run(generate(*classes, classes="3", seed=5))
     steps = [p for p in result.progress if p.node == "decode"]
     assert steps[-1].value == steps[-1].total == 100
+
+
+def test_the_order_acts(host: RunningHost, classes) -> None:
+    plain = images(host, generate(*classes, classes="3", seed=4))
+    graph = behind(
+        generate(*classes, classes="3", seed=4), "ARRevealOrder", **ORDER | {"stride": 4}
+    )
+    result = host.run(graph)
+    steps = [p for p in result.progress if p.node == "decode"]
+    assert steps[-1].value == steps[-1].total == 26  # 99, 95, ..., 3 and 0
+    settings = ORDER | {"purity": True}
+    pure = images(
+        host, behind(generate(*classes, classes="3", seed=4), "ARRevealOrder", **settings)
+    )
+    assert not np.array_equal(plain, pure)
 
 
 def test_guidances_and_maps(host: RunningHost, classes) -> None:
@@ -117,7 +140,11 @@ def encoder_file(host: RunningHost) -> str:
 
 def captioned(files: tuple[str, str], encoder: str, caption: str) -> Json:
     graph = generate(*files, scale=3.0, temperature=0.0)
-    graph["clip"] = node("ARLoadTextEncoder", text_encoder=encoder)
+    graph["clip"] = node(
+        "ARLoadTextEncoder",
+        **{"text_encoder": encoder, "second_file": "none", "precision": "automatic"},
+        **{"clean_captions": False, "prompt_prefix": ""},
+    )
     graph["caption"] = node("CLIPTextEncode", clip=["clip", 0], text=caption)
     graph["condition"] = node("ARTextCondition", ar_model=["load", 0], positive=["caption", 0])
     return graph
@@ -141,6 +168,7 @@ def test_a_text_model_without_its_clip(host: RunningHost, text) -> None:
     assert "reads text, not classes" in refusal(host, graph)
     graph = captioned(text, encoder_file(host), "w3")
     graph["caption"] = node("GivenText", file=other_features(host))
+    del graph["clip"]
     assert "reads CLIP ViT-B/32 text tower" in refusal(host, graph)
     assert "at most 77" in refusal(host, captioned(text, encoder_file(host), "w3 " * 90))
 
@@ -160,3 +188,10 @@ def test_the_list_of_kept_codes_is_missing(host: RunningHost, classes) -> None:
     (host.models / "ar_tokenizers" / CLASS.name / LIST).unlink()
     message = refusal(host, greedy(classes))
     assert "knows 24 of the tokenizer's 64 codes" in message and LIST in message
+
+
+def test_what_cannot_act_says_so(host: RunningHost, classes) -> None:
+    graph = behind(generate(), "ARRevealOrder", **ORDER | {"stride": 2})
+    assert "AR Reveal Order is for VQ-Diffusion" in refusal(host, graph)
+    graph = behind(greedy(classes), "ARRevealOrder", **ORDER | {"stride": 2, "purity": True})
+    assert "set stride to 1" in refusal(host, graph)

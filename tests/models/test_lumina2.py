@@ -81,6 +81,20 @@ def test_the_request_names_width_first_and_the_head_height_first() -> None:
     assert lumina2.special_tokens(config)["<reserved08824>"] == 151671 + 23
 
 
+def test_the_request_for_two_panels_names_both_together() -> None:
+    tall = replace(RELEASE, grid=(128, 64))
+    sentence, shown = lumina2.TASKS["canny edges to image"]
+    text = lumina2.panel_text(tall, sentence.format(shown), "a cat")
+    assert text.startswith(
+        "Generate a dual-panel image of 512x1024 where the <upper half> displays a"
+    )
+    assert "<canny edge map>, while the <lower half>" in text and "\na cat<reserved08706>" in text
+    sentences = [sentence.format(shown or "own") for sentence, shown in lumina2.TASKS.values()]
+    assert len(set(sentences)) == len(sentences)
+    with pytest.raises(ValueError, match="does not divide into two panels"):
+        lumina2.panel_text(replace(RELEASE, grid=(100, 64)), sentence, "a cat")
+
+
 def test_a_size_is_asked_for_in_pixels() -> None:
     family = lumina2.FAMILY
     assert family.sized(RELEASE, 384, 1536, 8).grid == (48, 192)

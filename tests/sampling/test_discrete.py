@@ -175,6 +175,15 @@ def test_a_step_that_reveals_nothing_ends() -> None:
     assert revealing.done
 
 
+def test_predictions_that_are_no_numbers_are_refused() -> None:
+    broken = network(CONFIG)
+    broken.transformer.to_logits[1].bias.data[3] = float("nan")
+    conditions = (torch.tensor([1]), broken.null_condition(1))
+    job = plan(Model(), conditions, 1, (), SamplerSettings(), Streams(7, 1))
+    with pytest.raises(ValueError, match="not finite"):
+        generate(broken, job, CPU)
+
+
 def test_settings_that_contradict() -> None:
     for bad in ({"stride": 0}, {"stride": 2, "purity": True}, {"weight": -1.0}):
         with pytest.raises(ValueError):

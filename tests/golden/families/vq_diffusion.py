@@ -1,5 +1,6 @@
 """Golden cases of VQ-Diffusion: the diffusion's arithmetic, runs of the loop, codecs, the text tower, through the loaders."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
@@ -12,7 +13,8 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.head import normalised
 from ar_guidance.guidance.ssg import SSG, low_pass
-from ar_guidance.loaders.detect import fitted
+from ar_guidance.loaders.detect import fitted, has_part
+from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text.files import find_encoder
 from ar_guidance.loaders.text.tokenizers import KEY, READINGS, PromptTokenizer, read_tokenizer
 from ar_guidance.models.parts.text import TextCondition
@@ -78,7 +80,9 @@ class _Official:
 
     def codec(self) -> None:
         """Both the codec inside the checkpoint and its own file."""
-        for role in ("image_codec", "model"):
+        roles = [role for role in ("image_codec", "model") if self.case.file(role) is not None]
+        held = [r for r in roles if has_part(read_weights(self.case.file(r)), "tokenizer")]
+        for role in held:
             codec = build(fitted(self.main, find(self.case, "tokenizer", role)))
             case, pixels = self.case, self.near["image"]
             if case.has("enc.image"):
@@ -115,6 +119,11 @@ class _Official:
         if self.main.config.learned_null:
             null = self.network.null_condition(1).features[0]
             case.compare("text.null_features", null, self.near["float"])
+        else:  # of the empty prompt: start and end are the vocabulary's last
+            empty = torch.zeros(1, ids.shape[1], dtype=torch.long)
+            empty[0, :2] = torch.arange(found.vocab - 2, found.vocab)
+            null = unit_rows(tower.states(empty))[0]
+            case.compare("text.null_features", null, self.near["text.features"])
         self.prompt_ids()
 
     def prompt_ids(self) -> None:
@@ -159,9 +168,13 @@ class _Official:
         return self.facts["guidance"]["scale"]
 
     @property
-    def rate(self) -> float:
-        """The truncation rate r of "top <r> r"."""
-        return float(self.facts["sampling"]["truncation"].split()[1])
+    def filters(self) -> Filters:
+        """ "top <r> r" truncates at a rate, "top <k> p" keeps the k likeliest; anything else keeps all."""
+        found = re.match(r"top\s*([\d.]+)\s*([rp])", str(self.facts["sampling"].get("truncation")))
+        if not found:
+            return Filters(top_p=0.0)
+        rate = found[2] == "r"
+        return Filters(top_p=float(found[1])) if rate else Filters(top_k=int(found[1]), top_p=0.0)
 
     def job(
         self, guidances: tuple[Any, ...], draw: Callable[..., Tensor], **more: Any
@@ -173,7 +186,7 @@ class _Official:
             self.case.expected["noise"].shape[1],
             RunInfo("discrete", (config.grid,) * len(visits), causal=False),
             Chain(guidances),
-            more.pop("filters", Filters(top_p=self.rate)),
+            self.filters,
             draw,
             visits,
             **more,
@@ -321,7 +334,9 @@ class _Official:
         case.compare("purity.x_t", torch.stack([state.before for state in states]))
         case.compare("purity.final_tokens", tokens[-1])
         self.image("purity.image", tokens[-1])
-        score = scores(states[0].truncated)
-        prob = sharpened(states[0].truncated, score, stated["prior_weight"]).transpose(1, 2)
+        logs = states[0].truncated
+        score = torch.ones_like(logs[..., 0]) if purity.even else scores(logs)
+        prob = logs if purity.even else sharpened(logs, score, purity.weight)
+        prob = prob.transpose(1, 2)
         case.compare("purity.first_score", score, near)
         case.compare("purity.first_prob", prob, self.wide("purity.first_prob", near))
