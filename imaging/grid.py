@@ -1,6 +1,7 @@
 """Contact sheets: images in rows and columns, with what they were made with."""
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,43 @@ def arrange(
     lines = [slice(start, start + wide) for start in range(0, len(flat), wide)]
     captions = [[caption(run) for run in runs[line]] for line in lines]
     return Sheet([flat[line] for line in lines], captions=captions, title=title)
+
+
+def arrange_blind(
+    images: Sequence[Sequence[Image.Image]],
+    runs: Sequence[Mapping[str, str]],
+    seed: int,
+    reveal: bool,
+    title: str,
+) -> tuple[Sheet, str]:
+    """A sheet that does not say which run an image comes from, and the key that does (SSG, arXiv 2602.05534, App. N).
+
+    A row for each image of the runs' batches, in it that image of every run, in an order drawn for every row anew from the
+    seed. Captions are 1A, 1B, 2A ...; with `reveal` the settings follow them, in the same places. The key has a line
+    for every caption.
+
+    Raises:
+        ValueError: fewer than two runs, or runs of different numbers of images.
+    """
+    if len(images) < 2:
+        raise ValueError("a blind comparison needs the images of at least two runs")
+    if len({len(own) for own in images}) > 1:
+        raise ValueError("a blind comparison needs the same number of images from every run")
+    drawn, cells, captions, key = random.Random(seed), [], [], []
+    for row in range(len(images[0])):
+        order = list(range(len(images)))
+        drawn.shuffle(order)
+        names = [f"{row + 1}{letters(place)}" for place in range(len(order))]
+        told = [f"{name}: {caption(runs[run])}" for name, run in zip(names, order, strict=True)]
+        cells.append([images[run][row] for run in order])
+        captions.append(told if reveal else names)
+        key += told
+    return Sheet(cells, captions=captions, title=title), "\n".join(key)
+
+
+def letters(place: int) -> str:
+    """0, 1, ... as A, B, ... Z, AA, AB ..."""
+    return (letters(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
 
 
 def _table(

@@ -1,4 +1,4 @@
-"""Maps of a recorded run laid over the image they belong to, with a colour bar and numbers.
+"""Maps of a recorded run laid over the image they belong to, with a colour bar and numbers (arXiv 2509.23876, Fig. 1 and 2).
 
 Per scale, a map (h, w) is enlarged to the image by nearest neighbour, so that every token stays visible. Combined is
 the mean of the enlarged maps over the steps, weighted by their tokens, the first step left out, as in the metrics.
@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..analysis.metrics import evenness, weighted_mean
+from ..analysis.measure import DIRECTION, SHARE, SOFTMAX, backgrounds, vocabulary_of
+from ..analysis.metrics import background_picks, divergence, evenness, weighted_mean
 from ..guidance.record import Trace
 from .canvas import (
     FAINT,
@@ -41,11 +42,55 @@ class MapStyle:
         opacity: 0 = only the image, 1 = only the map.
         colours: name of the colour map.
         shared: one colour range for all panels instead of each its own.
+        spread: how the numbers above a map see it, see `analysis.measure`.
+        seed: of the background tokens the divergence draws.
     """
 
     opacity: float = 0.6
     colours: str = "viridis"
     shared: bool = False
+    spread: str = SOFTMAX
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Evenness and divergence of one image's map at a step; None where there is none."""
+
+    evenness: Tensor | None = None
+    divergence: Tensor | None = None
+
+    def text(self) -> str:
+        """For a line above the map."""
+        parts = {"evenness": self.evenness, "divergence": self.divergence}
+        return ", ".join(f"{n} {v.item():.3f}" for n, v in parts.items() if v is not None)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One image and what is drawn over it.
+
+    Attributes:
+        name: of the map.
+        image: (H, W, 3).
+        rows: its map (h, w) at every step, or None.
+        scores: of every step.
+        trace: what it was recorded in.
+    """
+
+    name: str
+    image: Tensor
+    rows: Sequence[Tensor | None]
+    scores: Sequence[Scores]
+    trace: Trace
+
+    def weights(self) -> list[float]:
+        """Share of every step in the mean over the run: by tokens, the first step and missing ones left out."""
+        counts = [
+            0 if k == 0 or row is None else h * w
+            for k, (row, (h, w)) in enumerate(zip(self.rows, self.trace.grids, strict=True))
+        ]
+        return [count / max(sum(counts), 1) for count in counts]
 
 
 @dataclass(frozen=True)
@@ -58,7 +103,12 @@ class Panel:
 
 
 def draw_maps(
-    trace: Trace, images: Tensor, name: str, style: MapStyle, combined: bool = False
+    trace: Trace,
+    images: Tensor,
+    name: str,
+    style: MapStyle,
+    combined: bool = False,
+    subject: Tensor | None = None,
 ) -> Tensor:
     """Overlays as IMAGE: image by image, and of each image scale by scale unless combined.
 
@@ -68,22 +118,41 @@ def draw_maps(
         name: of the map.
         style: how to draw.
         combined: one overlay per image.
+        subject: True where the subject is, (1 or B, H, W); without it no divergence is written.
 
     Raises:
         ValueError: the run did not record such a map.
 
     A token-by-token run has one overlay per image, either way.
     """
+    panels = panels_of(trace, images, name, style, combined, subject)
+    limits = limits_of([panel.values for panel in panels]) if style.shared else None
+    return from_pil([draw(panel, style, limits) for panel in panels])
+
+
+def panels_of(
+    trace: Trace,
+    images: Tensor,
+    name: str,
+    style: MapStyle,
+    combined: bool = False,
+    subject: Tensor | None = None,
+) -> list[Panel]:
+    """What `draw_maps` draws."""
     make = _combined if combined and trace.image_grid is None else _per_scale
     trace = trace.whole()
     rows = recorded(trace, name)
-    panels = [
-        panel
-        for row, image in enumerate(images)
-        for panel in make([None if m is None else m[row] for m in rows], name, trace, image)
-    ]
-    limits = limits_of([d.values for d in panels]) if style.shared else None
-    return from_pil([draw(panel, style, limits) for panel in panels])
+    # Shares for what is no push: a softmax of probabilities would hardly tell them apart.
+    pushed = name in ("nudge", "added") or name.endswith(DIRECTION)
+    vocabulary = vocabulary_of(trace, style.spread if pushed else SHARE)
+    behind = None if subject is None else backgrounds(trace, subject)
+    panels: list[Panel] = []
+    for place, image in enumerate(images):
+        own = [None if m is None else m[place] for m in rows]
+        hidden = [b[place % len(b)] for b in behind] if behind else [None] * len(own)
+        scores = [_scores(m, b, vocabulary, style.seed) for m, b in zip(own, hidden, strict=True)]
+        panels += make(Drawn(name, image, own, scores, trace))
+    return panels
 
 
 def recorded(trace: Trace, name: str) -> list[Tensor | None]:
@@ -112,17 +181,6 @@ def _source(name: str) -> str:
     return "it needs a guidance node with a scale that is not 1"
 
 
-def _per_scale(
-    rows: Sequence[Tensor | None], name: str, trace: Trace, image: Tensor
-) -> list[Panel]:
-    panels = []
-    for step, (values, (h, w)) in enumerate(zip(rows, trace.grids, strict=True)):
-        top = f"{step_name(trace, step)}, {h}x{w} tokens" if len(rows) > 1 else f"{h}x{w} tokens"
-        below = f"{name}: off" if values is None else f"{name}, evenness {_evenness(values):.3f}"
-        panels.append(Panel(image, values, (top, below)))
-    return panels
-
-
 def step_name(trace: Trace, step: int) -> str:
     """What a step is called: a scale, or a step from a noise level."""
     count = len(trace.grids)
@@ -131,16 +189,41 @@ def step_name(trace: Trace, step: int) -> str:
     return f"scale {step + 1} of {count}"
 
 
-def _combined(rows: Sequence[Tensor | None], name: str, trace: Trace, image: Tensor) -> list[Panel]:
-    size, counts = (image.shape[0], image.shape[1]), [h * w for h, w in trace.grids]
-    mean = weighted_mean([None if m is None else enlarge(m, size) for m in rows], counts)
-    even = weighted_mean([None if m is None else evenness(m.flatten()) for m in rows], counts)
-    below = f"{name}: off" if even is None else f"{name}, evenness {even.item():.3f}"
-    return [Panel(image, mean, ("all steps" if trace.noise else "all scales", below))]
+def _scores(
+    values: Tensor | None, background: Tensor | None, vocabulary: int | None, seed: int
+) -> Scores:
+    """Evenness and divergence of a map (h, w) with this background (h w); no divergence where all or nothing is."""
+    if values is None:
+        return Scores()
+    flat, apart = values.flatten(), None
+    if background is not None and background.any() and not background.all():
+        apart = divergence(flat, background_picks(background, seed), vocabulary)
+    return Scores(evenness(flat, vocabulary), apart)
 
 
-def _evenness(values: Tensor) -> float:
-    return evenness(values.flatten()).item()
+def _per_scale(drawn: Drawn) -> list[Panel]:
+    panels, count = [], len(drawn.rows)
+    weights = drawn.weights()
+    for step, (values, (h, w)) in enumerate(zip(drawn.rows, drawn.trace.grids, strict=True)):
+        top = f"{h}x{w} tokens"
+        if count > 1:
+            top = f"{step_name(drawn.trace, step)}, {top}, weight {weights[step]:.0%}"
+        below = "off" if values is None else drawn.scores[step].text()
+        panels.append(Panel(drawn.image, values, (f"{drawn.name}: {top}", below)))
+    return panels
+
+
+def _combined(drawn: Drawn) -> list[Panel]:
+    size = (drawn.image.shape[0], drawn.image.shape[1])
+    counts = [h * w for h, w in drawn.trace.grids]
+    mean = weighted_mean([None if m is None else enlarge(m, size) for m in drawn.rows], counts)
+    scores = Scores(
+        weighted_mean([s.evenness for s in drawn.scores], counts),
+        weighted_mean([s.divergence for s in drawn.scores], counts),
+    )
+    below = "off" if scores.evenness is None else scores.text()
+    every = "all steps" if drawn.trace.noise else "all scales"
+    return [Panel(drawn.image, mean, (f"{drawn.name}: {every}", below))]
 
 
 def enlarge(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,6 +13,7 @@ from ..imaging.image_trace import ImageTrace
 from ..imaging.map_names import MAPS
 from ..imaging.maps import MapStyle, draw_maps
 from ..imaging.step_sheet import draw_sheets
+from ..imaging.subject import subject_from_border
 from .checked import Node
 from .compat import schema, widget
 from .types import TraceLink
@@ -30,7 +31,8 @@ class ARGuidanceMap(Node):
             node_id="ARGuidanceMap",
             display_name="AR Guidance Map",
             category="AR Guidance/inspect",
-            description="Shows where in the image the guidance pushed, scale by scale, as a heat map over the image.",
+            description="Shows where in the image the guidance pushed, scale by scale, as a heat map over the image, with its"
+            " evenness and divergence and the scale's weight in their mean.",
             search_aliases=["heat map", "attention map", "guidance heatmap"],
             inputs=[
                 TraceLink.Input(
@@ -79,6 +81,20 @@ class ARGuidanceMap(Node):
                     " each uses all colours.",
                     advanced=True,
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White on the subject, for the divergence written above each drawing: one mask for all images,"
+                    " or one for each. Without it, the subject is what differs from the colour of the image's border.",
+                ),
+                widget(
+                    io.Combo,
+                    "distribution",
+                    options=[SOFTMAX, SHARE],
+                    default=SOFTMAX,
+                    tooltip="How evenness and divergence see the map; see AR Guidance Metrics.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -99,12 +115,19 @@ class ARGuidanceMap(Node):
         opacity: float,
         colours: str,
         shared_range: bool = False,
+        mask: Tensor | None = None,
+        distribution: str = SOFTMAX,
     ) -> io.NodeOutput:
         ar_trace.check(image)
-        style = MapStyle(opacity, colours, shared_range)
+        if mask is None:
+            subject = subject_from_border(image.cpu())
+        else:
+            subject = subject_of(mask, ar_trace.trace.batch)
+        style = MapStyle(opacity, colours, shared_range, distribution)
         if scales == ON_SHEET:
             return io.NodeOutput(draw_sheets(ar_trace.trace, image, map, style))
-        return io.NodeOutput(draw_maps(ar_trace.trace, image, map, style, scales == COMBINED))
+        maps = draw_maps(ar_trace.trace, image, map, style, scales == COMBINED, subject)
+        return io.NodeOutput(maps)
 
 
 class ARGuidanceMetrics(Node):

@@ -10,13 +10,16 @@ from torch import Tensor
 
 from ..imaging.canvas import from_pil, to_pil
 from ..imaging.differences import differing, parse_label
-from ..imaging.grid import arrange, draw_sheet
+from ..imaging.grid import arrange, arrange_blind, draw_sheet
 from .checked import Node
 from .compat import schema, widget
 from .execution.parameters import parameters_of
 from .types import Sampling, SamplingLink
 
 NO_SECOND = "AR Sweep: second_values is empty, so this output has nothing to give: write values into it, or connect a first one"
+OPEN, HIDDEN, REVEALED = "off", "hide", "reveal"
+NOT_BLIND = "This is no blind comparison: every image has its label."
+STILL_HIDDEN = "Hidden. When you have chosen, set 'blind' to 'reveal'."
 MOST = 256  # combinations of one sweep: more is a mistake in the lists
 
 
@@ -195,13 +198,37 @@ class ARGrid(Node):
                     tooltip="Images in a row, where the settings do not make a table. 0 = about as many as rows, at least 4.",
                 ),
                 widget(io.String, "title", default="", tooltip="A line above all images."),
+                widget(
+                    io.Combo,
+                    "blind",
+                    options=[OPEN, HIDDEN, REVEALED],
+                    default=OPEN,
+                    tooltip="To judge images without knowing which settings made them. 'hide': one row for each image of a"
+                    " batch, the runs shuffled in every row, letters instead of labels. 'reveal': the same places with"
+                    " their labels, and the key.",
+                    advanced=True,
+                ),
+                widget(
+                    io.Int,
+                    "blind_seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    tooltip="Which shuffle. Change it for another comparison, keep it from hide to reveal.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 io.Image.Output(
                     "sheet",
                     display_name="IMAGE",
                     tooltip="One image with all images and their labels.",
-                )
+                ),
+                io.String.Output(
+                    "key",
+                    display_name="key",
+                    tooltip="Which image of a blind comparison is which, once it is revealed.",
+                ),
             ],
         )
 
@@ -213,11 +240,18 @@ class ARGrid(Node):
         title: list[str],
         ar_sampling: list[Sampling] | None = None,
         labels: list[str] | None = None,
+        blind: Sequence[str] = (OPEN,),
+        blind_seed: Sequence[int] = (0,),
     ) -> io.NodeOutput:
         runs = described(images, ar_sampling, labels)
         cells = [[to_pil(one) for one in batch] for batch in images]
-        sheet = arrange(cells, runs, columns[0], title[0])
-        return io.NodeOutput(from_pil([draw_sheet(sheet)]))
+        if blind[0] == OPEN:
+            sheet, key = arrange(cells, runs, columns[0], title[0]), NOT_BLIND
+        else:
+            reveal = blind[0] == REVEALED
+            sheet, key = arrange_blind(cells, runs, blind_seed[0], reveal, title[0])
+            key = key if reveal else STILL_HIDDEN
+        return io.NodeOutput(from_pil([draw_sheet(sheet)]), key)
 
 
 def described(

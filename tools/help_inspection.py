@@ -57,7 +57,8 @@ def recorded(
 def map_sheet() -> Image.Image:
     """An image, and beside it the map 'added' of a coarse and of the last scale."""
     images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
-    maps = [to_pil(one) for one in draw_maps(trace, images, "added", MapStyle())]
+    subject = subject_from_border(images)
+    maps = [to_pil(one) for one in draw_maps(trace, images, "added", MapStyle(), subject=subject)]
     shown = [maps[scale - 1] for scale in SHOWN_SCALES]
     width, height = shown[0].size
     page = Image.new("RGB", (3 * width + 2 * GAP, height), PAPER)

@@ -7,10 +7,11 @@ import pytest
 import torch
 from ar_guidance.analysis.crossing import Probe, search
 from ar_guidance.analysis.measure import measure
+from ar_guidance.analysis.metrics import evenness
 from ar_guidance.guidance.record import Trace
 from ar_guidance.imaging import report
 from ar_guidance.imaging.canvas import COLOUR_MAPS, colour_table, colourise, number, to_pil
-from ar_guidance.imaging.maps import MapStyle, draw_maps, enlarge, limits_of, overlay
+from ar_guidance.imaging.maps import MapStyle, draw_maps, enlarge, limits_of, overlay, panels_of
 from ar_guidance.imaging.plot import SHADE, SIZE, Plot, Series, draw_plot, reach, span, ticks
 from ar_guidance.imaging.subject import subject_from_border
 from hypothesis import given, settings
@@ -92,6 +93,30 @@ def test_one_drawing_per_scale_and_image(size) -> None:
     assert made.shape[2] >= 256 and made.shape[2] % size[1] == 0
     assert made.min() >= 0 and made.max() <= 1 and made.dtype == torch.float32
     assert draw_maps(trace(), images, "added", MapStyle(), combined=True).shape[0] == 2
+
+
+def test_every_scale_says_its_weight_evenness_and_divergence() -> None:
+    """As in Fig. 1 and 2 of the IGG paper; the weights are those of the mean over the run."""
+    half = torch.zeros(1, 16, 16, dtype=torch.bool)
+    half[:, :, :8] = True
+    run = replace(trace(1), vocabulary=64)
+    panels = panels_of(run, torch.zeros(1, 16, 16, 3), "added", MapStyle(), subject=half)
+    counts = [h * w for h, w in GRIDS]
+    for step, (panel, count) in enumerate(zip(panels, counts, strict=True)):
+        share = 0.0 if step == 0 else count / sum(counts[1:])
+        assert f"weight {share:.0%}" in panel.lines[0]
+        values = run.maps["added"][step].float().flatten()
+        even = evenness(values, 64).item()
+        assert f"evenness {even:.3f}" in panel.lines[1]
+        assert ("divergence" in panel.lines[1]) == (step > 0)  # one token cannot show both
+    plain = panels_of(run, torch.zeros(1, 16, 16, 3), "added", MapStyle())
+    assert not any("divergence" in panel.lines[1] for panel in plain)
+    (mean,) = panels_of(run, torch.zeros(1, 16, 16, 3), "added", MapStyle(), True, half)
+    assert "divergence" in mean.lines[1] and "all scales" in mean.lines[0]
+    sure = replace(run, maps={"confidence": run.maps["added"]})
+    (_, *rest) = panels_of(sure, torch.zeros(1, 16, 16, 3), "confidence", MapStyle())
+    shares = evenness(run.maps["added"][1].float().flatten()).item()
+    assert f"evenness {shares:.3f}" in rest[0].lines[1]
 
 
 def test_opacity_zero_leaves_the_image_as_it_is() -> None:

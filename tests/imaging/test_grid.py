@@ -1,8 +1,9 @@
 """Contact sheets: what differs, where images go, and that they keep their pixels."""
 
 import numpy as np
+import pytest
 from ar_guidance.imaging.differences import caption, differing, parse_label
-from ar_guidance.imaging.grid import arrange, draw_sheet, wrap
+from ar_guidance.imaging.grid import arrange, arrange_blind, draw_sheet, letters, wrap
 from PIL import Image
 
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250), (250, 0, 250)]
@@ -71,3 +72,44 @@ def test_long_captions_are_wrapped_and_cut() -> None:
     assert wrap("x" * 200, 160, 18)[0].endswith("...")
     runs = [{"prompt": "word " * 40}, {"prompt": "w" * 100}]
     places(draw_sheet(arrange(squares(2), runs, 0, "")), 2)
+
+
+# --- blind comparisons ------------------------------------------------------------------------------------------------
+
+
+def batches(runs: int, images: int) -> list[list[Image.Image]]:
+    """Image n of run r has colour (r, n, 0)."""
+    return [[Image.new("RGB", (64, 64), (r, n, 0)) for n in range(images)] for r in range(runs)]
+
+
+def test_a_blind_sheet_shows_every_image_once_and_its_key_says_which() -> None:
+    runs = [{"scale": str(r)} for r in range(3)]
+    hidden, key = arrange_blind(batches(3, 12), runs, 5, False, "")
+    shown, same = arrange_blind(batches(3, 12), runs, 5, True, "")
+    assert key == same and len(key.splitlines()) == 36
+    told = dict(line.split(": ") for line in key.splitlines())
+    orders = set()
+    for n, (row, names, open_names) in enumerate(
+        zip(hidden.cells, hidden.captions, shown.captions, strict=True)
+    ):
+        made = [image.getpixel((0, 0))[:2] for image in row]
+        assert sorted(made) == [(r, n) for r in range(3)]  # image n of every run
+        assert list(names) == [f"{n + 1}{letter}" for letter in "ABC"]  # and nothing else
+        assert [told[name] for name in names] == [f"scale {r}" for r, _ in made]
+        assert list(open_names) == [f"{name}: {told[name]}" for name in names]
+        orders.add(tuple(r for r, _ in made))
+    assert len(orders) > 2  # every row is shuffled by itself
+    other, _ = arrange_blind(batches(3, 12), runs, 6, False, "")
+    again, _ = arrange_blind(batches(3, 12), runs, 5, False, "")
+    colours = [
+        [[i.getpixel((0, 0)) for i in row] for row in s.cells] for s in (hidden, again, other)
+    ]
+    assert colours[0] == colours[1] != colours[2]
+
+
+def test_what_cannot_be_compared_blind() -> None:
+    with pytest.raises(ValueError, match="at least two runs"):
+        arrange_blind(batches(1, 3), [{}], 0, False, "")
+    with pytest.raises(ValueError, match="same number"):
+        arrange_blind([*batches(1, 3), *batches(1, 2)], [{}, {}], 0, False, "")
+    assert [letters(n) for n in (0, 25, 26, 52)] == ["A", "Z", "AA", "BA"]
