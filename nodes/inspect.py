@@ -92,6 +92,7 @@ class ARGuidanceMap(Node):
                     "distribution",
                     options=[SOFTMAX, SHARE],
                     default=SOFTMAX,
+                    optional=True,
                     tooltip="How evenness and divergence see the map; see AR Guidance Metrics.",
                     advanced=True,
                 ),
@@ -172,6 +173,7 @@ class ARGuidanceMetrics(Node):
                     "distribution",
                     options=[SOFTMAX, SHARE],
                     default=SOFTMAX,
+                    optional=True,
                     tooltip="How the nudge on each token becomes a distribution over the tokens. 'softmax' of the push"
                     " divided by the square root of the vocabulary's size: the stronger the guidance, the more it"
                     " gathers. 'share of norm' looks at shares only, whatever the scale. The paper names neither.",

@@ -203,6 +203,7 @@ class ARGrid(Node):
                     "blind",
                     options=[OPEN, HIDDEN, REVEALED],
                     default=OPEN,
+                    optional=True,
                     tooltip="To judge images without knowing which settings made them. 'hide': one row for each image of a"
                     " batch, the runs shuffled in every row, letters instead of labels. 'reveal': the same places with"
                     " their labels, and the key.",
@@ -212,6 +213,7 @@ class ARGrid(Node):
                     io.Int,
                     "blind_seed",
                     default=0,
+                    optional=True,
                     min=0,
                     max=0xFFFFFFFF,
                     tooltip="Which shuffle. Change it for another comparison, keep it from hide to reveal.",
