@@ -19,7 +19,7 @@ from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, Trac
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF, AUTO = "family default", "on", "off", "auto"
-TO_TEMP, HAND_ON = "save finished images to temp", "hand on finished images"
+TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
 
 
 class ARSampler(Node):

@@ -162,7 +162,7 @@ def clean_prompt(prompt: str) -> str:
 
 
 _CLIP = Reading(
-    "sd1_tokenizer", "CLIPTokenizer", CLIP_START, CLIP_END, pad=CLIP_END, most=CLIP_LENGTH
+    "sd1_tokenizer", "CLIPTokenizerFast", CLIP_START, CLIP_END, pad=CLIP_END, most=CLIP_LENGTH
 )
 READINGS = {
     FLAN_T5.name: Reading("text_encoders/t5_tokenizer", "T5Tokenizer", end="</s>", pad="<pad>"),

@@ -135,7 +135,7 @@ def test_a_cancelled_batch_leaves_what_is_finished(host: RunningHost) -> None:
 
 def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
     prompt = generate(seed=32, batch_size=3 * PART)
-    prompt["decode"]["inputs"]["if_stopped"] = "hand on finished images"
+    prompt["decode"]["inputs"]["if_stopped"] = "hand on finished pictures"
     result = host.run_and_cancel(prompt, "decode", after=STEPS)
     assert result.status == "success" and len(result.images) in (PART, 2 * PART)
     whole = host.run(prompt)  # the same again: what was handed on is not taken for the result

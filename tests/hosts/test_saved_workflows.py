@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ar_guidance.tests.hosts.examples import loads_a_file
-from ar_guidance.tests.hosts.node_interface import interface, widget_values
+from ar_guidance.tests.hosts.node_interface import WIDGETS, interface, widget_values
 from ar_guidance.tests.hosts.running import RunningHost
 
 SAVED = Path(__file__).resolve().parents[1] / "workflows"
@@ -42,7 +42,11 @@ def test_nodes_inputs_and_outputs_of_v1_are_still_there(host: RunningHost) -> No
     for kind, was in load(PINNED).items():
         assert kind in now, f"{kind} is gone: saved workflows name it"
         inputs, outputs = now[kind]["inputs"], now[kind]["outputs"]
-        assert inputs[: len(was["inputs"])] == was["inputs"], kind
+        widgets = [pair for pair in was["inputs"] if pair[1] in WIDGETS]
+        assert [pair for pair in inputs if pair[1] in WIDGETS][: len(widgets)] == widgets, kind
+        types = {name: described.split(",") for name, described in inputs}
+        for entry, described in was["inputs"]:  # a socket may take more than it did
+            assert described in types[entry], (kind, entry)
         assert outputs[: len(was["outputs"])] == was["outputs"], kind
 
 

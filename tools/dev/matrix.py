@@ -13,7 +13,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
-NEEDED = ("numpy", "pillow", "safetensors", "tokenizers", "pytest", "pytest-timeout", "hypothesis")
+NEEDED = (
+    "numpy",
+    "pillow",
+    "safetensors",
+    "scipy",
+    "tokenizers",
+    "pytest",
+    "pytest-timeout",
+    "hypothesis",
+)
 
 
 def commands(torch: str) -> list[list[str]]:
