@@ -30,7 +30,7 @@ class ClassConditioning:
     def check(self, model: Model) -> None:
         if self.classes != getattr(model.config, "classes", 0):
             raise ValueError(
-                f"the class condition was made for a model of {self.classes} classes, but {model.name}"
+                f"the class condition was made for a model of {self.classes} classes, but {quoted(model.name)}"
                 f" has {getattr(model.config, 'classes', 0)}: connect both nodes to the same AR Load Checkpoint"
             )
 

@@ -35,8 +35,8 @@ class PromptConditioning:
     def check(self, model: Model) -> None:
         if model.family.prompt is None or model.folder != self.tokenizer.folder:
             raise ValueError(
-                f"the prompt was read by the tokenizer in {self.tokenizer.folder.name}, which is not that of"
-                f" {model.name}: connect both nodes to the same AR Load Checkpoint"
+                f"the prompt was read by the tokenizer in {quoted(self.tokenizer.folder.name)}, which is not that of"
+                f" {quoted(model.name)}: connect both nodes to the same AR Load Checkpoint"
             )
         self.branches(model, 1)
 
@@ -63,7 +63,7 @@ def prompt_spec(model: Model) -> PromptSpec:
     """
     if model.family.prompt is None:
         raise ValueError(
-            f"{model.name} is a {model.family.title} model, which does not read text itself. For classes use AR Class"
+            f"{quoted(model.name)} is a {model.family.title} model, which does not read text itself. For classes use AR Class"
             " Condition; AR Prompt Condition is for SimpleAR and Lumina-mGPT 2"
         )
     return model.family.prompt

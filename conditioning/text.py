@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..loaders.quote import quoted
 from ..models.family import TextSpec
 from ..models.parts.text import TextCondition, stack_texts
 from ..models.text.encoders import ENCODERS, MARK
@@ -109,7 +110,7 @@ class TextConditioning:
             )
         if not against and model.family.null == "prompt":
             raise ValueError(
-                f'{model.name}: {model.family.title} has not learnt what "no prompt" is and needs the negative input:'
+                f'{quoted(model.name)}: {model.family.title} has not learnt what "no prompt" is and needs the negative input:'
                 " connect a second CLIP Text Encode to it, with an empty text or what to avoid"
             )
 
@@ -142,7 +143,7 @@ def text_spec(model: Model) -> TextSpec:
             "AR Class Condition" if model.family.conditioning == "class" else "AR Prompt Condition"
         )
         raise ValueError(
-            f"{model.name} is a {model.family.title} model, which does not read encoded text: use {other} instead"
+            f"{quoted(model.name)} is a {model.family.title} model, which does not read encoded text: use {other} instead"
         )
     return model.family.text
 
@@ -171,7 +172,7 @@ def _check(model: Model, spec: TextSpec, prompts: Prompts, which: str) -> None:
     found, most = _foreign(spec, model.config, prompts), spec.tokens(model.config)
     if found:
         raise ValueError(
-            f"{which}: {model.name} ({model.family.title}) reads {spec.encoder.title}, but this"
+            f"{which}: {quoted(model.name)} ({model.family.title}) reads {spec.encoder.title}, but this"
             f" CONDITIONING {found}. Use {spec.encoder.load}, and encode the prompt with CLIP Text Encode"
         )
     if not _finite(prompts.text):

@@ -32,6 +32,15 @@ class Sheet:
     title: str = ""
 
 
+LONGEST_LINE = 300  # letters of a title or caption
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, as long as a sheet can show."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+
+
 def arrange(
     images: Sequence[Sequence[Image.Image]],
     runs: Sequence[Mapping[str, str]],
@@ -45,9 +54,13 @@ def arrange(
         runs: what differs between the runs, a mapping each.
         columns: images in a row where the settings do not say it; 0 = about as many as rows, but at least four.
 
+    Line breaks in texts become spaces, for every text here has one line.
+
     Two settings that take every combination of their values make a table. Otherwise runs of several images get a row
     each, and single images are set one after the other.
     """
+    title = one_line(title)
+    runs = [{one_line(name): one_line(value) for name, value in run.items()} for run in runs]
     table = _table(images, runs, title)
     if table is not None:
         return table

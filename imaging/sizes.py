@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from ..loaders.families import TRANSFORMERS
+from ..loaders.quote import quoted
 from ..sampling.loops import grids_of
 
 MODEL_DEFAULT = "model default"
@@ -36,10 +37,10 @@ def parse(text: str) -> Size | None:
     """
     if text in ("", MODEL_DEFAULT):
         return None
-    found = re.match(r"\s*(\d+)\s*[x×]\s*(\d+)\b", text)
+    found = re.match(r"\s*([0-9]{1,6})\s*[x×]\s*([0-9]{1,6})\b", text)
     if not found:
         raise ValueError(
-            f"'{text}' is not an image size: choose one of the list, or write width and height as 512x512"
+            f"'{quoted(text)}' is not an image size: choose one of the list, or write width and height as 512x512"
         )
     return int(found[2]), int(found[1])
 

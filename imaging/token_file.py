@@ -1,8 +1,6 @@
 """Tokens in safetensors files: written whole or not at all, and read with nothing taken on trust."""
 
-import contextlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..loaders.quote import quoted, reason
 from ..loaders.read import Weights, read_weights
+from ..loaders.writing import write_new
 from .tokens import ImageTokens
 
 Read = TypeVar("Read")
@@ -31,6 +31,7 @@ def write_tokens(tokens: ImageTokens, path: Path, more: dict[str, str] | None = 
     """Save tokens; `more`: further text for the file's header. The file is complete or not there.
 
     Raises:
+        FileExistsError: there is one already; it is left as it is.
         ValueError: there can be no such file; the message says why.
     """
     tensors = {f"step.{k}": compact(step) for k, step in enumerate(tokens.steps)}
@@ -43,22 +44,18 @@ def write_tokens(tokens: ImageTokens, path: Path, more: dict[str, str] | None = 
         "codec": tokens.codec,
         "family": tokens.family,
     }
-    unfinished = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, unfinished, (more or {}) | facts)
-        os.replace(unfinished, path)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        write_new(path, lambda place: save_file(tensors, place, (more or {}) | facts))
+    except FileExistsError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(not_written(path.name, error)) from error
 
 
 def not_written(name: str, error: Exception) -> str:
     """Why there is no file of a name."""
-    short = name if len(name) <= 60 else f"{name[:40]}... ({len(name)} letters)"
-    reason = str(error).splitlines()[0][:200]
     return (
-        f"the tokens could not be saved as {short}: {reason}. Choose another, shorter filename_prefix, and see whether"
+        f"the tokens could not be saved as {quoted(name, 60)}: {reason(error)}. Choose another, shorter filename_prefix, and see whether"
         " the disk is full or the folder may not be written to"
     )
 
@@ -75,10 +72,12 @@ def read_tokens(path: Path) -> ImageTokens:
     facts = weights.metadata
     if facts.get("format") != FORMAT:
         found = (
-            f"its format is '{facts['format']}'" if "format" in facts else "it has no such header"
+            f"its format is '{quoted(facts['format'])}'"
+            if "format" in facts
+            else "it has no such header"
         )
         raise ValueError(
-            f"{path.name}: this file was not made by AR Save Tokens ({found}). Choose one that was;"
+            f"{quoted(path.name)}: this file was not made by AR Save Tokens ({found}). Choose one that was;"
             " model files belong into AR Load Checkpoint"
         )
     return _or_refuse(path, lambda: _parsed(weights), "this file of tokens is damaged")
@@ -88,11 +87,9 @@ def _or_refuse(path: Path, read: Callable[[], Read], what: str) -> Read:
     try:
         return read()
     except Exception as error:  # whatever a file's bytes lead to, it is the file that is damaged
-        lines = str(error.__cause__ or error).splitlines()
-        reason = (
-            f"{error.args[0]} is missing" if isinstance(error, KeyError) else "".join(lines[:1])
-        )
-        raise ValueError(f"{path.name}: {what}: {reason[:200]}. {ANOTHER}") from error
+        cause = error.__cause__ or error
+        why = getattr(cause, "short", None) or reason(cause)
+        raise ValueError(f"{quoted(path.name)}: {what}: {why}. {ANOTHER}") from error
 
 
 def _parsed(weights: Weights) -> ImageTokens:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..loaders.quote import quoted
 from ..sampling.loops import LOOPS, Grid, grids_of, picture_size
 from ..sampling.model import Model
 
@@ -59,8 +60,8 @@ class ImageTokens:
         """
         if self.codec != model.codec or self.kind != model.family.kind:
             raise ValueError(
-                f"these tokens belong to another model: they were made for {self.family} with the image tokenizer"
-                f" {self.codec}, and {model.name} ({model.family.title}) has {model.codec}. Connect the model they"
+                f"these tokens belong to another model: they were made for {quoted(self.family)} with the image tokenizer"
+                f" {quoted(self.codec)}, and {quoted(model.name)} ({model.family.title}) has {model.codec}. Connect the model they"
                 " were made with, or send the image through AR Image to Tokens with this one"
             )
         self._check_grids(model)
@@ -68,7 +69,7 @@ class ImageTokens:
         if grids is not None and tuple(grids) != self.grids:
             had, has = (picture_size(model, one) for one in (self.grids, grids))
             raise ValueError(
-                f"these tokens are of another image size: {describe_grids(self.grids)}, and this run of {model.name}"
+                f"these tokens are of another image size: {describe_grids(self.grids)}, and this run of {quoted(model.name)}"
                 f" has {describe_grids(grids)}. Set AR Sampler's size to {had[1]}x{had[0]}, or scale the image to"
                 f" {has[1]}x{has[0]} pixels before it goes through AR Image to Tokens"
             )
@@ -83,13 +84,13 @@ class ImageTokens:
             return
         if config is None or LOOPS[self.kind].image_grids(config) != self.grids:
             raise ValueError(
-                f"these tokens do not fit {model.name} ({model.family.title}): it makes no images of"
+                f"these tokens do not fit {quoted(model.name)} ({model.family.title}): it makes no images of"
                 f" {describe_grids(self.grids)}. Connect the model they were made with, or load another file"
             )
         if self.kind != "scale" and self.steps[0].shape[1] != config.length:
             raise ValueError(
                 f"these tokens are damaged: there are {self.steps[0].shape[1]} of each image, and images of"
-                f" {model.name} have {config.length}. Load another file"
+                f" {quoted(model.name)} have {config.length}. Load another file"
             )
 
     def _check_range(self, model: Model) -> None:
@@ -98,7 +99,7 @@ class ImageTokens:
         form = () if codes else (model.config.bits,)
         if tuple(self.steps[0].shape[2:]) != form:
             raise ValueError(
-                f"these tokens are damaged: a token of {model.name} is {f'{form[0]} bits' if form else 'one number'}."
+                f"these tokens are damaged: a token of {quoted(model.name)} is {f'{form[0]} bits' if form else 'one number'}."
                 " Load another file"
             )
         end = codes or 2
@@ -111,7 +112,7 @@ class ImageTokens:
             if self.features.shape != empty.shape:
                 raise ValueError(
                     f"these tokens are damaged: a feature map of {tuple(self.features.shape)} comes with them, and"
-                    f" {model.name} has {tuple(empty.shape)}. Load another file"
+                    f" {quoted(model.name)} has {tuple(empty.shape)}. Load another file"
                 )
 
     def pick(self, rows: Sequence[int]) -> "ImageTokens":
@@ -121,13 +122,15 @@ class ImageTokens:
         return replace(self, steps=tuple(step[index] for step in self.steps), features=features)
 
     def __repr__(self) -> str:
-        return f"AR tokens: {self.batch} images of {self.family}, {describe_grids(self.grids)}"
+        return (
+            f"AR tokens: {self.batch} images of {quoted(self.family)}, {describe_grids(self.grids)}"
+        )
 
 
 def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> None:
     """Raise ValueError when these cannot be the tokens of any images, see `ImageTokens`."""
     if kind not in KINDS:
-        raise ValueError(f"its kind is '{kind}'")
+        raise ValueError(f"its kind is '{quoted(kind)}'")
     if not grids or any(side < 1 for grid in grids for side in grid):
         raise ValueError(f"its grids are {list(grids)}")
     if len(steps) != len(grids) or kind != "scale" and len(grids) != 1:

@@ -1,6 +1,5 @@
 """Files -> a model ready to sample: transformer and image tokenizer, checked against each other."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,9 @@ from typing import Any
 from ..models.family import Defaults, view
 from .detect import Part, find_part, fitted, has_part
 from .fingerprint import fingerprint
+from .kinds import read_json_text
 from .place import place_part
+from .quote import quoted
 from .read import CheckpointError, Weights, read_weights
 
 
@@ -25,6 +26,7 @@ class ARModel:
         codec: fingerprint of the tokenizer: tokens mean the same image for every model that has the same one.
         defaults: sampling settings preselected for this model.
         folder: where the transformer's file lies, with whatever belongs to it.
+        note: what the user should know of the files, or "".
     """
 
     name: str
@@ -37,6 +39,7 @@ class ARModel:
     label_set: str = ""
     folder: Path = Path()
     codec: str = ""
+    note: str = ""
 
     def get_models(self) -> list[Any]:
         """Further patchers, for the host's bookkeeping."""
@@ -62,7 +65,7 @@ class ARModel:
         return replace(self, config=config)
 
     def __repr__(self) -> str:
-        return f"AR model {self.name} ({self.family.title})"
+        return f"AR model {quoted(self.name)} ({self.family.title})"
 
 
 def load_model(
@@ -94,6 +97,7 @@ def load_model(
         defaults=main.defaults,
         folder=main.weights.folder,
         codec=fingerprint(codec),
+        note=". ".join(dict.fromkeys(part.note for part in (main, codec) if part.note)),
     )
 
 
@@ -103,7 +107,7 @@ def _tokenizer_part(main: Part, tokenizer: str | Path | None) -> Part:
         return find_part(read_weights(tokenizer), "tokenizer")
     if not has_part(weights, "tokenizer"):
         raise CheckpointError(
-            f"{weights.path.name}: the image tokenizer is not in this file. Choose the tokenizer's own file"
+            f"{quoted(weights.path.name)}: the image tokenizer is not in this file. Choose the tokenizer's own file"
             f" (for {main.family.title}: {main.family.tokenizer_file}) in the tokenizer input"
         )
     return find_part(weights, "tokenizer")
@@ -113,7 +117,7 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
     """The transformer for images of this side; 0 leaves it as it is."""
     if not picture_size:
         return main
-    name, factor = main.weights.path.name, codec.config.factor
+    name, factor = quoted(main.weights.path.name), codec.config.factor
     if not main.family.free_size:
         raise CheckpointError(
             f"{name}: a {main.family.title} file says itself how large its images are."
@@ -136,13 +140,23 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
 def class_labels(part: Part) -> tuple[tuple[str, ...], str]:
     """Class names: from the file's metadata, or ImageNet's when it has 1000 classes."""
     classes = getattr(part.config, "classes", 0)
-    if "labels" in part.metadata:
-        labels = tuple(json.loads(part.metadata["labels"]))
-        if len(labels) == classes:
-            return labels, part.metadata.get("label_set", "Labels")
+    labels = _stored_labels(part)
+    if len(labels) == classes and labels:
+        return labels, part.metadata.get("label_set", "Labels")[:40]
     if classes == 1000:
         return imagenet_labels(), "ImageNet"
     return (), ""
+
+
+def _stored_labels(part: Part) -> tuple[str, ...]:
+    """Class names in a file's header; () where they are no list of texts, for the classes have numbers too."""
+    try:
+        labels = read_json_text(part.metadata.get("labels", "[]"))
+    except ValueError:
+        return ()
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        return ()
+    return tuple(" ".join(name[:200].split()) for name in labels)
 
 
 def imagenet_labels() -> tuple[str, ...]:

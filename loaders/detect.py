@@ -1,8 +1,7 @@
 """Which networks a file holds, by key names and shapes; a file name is never evidence."""
 
-import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -10,7 +9,11 @@ from torch import Tensor
 
 from ..models.family import Defaults, Family, FileFacts
 from .families import PARTS
-from .read import CheckpointError, Weights
+from .kinds import read_json_text
+from .plausible import check_plausible
+from .quote import listed, quoted, reason
+from .read import SETTINGS, CheckpointError, Weights
+from .sets import FLOATS, chosen, is_bookkeeping, quantised, without_others
 
 SMALL = 1 << 20  # integer buffers up to this many elements are handed to the config function
 
@@ -29,12 +32,14 @@ class Part:
         config: its sizes.
         tensors: its weights under the network's own keys.
         weights: the file it came from.
+        note: which of several sets of weights it is, or "".
     """
 
     family: Family
     config: Any
     tensors: dict[str, Tensor]
     weights: Weights
+    note: str = ""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -43,9 +48,24 @@ class Part:
     @property
     def defaults(self) -> Defaults:
         """The family's published settings, or those the file's metadata gives (transformers)."""
-        if "defaults" in self.metadata:
-            return Defaults(**json.loads(self.metadata["defaults"]))
-        return self.family.defaults_for(self.config)
+        own = self.family.defaults_for(self.config)
+        return own if "defaults" not in self.metadata else self._stored(own)
+
+    def _stored(self, own: Defaults) -> Defaults:
+        """The settings of the metadata, each of the type it should have.
+
+        Raises:
+            CheckpointError: they are no settings.
+        """
+        try:
+            given = dict(read_json_text(self.metadata["defaults"]))
+            known = {entry.name: getattr(own, entry.name) for entry in fields(Defaults)}
+            return Defaults(**{name: _like(known[name], value) for name, value in given.items()})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{quoted(self.weights.path.name)}: the 'defaults' in its header are no sampling settings"
+                f" ({reason(error)}). Get the file again"
+            ) from error
 
 
 def find_part(weights: Weights, part: str) -> Part:
@@ -57,8 +77,32 @@ def find_part(weights: Weights, part: str) -> Part:
     found = _find(weights, PARTS[part])
     if found is None:
         raise CheckpointError(_nothing_found(weights, part))
-    family, tensors = found
-    facts = FileFacts(
+    family, tensors, note = found
+    try:
+        facts = _facts(weights, family, tensors, part)
+        config = family.config(facts)
+        check_plausible(config)
+        with torch.device("meta"):
+            expected = family.build(config).state_dict()
+        tensors = family.trim(config, tensors)
+    except (
+        Exception
+    ) as error:  # whatever its shapes and settings lead to, it is the file that is wrong
+        form = quantised(weights.tensors)
+        hint = (
+            f". Its weights are quantised ({form}), which this pack does not read" if form else ""
+        )
+        raise CheckpointError(
+            f"{quoted(weights.path.name)}: looks like a {family.title} {part}, but its sizes cannot be read:"
+            f" {reason(error)}{hint}. The file may be incomplete or changed by a conversion, or a {SETTINGS} beside it be"
+            " another model's"
+        ) from error
+    return Part(family, config, _checked(weights, family, expected, tensors), weights, note)
+
+
+def _facts(weights: Weights, family: Family, tensors: dict[str, Tensor], part: str) -> FileFacts:
+    """What is known of a network's weights before memory is taken."""
+    return FileFacts(
         {key: tuple(value.shape) for key, value in tensors.items()},
         _integers(tensors),
         weights.metadata,
@@ -68,18 +112,18 @@ def find_part(weights: Weights, part: str) -> Part:
         weights.generation,
         weights.code_lists if part == "tokenizer" else (),
     )
-    try:
-        config = family.config(facts)
-        with torch.device("meta"):
-            expected = family.build(config).state_dict()
-        tensors = family.trim(config, tensors)
-    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise CheckpointError(
-            f"{weights.path.name}: looks like a {family.title} {part}, but its sizes cannot be read: {reason}."
-            " The file may be incomplete or changed by a conversion"
-        ) from error
-    return Part(family, config, _checked(weights, family, expected, tensors), weights)
+
+
+def _like(example: Any, value: Any) -> Any:
+    """A setting out of a header, if it is what the published one is: a number, a text, yes or no, a pair of numbers."""
+    if isinstance(value, list):
+        value = tuple(value)
+    numbers = (int, float)
+    pair = isinstance(value, tuple) and len(value) == 2 and all(type(v) in numbers for v in value)
+    same = type(value) is type(example) or (type(value) in numbers and type(example) in numbers)
+    if same or (example is None and (pair or value is None)):
+        return value
+    raise ValueError(f"{quoted(value)} stands for {quoted(example)}")
 
 
 def _integers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -101,7 +145,7 @@ def fitted(transformer: Part, tokenizer: Part) -> Part:
     Raises:
         CheckpointError: the tokenizer's tokens are not those the transformer predicts.
     """
-    names = f"{transformer.weights.path.name} and {tokenizer.weights.path.name}"
+    names = f"{quoted(transformer.weights.path.name)} and {quoted(tokenizer.weights.path.name)}"
     if transformer.family.tokenizer != tokenizer.family.name:
         raise CheckpointError(
             f"{names} do not belong together: the {transformer.family.title} transformer does not work with the"
@@ -123,39 +167,59 @@ def has_part(weights: Weights, part: str) -> bool:
 
 def _find(
     weights: Weights, families: tuple[Family, ...]
-) -> tuple[Family, dict[str, Tensor]] | None:
-    """First family whose required keys are all there under one prefix ("", "module.", "trainer.var_wo_ddp.", ...)."""
+) -> tuple[Family, dict[str, Tensor], str] | None:
+    """First family whose required keys are all there under one prefix ("", "module.", "trainer.var_wo_ddp.", ...).
+
+    Where several sets of weights are complete (model and EMA), the family's rule chooses; the last text says which it was.
+    """
     keys = weights.tensors.keys()
     for family in families:
         first = family.required[0]
-        prefixes = [key[: -len(first)] for key in keys if key.endswith(first)]
-        # Weights averaged over the training are what a release samples with, where it has both.
-        for prefix in sorted(prefixes, key=lambda prefix: "ema" not in prefix.split(".")):
-            if prefix and not prefix.endswith("."):
-                continue
+        prefixes = {key[: -len(first)] for key in keys if key.endswith(first)}
+        sets = {}
+        for prefix in chosen((p for p in prefixes if not p or p.endswith(".")), family.averaged):
             own = dict(
                 family.convert(key[len(prefix) :], weights.tensors[key])
-                for key in keys
-                if key.startswith(prefix)
+                for key in without_others(keys, prefix, prefixes)
             )
             if all(key in own for key in family.required) and not any(
                 key.startswith(banned) for banned in family.banned for key in own
             ):
-                return family, own
+                sets[prefix] = own
+        if sets:
+            taken = next(iter(sets))
+            return family, sets[taken], _which(weights, family, list(sets))
     return None
 
 
+def _which(weights: Weights, family: Family, prefixes: list[str]) -> str:
+    """Which set of weights was taken, in words; "" where there is one."""
+    if len(prefixes) < 2:
+        return ""
+    names = [f"'{quoted(p.rstrip('.'))}'" if p else "those at its top" for p in prefixes]
+    kind = "averaged (EMA)" if family.averaged else "plain"
+    return (
+        f"{quoted(weights.path.name)} holds {len(names)} sets of {family.title} weights: {names[0]} were taken, not"
+        f" {listed(names[1:])}, for {family.title}'s own sampler takes the {kind} ones"
+    )
+
+
 def _nothing_found(weights: Weights, part: str) -> str:
-    name = weights.path.name
+    name = quoted(weights.path.name)
+    if form := quantised(weights.tensors):
+        return (
+            f"{name}: its weights are quantised ({form}), which this pack does not read. Take the release's own file, in"
+            " 16 or 32 bits"
+        )
     for other, families in PARTS.items():
         if other != part and (found := _find(weights, families)) is not None:
             what = f"{found[0].title} {_NOUNS[other]}".rstrip()
             return f"{name}: this is a {what}, not a {part}. {_remedy(other, part)}"
     family, missing = _nearest(weights, PARTS[part])
-    sample = ", ".join(list(weights.tensors)[:3]) or "no tensors at all"
+    sample = listed(weights.tensors) or "no tensors at all"
     hint = f"; nearest is {family.title}, but {missing[0]} is missing" if missing else ""
     return (
-        f"{name}: no known {part} in this file{hint} (it holds {len(weights.tensors)} tensors: {sample} ...)."
+        f"{name}: no known {part} in this file{hint} (it holds {len(weights.tensors):,} tensors: {sample})."
         " Check that it is the file named in the README's table of models"
     )
 
@@ -186,24 +250,44 @@ def _checked(
 ) -> dict[str, Tensor]:
     """The tensors the network takes: all there, of the right shapes, all numbers finite."""
     missing = [k for k in expected if k not in tensors and not re.fullmatch(family.absent, k)]
-    unexpected = [k for k in tensors if k not in expected and not re.fullmatch(family.ignored, k)]
+    unexpected = [
+        k
+        for k in tensors
+        if k not in expected and not re.fullmatch(family.ignored, k) and not is_bookkeeping(k)
+    ]
     wrong = [
         f"{k} is {tuple(tensors[k].shape)} instead of {tuple(expected[k].shape)}"
         for k in expected
         if k in tensors and tensors[k].shape != expected[k].shape
     ]
+    form = quantised(weights.tensors)
     for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", wrong)):
         if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            guess = (
+                f"Its weights are quantised ({form}), which this pack does not read"
+                if form
+                else "It may be incomplete, or a variant this pack does not know"
+            )
             raise CheckpointError(
-                f"{weights.path.name}: this {family.title} file {what} {', '.join(keys[:3])}{more}."
-                " It may be incomplete, or a variant this pack does not know"
+                f"{quoted(weights.path.name)}: this {family.title} file {what} {listed(keys)}. {guess}: get the release's"
+                " own file"
             )
     taken = {key: tensors[key] for key in expected if key in tensors}
     for key, value in taken.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointError(
-                f"{weights.path.name}: {key} holds values that are not numbers (NaN or infinite)."
-                " The file is damaged or was converted badly: get it again"
-            )
+        _check_numbers(weights, key, value, expected[key])
     return taken
+
+
+def _check_numbers(weights: Weights, key: str, value: Tensor, expected: Tensor) -> None:
+    """Raise CheckpointError when a weight is stored as something that is no weight, or holds NaN or infinity."""
+    name = quoted(weights.path.name)
+    if expected.is_floating_point() and key != LEVELS and value.dtype not in FLOATS:
+        raise CheckpointError(
+            f"{name}: {quoted(key)} is stored as {str(value.dtype).removeprefix('torch.')}, as in quantised or 8-bit files,"
+            " which this pack does not read. Take the release's own file, in 16 or 32 bits"
+        )
+    if value.is_floating_point() and not value.isfinite().all():
+        raise CheckpointError(
+            f"{name}: {quoted(key)} holds values that are not numbers (NaN or infinite)."
+            " The file is damaged or was converted badly: get it again"
+        )

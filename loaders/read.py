@@ -1,22 +1,24 @@
 """Reading weight files without ever running code from them: the only place that opens one."""
 
-import json
 import pickle
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from ..models.edm2.config import ARGUMENTS
 from . import edm2_pickle
 from .jit import archive_tensors
+from .kinds import AGAIN, PICKLE, PROGRAM, SAFETENSORS, Unreadable, kind_of, read_json_text
 from .opcodes import Damaged, Refused
+from .quote import listed, quoted, reason
+from .sets import unwrapped
 
 SUFFIXES = {".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".jit", ".pkl"}
 
@@ -39,17 +41,15 @@ BESIDE = (
     *(TOKENIZER_SETTINGS, ADDED_TOKENS, SPECIAL_TOKENS, INSTRUCTION),
 )
 
-# What torch raises on bytes that are not what they claim to be.
-_UNREADABLE = (
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    TypeError,
+# How torch's loader of tensors and containers says that a file names more than those, in words that differ by version.
+_UNPICKLER = "WeightsUnpickler error:"
+_BLOCKED = re.compile(
+    r"unsupported (?!operand)|unrecognized|not (an )?allowed|can only|blocklist", re.IGNORECASE
 )
+JSON_MOST = 1 << 26  # bytes of a settings or vocabulary file that are read
+IDS_MOST = 1 << 24  # of a text vocabulary
+SHARDS_MOST = 1000  # files of one checkpoint
+DEPTH_MOST, TENSORS_MOST = 64, 200_000  # of nested dictionaries, and in one file
 
 
 class CheckpointError(ValueError):
@@ -92,20 +92,23 @@ class Weights:
     @cached_property
     def vocabulary(self) -> dict[str, int]:
         """Text token -> id, from the settings (`vocabulary_map`), or the tokenizer's files in the same folder."""
-        listed = self.settings.get("vocabulary_map")
-        if isinstance(listed, dict):
-            return {str(name): id for name, id in listed.items() if isinstance(id, int)}
+        words = self.settings.get("vocabulary_map")
+        if isinstance(words, dict):
+            return _ids(words)
         content = read_json(self.folder / TOKENIZER)
         if not content:
-            words = read_json(self.folder / VOCABULARY)
-            words = {name: id for name, id in words.items() if isinstance(id, int)}
+            words = _ids(read_json(self.folder / VOCABULARY))
             return words | {name: id for id, name in added_tokens(self.folder).items()}
         model, added = content.get("model"), content.get("added_tokens")
         words = model.get("vocab") if isinstance(model, dict) else None
         extra = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
-        return (words if isinstance(words, dict) else {}) | {
-            t["content"]: t["id"] for t in extra if "content" in t and isinstance(t.get("id"), int)
-        }
+        more = {str(token["content"]): token.get("id") for token in extra if "content" in token}
+        return _ids(words if isinstance(words, dict) else {}) | _ids(more)
+
+
+def _ids(words: Mapping[Any, Any]) -> dict[str, int]:
+    """Of a vocabulary those entries that are ids."""
+    return {str(name): id for name, id in words.items() if type(id) is int and 0 <= id < IDS_MOST}
 
 
 def _code_list(path: Path) -> tuple[int, ...]:
@@ -131,12 +134,12 @@ def _code_list(path: Path) -> tuple[int, ...]:
 
 def added_tokens(folder: Path) -> dict[int, str]:
     """Tokens of a text tokenizer besides its vocabulary: id -> name, from its settings or `added_tokens.json`."""
-    listed = read_json(folder / TOKENIZER_SETTINGS).get("added_tokens_decoder")
-    if isinstance(listed, dict):
-        tokens = {id: token for id, token in listed.items() if isinstance(token, dict)}
-        return {int(id): str(token.get("content")) for id, token in tokens.items() if id.isdigit()}
-    named = read_json(folder / ADDED_TOKENS)
-    return {id: name for name, id in named.items() if isinstance(id, int)}
+    known = read_json(folder / TOKENIZER_SETTINGS).get("added_tokens_decoder")
+    if isinstance(known, dict):
+        tokens = {id: token for id, token in known.items() if isinstance(token, dict)}
+        numbered = {id: token for id, token in tokens.items() if re.fullmatch(r"[0-9]{1,8}", id)}
+        return {int(id): str(token.get("content")) for id, token in numbered.items()}
+    return {id: name for name, id in _ids(read_json(folder / ADDED_TOKENS)).items()}
 
 
 def folder_of(path: Path) -> Path:
@@ -167,10 +170,19 @@ def files_of(path: Path) -> list[Path]:
 
 
 def _shard_names(path: Path) -> list[str]:
-    """Names of all the files that one called `...-00001-of-00002...` belongs to; [] for others."""
+    """Names of all the files that one called `...-00001-of-00002...` belongs to; [] for others.
+
+    Raises:
+        CheckpointError: a name that claims more files than any checkpoint has.
+    """
     if not (match := _SHARD.fullmatch(path.name)):
         return []
     stem, count, suffix = match.groups()
+    if int(count) > SHARDS_MOST:
+        raise CheckpointError(
+            f"{quoted(path.name)}: its name says that it is one of {int(count):,} files, and no checkpoint has more than"
+            f" {SHARDS_MOST:,}. Give it the name it was released with"
+        )
     return [f"{stem}-{n:05d}-of-{count}{suffix}" for n in range(1, int(count) + 1)]
 
 
@@ -188,22 +200,42 @@ def read_weights(path: str | Path) -> Weights:
     if path.is_dir():
         path = path / INDEX
     if path.name.endswith(INDEX_SUFFIX) and path.is_file():
-        return _read_shards(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path.name}: there is no such file in {path.parent}")
-    if names := _shard_names(path):
-        return _read_all(path.parent, names)
-    return _read_one(path)
+        found = _read_shards(path)
+    elif not path.is_file():
+        raise CheckpointError(
+            f"{quoted(path.name)}: there is no such file in {quoted(path.parent, 200)}. Put it there, or choose another one"
+        )
+    elif names := _shard_names(path):
+        found = _read_all(path.parent, names)
+    else:
+        found = _read_one(path)
+    return replace(found, tensors=unwrapped(found.tensors))
 
 
 def _read_one(path: Path) -> Weights:
-    if path.suffix in (".safetensors", ".sft"):
-        return _read_safetensors(path)
-    if path.suffix == ".jit":
-        return Weights(path, _read_archives(path))
-    if path.suffix == ".pkl":
-        return _read_edm2(path)
-    return Weights(path, dict(_flatten(_load_pickle(path))))
+    """The tensors of one file, which its bytes, not its name, say how to read."""
+    try:
+        kind = kind_of(path)
+    except Unreadable as error:
+        raise CheckpointError(f"{quoted(path.name)}: {error}") from error
+    except OSError as error:
+        raise CheckpointError(_damaged(path, error)) from error
+    readers = {SAFETENSORS: _read_safetensors, PROGRAM: _read_program, PICKLE: _read_edm2}
+    found = readers.get(kind, _read_torch)(path)
+    for key, tensor in found.tensors.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(
+                _damaged(path, ValueError(f"{quoted(key)} claims more numbers than are stored"))
+            )
+    return found
+
+
+def _read_program(path: Path) -> Weights:
+    return Weights(path, _read_archives(path))
+
+
+def _read_torch(path: Path) -> Weights:
+    return Weights(path, dict(_flatten(_load_pickle(path), path)))
 
 
 def _read_edm2(path: Path) -> Weights:
@@ -212,8 +244,9 @@ def _read_edm2(path: Path) -> Weights:
         found = edm2_pickle.read_network(path)
     except Refused as error:
         raise CheckpointError(
-            f"{path.name}: this is not a release file of EDM2, the only kind of .pkl this pack reads: it holds {error}."
-            " Nothing of it was run. Get the file from its authors, or a .safetensors of the same model"
+            f"{quoted(path.name)}: this file holds Python objects besides tensors ({quoted(str(error))}), and opening it the"
+            " ordinary way could run code. It is not a release file of EDM2, the only plain pickle this pack reads. Nothing"
+            " of it was run. If you trust its source, convert it once to .safetensors with tools/convert_checkpoint.py"
         ) from error
     except (Damaged, OSError) as error:
         raise CheckpointError(_damaged(path, error)) from error
@@ -225,7 +258,7 @@ def _read_archives(path: Path) -> dict[str, Tensor]:
     halves = [path.with_name(name) for name in HALVES] if path.name in HALVES else [path]
     if not halves[-1].is_file():
         raise CheckpointError(
-            f"{path.name}: {halves[-1].name} is missing beside it. Put both into one folder of their own"
+            f"{quoted(path.name)}: {halves[-1].name} is missing beside it. Put both into one folder of their own"
         )
     tensors: dict[str, Tensor] = {}
     for half in halves:
@@ -243,13 +276,20 @@ def _read_shards(index: Path) -> Weights:
     places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(
-            f"{index.name}: this is not the index of a sharded checkpoint (no weight_map)"
+            f"{quoted(index.name)}: this is not the index of a sharded checkpoint (no weight_map). Download it again, with"
+            " the files it lists"
         )
-    found = _read_all(index.parent, sorted({Path(str(name)).name for name in places.values()}))
+    names = sorted({Path(str(name)).name for name in places.values()})
+    if len(names) > SHARDS_MOST:
+        raise CheckpointError(
+            f"{quoted(index.name)}: it lists {len(names):,} files, and no checkpoint has more than {SHARDS_MOST:,}."
+            " Download it again"
+        )
+    found = _read_all(index.parent, names)
     lost = [key for key in places if key not in found.tensors]
     if lost:
         raise CheckpointError(
-            f"{index.parent.name}: its files lack {', '.join(lost[:3])}, which the index promises."
+            f"{quoted(index.parent.name)}: its files lack {listed(lost)}, which the index promises."
             " One of them may belong to another checkpoint: get them again"
         )
     return found
@@ -260,7 +300,7 @@ def _read_all(folder: Path, names: list[str]) -> Weights:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{folder.name}: {len(missing)} of its {len(names)} files are missing ({', '.join(missing[:3])})."
+            f"{quoted(folder.name)}: {len(missing)} of its {len(names)} files are missing ({listed(missing)})."
             " Download all of them into one folder"
         )
     tensors: dict[str, Tensor] = {}
@@ -272,7 +312,9 @@ def _read_all(folder: Path, names: list[str]) -> Weights:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; {} where the file is not one (Infinity's config.json is not valid JSON)."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(JSON_MOST + 1)
+        entries = read_json_text(text) if len(text) <= JSON_MOST else None
     except (OSError, ValueError):
         return {}
     return entries if isinstance(entries, dict) else {}
@@ -283,41 +325,50 @@ def _read_safetensors(path: Path) -> Weights:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return Weights(path, tensors, dict(file.metadata() or {}))
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # the library's own, and whatever torch says of a type it lacks
         raise CheckpointError(_damaged(path, error)) from error
 
 
 def _load_pickle(path: Path) -> Any:
     """Tensors and plain containers of a torch file, memory-mapped where its format allows that."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic[:1] != b"\x80" and magic != b"PK\x03\x04":  # neither a pickle nor torch's zip archive
-        raise CheckpointError(_damaged(path, ValueError("it does not begin like one")))
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=magic[:2] == b"PK")
-    except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error):
+        with path.open("rb") as file:
+            mapped = file.read(2) == b"PK" and path.suffix != ".safetensors"
+            file.seek(0)  # torch would go by that ending, but only where it opens the file itself
+            source: Any = path if mapped else file
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # whatever the bytes lead to, it is the file that is damaged
+        said = str(error).partition(_UNPICKLER)[2] or str(error)
+        if not isinstance(error, pickle.UnpicklingError) or not _BLOCKED.search(said):
             raise CheckpointError(_damaged(path, error)) from error
         raise CheckpointError(
-            f"{path.name}: this file holds Python objects besides tensors, and opening it could run code."
+            f"{quoted(path.name)}: this file holds Python objects besides tensors, and opening it could run code."
             " If you trust its source, convert it once to .safetensors with tools/convert_checkpoint.py"
         ) from error
-    except _UNREADABLE as error:
-        raise CheckpointError(_damaged(path, error)) from error
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    size = f"{path.stat().st_size:,} bytes; " if path.is_file() else ""
     return (
-        f"{path.name}: this is not a complete weight file ({path.stat().st_size:,} bytes; {reason[:200]})."
-        " Download it again, and compare its size with the one on the model's page"
+        f"{quoted(path.name)}: this is not a complete weight file ({size}{reason(error)}). {AGAIN}"
     )
 
 
-def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of nested dictionaries under its dotted key; other values are dropped."""
-    if isinstance(tree, Tensor):
-        yield prefix[:-1], tree
-    elif isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _flatten(value, f"{prefix}{key}.")
+def _flatten(tree: Any, path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of nested dictionaries under its dotted key; other values are dropped.
+
+    Raises:
+        CheckpointError: nested deeper, or more tensors, than any checkpoint has.
+    """
+    waiting: list[tuple[str, Any, int]] = [("", tree, 0)]
+    found = 0
+    while waiting:
+        prefix, value, depth = waiting.pop()
+        if isinstance(value, Tensor):
+            found += 1
+            yield prefix[:-1], value
+        elif isinstance(value, Mapping):
+            inner = [(f"{prefix}{key}.", entry, depth + 1) for key, entry in value.items()]
+            waiting += reversed(inner)
+        if depth > DEPTH_MOST or found + len(waiting) > TENSORS_MOST:
+            raise CheckpointError(_damaged(path, ValueError("it is nested without an end")))

@@ -194,6 +194,7 @@ class Family:
         fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
             ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
+        averaged: of a file with plain and averaged (EMA) weights, the authors' own sampler takes the averaged ones.
         prepare: (key, all tensors) -> that tensor as the network takes it, where files hold it in another form.
     """
 
@@ -226,6 +227,7 @@ class Family:
     trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
     fit: Callable[[Any, Any], Any] = same_codes
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    averaged: bool = False
     prepare: Callable[[str, Mapping[str, Tensor]], Tensor] = lambda key, tensors: tensors[key]
 
     def defaults_for(self, config: Any) -> Defaults:

@@ -19,6 +19,7 @@ from .parts.causal import CausalNetwork
 from .parts.grid import Grid
 from .parts.norms import RMSNorm
 from .parts.rope import grid_angles, rope_table
+from .parts.settings import whole
 from .parts.swiglu import LlamaSwiGLU
 from .parts.text import TextCondition
 from .text.encoders import FLAN_T5
@@ -227,13 +228,13 @@ def config_from_file(facts: FileFacts) -> LlamaGenConfig:
     shapes = facts.shapes
     vocab, width = shapes["tok_embeddings.weight"]
     prefix = shapes.get("cls_embedding.uncond_embedding", (1,))[0]
-    side = int(facts.metadata.get("side", default_side(width, prefix)))
+    side = whole(facts.metadata, "side", default_side(width, prefix), 1, 1024)
     if "freqs_cis" in shapes:
         side = math.isqrt(shapes["freqs_cis"][0] - prefix)
     return LlamaGenConfig(
         depth=len({key.split(".")[1] for key in shapes if key.startswith("layers.")}),
         width=width,
-        heads=int(facts.metadata.get("heads", head_count(width))),
+        heads=whole(facts.metadata, "heads", head_count(width), 1, width),
         vocab=vocab,
         ffn=shapes["layers.0.feed_forward.w1.weight"][0],
         grid=(side, side),

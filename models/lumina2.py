@@ -19,6 +19,7 @@ from .parts.causal import places
 from .parts.grid import Grid
 from .parts.language import Attention, LanguageNetwork
 from .parts.prompt import Prompt
+from .parts.settings import decimal, whole, whole_list
 
 CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
 LARGEST = 24  # cells per side of the largest square image of the release: 768 pixels
@@ -292,8 +293,8 @@ def config_from_file(facts: FileFacts) -> LuminaConfig:
         sizes.append(vocabulary[name])
     attention = "model.layers.0.self_attn."
     norms, head_width = shapes[f"{attention}q_norm.weight"]
-    context = int(settings.get("max_position_embeddings", 10240))
-    grid = settings.get("latent_grid")  # our own files'
+    context = whole(settings, "max_position_embeddings", 10240)
+    grid = whole_list(settings, "latent_grid", 2, 1024)  # our own files'
     return LuminaConfig(
         depth=depth,
         width=width,
@@ -308,11 +309,11 @@ def config_from_file(facts: FileFacts) -> LuminaConfig:
         separator=vocabulary[SEPARATOR],
         line_end=vocabulary[LINE_END],
         sizes=tuple(sizes),
-        grid=(grid[0], grid[1]) if grid else largest_square(len(sizes), context),
+        grid=(grid[0], grid[1]) if len(grid) == 2 else largest_square(len(sizes), context),
         norms=norms,
         context=context,
-        rope_base=float(settings.get("rope_theta", 10000.0)),
-        eps=float(settings.get("rms_norm_eps", 1e-5)),
+        rope_base=decimal(settings, "rope_theta", 10000.0),
+        eps=decimal(settings, "rms_norm_eps", 1e-5, 0, 1),
     )
 
 

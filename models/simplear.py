@@ -17,6 +17,7 @@ from .parts.causal import TokenState
 from .parts.grid import Grid
 from .parts.language import LanguageNetwork
 from .parts.prompt import Prompt
+from .parts.settings import decimal, whole
 from .tokenizers.cosmos_dv import CosmosConfig
 
 CODES = 64000  # of the released image tokenizer
@@ -163,11 +164,11 @@ def config_from_file(facts: FileFacts) -> SimpleARConfig:
     generation = facts.generation if settings or not facts.settings else {}
     layer = "model.layers.0"
     rows = shapes[f"{layer}.self_attn.q_proj.weight"][0]
-    heads = int(settings.get("num_attention_heads", head_count(width, rows)))
+    heads = whole(settings, "num_attention_heads", head_count(width, rows), 1, rows)
     head_width = rows // heads
-    context = int(settings.get("max_position_embeddings", 32768))
+    context = whole(settings, "max_position_embeddings", 32768)
     text = text_tokens(vocab, facts)
-    side = int(facts.metadata.get("side", min(RELEASED_SIDE, math.isqrt(context // 2))))
+    side = whole(facts.metadata, "side", min(RELEASED_SIDE, math.isqrt(context // 2)), 1, 1024)
     return SimpleARConfig(
         depth=depth,
         width=width,
@@ -179,11 +180,11 @@ def config_from_file(facts: FileFacts) -> SimpleARConfig:
         text=text,
         special=special_ids(text, facts),
         grid=(side, side),
-        rope_base=float(settings.get("rope_theta", 1e6)),
-        eps=float(settings.get("rms_norm_eps", 1e-6)),
+        rope_base=decimal(settings, "rope_theta", 1e6),
+        eps=decimal(settings, "rms_norm_eps", 1e-6, 0, 1),
         context=context,
         tied="lm_head.weight" not in shapes,
-        repetition=float(generation.get("repetition_penalty") or 1.0),
+        repetition=decimal(generation, "repetition_penalty", 1.0, 0.01, 100),
     )
 
 

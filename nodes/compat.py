@@ -2,10 +2,13 @@
 
 import inspect
 import logging
+import math
 import re
 from typing import Any
 
 from comfy_api.v0_0_2 import io
+
+from ..loaders.quote import message, quoted
 
 
 def known(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -31,10 +34,13 @@ def numbers(text: str) -> tuple[float, ...]:
         ValueError: something in it is not a number.
     """
     try:
-        return tuple(float(part) for part in re.split(r"[,\s]+", text.strip()) if part)
+        listed = tuple(float(part) for part in re.split(r"[,\s]+", text.strip()) if part)
+        if all(math.isfinite(number) for number in listed):
+            return listed
+        raise ValueError
     except ValueError as error:
         raise ValueError(
-            f"'{text}' is not a list of numbers: write one per step, for example 1, 2.5, 4"
+            f"'{quoted(text)}' is not a list of numbers: write one per step, for example 1, 2.5, 4"
         ) from error
 
 
@@ -42,6 +48,7 @@ def tell(node: Any, text: str) -> None:
     """Say something that is no error: in the log, and on the node where the host can show it."""
     from server import PromptServer
 
+    text = message(text)
     logging.warning("[AR Guidance] %s", text)
     show = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
     if show is not None and node.hidden is not None:

@@ -6,7 +6,7 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import load_model
 from .checked import Node
-from .compat import schema, widget
+from .compat import schema, tell, widget
 from .inputs import folders
 from .types import Model
 
@@ -71,6 +71,7 @@ class ARLoadCheckpoint(Node):
                     tooltip="The loaded model: for a condition node, AR Sampler and the nodes that turn images into tokens and back.",
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -80,4 +81,7 @@ class ARLoadCheckpoint(Node):
 
     @classmethod
     def execute(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> io.NodeOutput:
-        return io.NodeOutput(load_model(*folders.resolve(checkpoint, tokenizer), picture_size))
+        model = load_model(*folders.resolve(checkpoint, tokenizer), picture_size)
+        if model.note:
+            tell(cls, model.note)
+        return io.NodeOutput(model)

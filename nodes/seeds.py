@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from comfy_api.v0_0_2 import io
 
+from ..loaders.quote import quoted
 from .checked import Node
 from .compat import schema, widget
 from .types import Sampling, SamplingLink
@@ -20,9 +21,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """
     entries = [part for part in re.split(r"[,;\s]+", text) if part]
     for entry in entries:
-        if not re.fullmatch(r"\d+", entry) or int(entry) > LARGEST:
+        if not re.fullmatch(r"[0-9]{1,20}", entry) or int(entry) > LARGEST:
             raise ValueError(
-                f"seeds: '{entry}' is not a seed: give whole numbers from 0 to {LARGEST}, with commas between them"
+                f"seeds: '{quoted(entry)}' is not a seed: give whole numbers from 0 to {LARGEST}, with commas between them"
             )
     return tuple(int(entry) for entry in entries)
 
@@ -35,11 +36,11 @@ def parse_images(text: str, count: int) -> tuple[int, ...]:
     """
     places: set[int] = set()
     for entry in re.findall(r"[^,;\s]+", re.sub(r"\s*-\s*", "-", text)):
-        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", entry)
+        ends = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", entry)
         first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (0, 0)
         if not 1 <= first <= last <= count:
             raise ValueError(
-                f"reroll: '{entry}' is not an image of this batch: its {count} images have the numbers 1 to {count}"
+                f"reroll: '{quoted(entry)}' is not an image of this batch: its {count} images have the numbers 1 to {count}"
                 " (one number, or a range such as 5-7)"
             )
         places.update(range(first - 1, last))

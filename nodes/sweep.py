@@ -1,6 +1,7 @@
 """AR Sweep (values to try, as lists) and AR Grid (the images they gave, side by side)."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..imaging.canvas import from_pil, to_pil
 from ..imaging.differences import differing, parse_label
 from ..imaging.grid import arrange, arrange_blind, draw_sheet
+from ..loaders.quote import quoted
 from .checked import Node
 from .compat import schema, widget
 from .execution.parameters import parameters_of
@@ -32,9 +34,12 @@ def split_values(text: str) -> list[str]:
 def as_number(value: str) -> Any:
     """A value as a number, or what stops the nodes behind an output that has none."""
     try:
-        return float(value)
+        number = float(value)
+        if math.isfinite(number):
+            return number
+        raise ValueError
     except ValueError:
-        wrong = f"AR Sweep: '{value}' is not a number: use the text output"
+        wrong = f"AR Sweep: '{quoted(value)}' is not a number: use the text output"
         return ExecutionBlocker(wrong if value else NO_SECOND)
 
 
@@ -43,7 +48,7 @@ def as_integer(value: str) -> Any:
     try:
         return int(value)
     except ValueError:
-        wrong = f"AR Sweep: '{value}' is not a whole number"
+        wrong = f"AR Sweep: '{quoted(value)}' is not a whole number"
         return ExecutionBlocker(wrong if value else NO_SECOND)
 
 

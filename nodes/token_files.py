@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from comfy_api.v0_0_2 import io
 
 from ..imaging.token_file import not_written, read_tokens, write_tokens
 from ..imaging.tokens import ImageTokens
-from .checked import Node
+from ..loaders.quote import quoted, reason
+from .checked import Node, finite
 from .compat import schema, widget
 from .types import TokensLink
 
 SUFFIX, OUTPUT = ".safetensors", " [output]"
 NOTHING = "no token files yet"
+NAME = "ar"  # of files whose prefix names none
+TRIES = 10_000
 
 
 class ARSaveTokens(Node):
@@ -47,15 +51,16 @@ class ARSaveTokens(Node):
     @classmethod
     def execute(cls, ar_tokens: ImageTokens, filename_prefix: str) -> io.NodeOutput:
         base = folder_paths.get_output_directory()
-        inside(Path(base), Path(base) / filename_prefix, "filename_prefix")
+        if not re.split(r"[/\\]", filename_prefix)[-1].strip(" ."):
+            filename_prefix += NAME  # the host counts no files without a name
         try:
+            inside(Path(base), Path(base) / filename_prefix, "filename_prefix")
             folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
                 filename_prefix, base
             )
         except OSError as error:
             raise ValueError(not_written(filename_prefix, error)) from error
-        file = f"{name}_{counter:05}_{SUFFIX}"
-        write_tokens(ar_tokens, Path(folder) / file, cls.header())
+        file = write_numbered(ar_tokens, Path(folder), name, counter, cls.header())
         place = {"filename": file, "subfolder": subfolder, "type": "output"}
         return io.NodeOutput(ui={"tokens": [place], "text": [shown(subfolder, file)]})
 
@@ -65,7 +70,24 @@ class ARSaveTokens(Node):
         if args.disable_metadata or cls.hidden is None:
             return {}
         known = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
-        return {name: json.dumps(value) for name, value in known.items() if value is not None}
+        return {k: json.dumps(finite(value)) for k, value in known.items() if value is not None}
+
+
+def write_numbered(
+    tokens: ImageTokens, folder: Path, name: str, number: int, header: dict[str, str]
+) -> str:
+    """Write tokens under the first number, from `number` on, that no file has; the new file's name.
+
+    The host's count is a proposal: other runs may write at the same time, and it knows not every name.
+    """
+    for place in range(number, number + TRIES):
+        file = f"{name}_{place:05}_{SUFFIX}"
+        try:
+            write_tokens(tokens, folder / file, header)
+            return file
+        except FileExistsError:
+            continue
+    raise ValueError(not_written(name, OSError(f"the {TRIES} next numbers are taken")))
 
 
 def shown(*parts: str) -> str:
@@ -79,7 +101,10 @@ def inside(base: Path, path: Path, what: str) -> Path:
     Raises:
         ValueError: it leads out of it.
     """
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except (OSError, ValueError) as error:  # too long, or with a null character
+        raise ValueError(f"{what} is no name of a file: {reason(error)}") from error
     if not real.is_relative_to(base.resolve()):
         raise ValueError(f"{what} leads out of ComfyUI's {base.name} folder: use a name inside it")
     return real
@@ -110,7 +135,7 @@ def chosen_file(name: str) -> Path:
         return chosen_file(name.replace("\\", "/"))
     if not path.is_file():
         raise ValueError(
-            f"{name}: there is no such file in ComfyUI's {Path(base).name} folder. Put a file of AR Save Tokens into the"
+            f"{quoted(name)}: there is no such file in ComfyUI's {Path(base).name} folder. Put a file of AR Save Tokens into the"
             " input folder and press R in the browser to refresh the list"
         )
     return path

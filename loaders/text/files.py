@@ -1,7 +1,6 @@
 """Which text encoder a file holds, by key names and shapes, and its weights under the network's own names. No host."""
 
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...models.family import FileFacts
+from ...models.parts.settings import decimal, whole
 from ...models.text.clip import ClipTextConfig
 from ...models.text.encoders import (
     CLIP_PAIR,
@@ -20,8 +20,9 @@ from ...models.text.encoders import (
     QWEN2,
     TextEncoder,
 )
-from ..jit import archive_tensors
+from ..quote import listed, quoted, reason
 from ..read import CheckpointError, Weights, read_weights
+from ..sets import quantised
 
 Tensors = dict[str, Tensor]
 
@@ -82,42 +83,22 @@ def find_encoder(paths: Sequence[Path]) -> EncoderFile:
     Raises:
         CheckpointError: unreadable, incomplete, of an unknown kind, or two files that are no pair.
     """
-    found = [_find_one(_open(path)) for path in paths]
+    found = [_find_one(read_weights(path)) for path in paths]
     if len(found) == 1:
         return _as_vector(found[0]) if isinstance(found[0].config, ClipTextConfig) else found[0]
     narrow, wide = sorted(found, key=lambda one: getattr(one.config, "width", 0))
     for one in (narrow, wide):
         if not isinstance(one.config, ClipTextConfig):
             raise CheckpointError(
-                f"{one.path.name}: this is {one.encoder.title}, and two files are needed only for Switti: CLIP-L and"
+                f"{quoted(one.path.name)}: this is {one.encoder.title}, and two files are needed only for Switti: CLIP-L and"
                 " CLIP-bigG. Set the second file to 'none'"
             )
     if narrow.config.width == wide.config.width:
         raise CheckpointError(
-            f"{narrow.path.name} and {wide.path.name}: these are two CLIP encoders of the same width. Switti takes"
+            f"{quoted(narrow.path.name)} and {quoted(wide.path.name)}: these are two CLIP encoders of the same width. Switti takes"
             " CLIP-L (768) and CLIP-bigG (1280)"
         )
     return _pair(narrow, wide)
-
-
-def _open(path: Path) -> Weights:
-    """The weights of a file, also of a TorchScript archive (OpenAI's ViT-L-14.pt), whose program is not run."""
-    if not _is_program(path):
-        return read_weights(path)
-    try:
-        return Weights(path, archive_tensors(path))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path.name}: this TorchScript archive cannot be read ({error}). Take model.safetensors of"
-            " openai/clip-vit-large-patch14, which holds the same weights"
-        ) from error
-
-
-def _is_program(path: Path) -> bool:
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def _find_one(weights: Weights) -> EncoderFile:
@@ -132,10 +113,10 @@ def _find_one(weights: Weights) -> EncoderFile:
                     if k.startswith(prefix)
                 }
                 return _complete(weights, read, own)
-    sample = ", ".join(list(weights.tensors)[:3]) or "no tensors at all"
+    sample = listed(weights.tensors) or "no tensors at all"
     raise CheckpointError(
-        f"{weights.path.name}: no text encoder of an autoregressive model in this file (it holds"
-        f" {len(weights.tensors)} tensors: {sample} ...). Take flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART) or"
+        f"{quoted(weights.path.name)}: no text encoder of an autoregressive model in this file (it holds"
+        f" {len(weights.tensors):,} tensors: {sample}). Take flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART) or"
         " CLIP ViT-L/14 (VAR-CLIP) or ViT-B/32 (VQ-Diffusion); other models' encoders load with ComfyUI's CLIP loaders"
     )
 
@@ -143,10 +124,16 @@ def _find_one(weights: Weights) -> EncoderFile:
 def _complete(weights: Weights, read: Any, own: Tensors) -> EncoderFile:
     try:
         return read(weights, own)
-    except KeyError as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever its shapes lead to, it is the file that is wrong
+        form = quantised(weights.tensors)
+        hint = (
+            f" Its weights are quantised ({form}), which this pack does not read." if form else ""
+        )
         raise CheckpointError(
-            f"{weights.path.name}: {error.args[0]} is missing from this text encoder. The file is incomplete, or one"
-            " of several: choose a file of a folder that holds all of them"
+            f"{quoted(weights.path.name)}: {reason(error)}, so this text encoder cannot be read.{hint} The file is incomplete,"
+            " or one of several: choose a file of a folder that holds all of them"
         ) from error
 
 
@@ -155,7 +142,7 @@ def _complete(weights: Weights, read: Any, own: Tensors) -> EncoderFile:
 
 def _t5(weights: Weights, own: Tensors) -> EncoderFile:
     """T5 version 1.1: gated feed-forward, one table of position biases for all layers."""
-    name = weights.path.name
+    name = quoted(weights.path.name)
     if f"encoder.block.1.{_BIAS}" in own:
         raise CheckpointError(
             f"{name}: this is a umT5 or Pile-T5 encoder (a position table in every layer), which no autoregressive"
@@ -192,7 +179,7 @@ def _qwen(weights: Weights, own: Tensors) -> EncoderFile:
     first = "layers.0.self_attn."
     if f"{first}q_norm.weight" in own:
         raise CheckpointError(
-            f"{weights.path.name}: this is Qwen3, not Qwen2. HART reads the Qwen2-1.5B of its own release"
+            f"{quoted(weights.path.name)}: this is Qwen3, not Qwen2. HART reads the Qwen2-1.5B of its own release"
         )
     kept = {
         f"model.{k}": v for k, v in own.items() if re.match(r"layers\.|embed_tokens\.|norm\.", k)
@@ -209,16 +196,16 @@ def _qwen(weights: Weights, own: Tensors) -> EncoderFile:
         "num_hidden_layers": layers,
         "num_attention_heads": own[f"{first}q_proj.weight"].shape[0] // QWEN_HEAD,
         "num_key_value_heads": own[f"{first}k_proj.weight"].shape[0] // QWEN_HEAD,
-        "rms_norm_eps": float(settings.get("rms_norm_eps", 1e-6)),
-        "rope_theta": float(settings.get("rope_theta", 1e6)),
+        "rms_norm_eps": decimal(settings, "rms_norm_eps", 1e-6, 0, 1),
+        "rope_theta": decimal(settings, "rope_theta", 1e6),
     }
-    heads = settings.get("num_attention_heads", config["num_attention_heads"])
+    heads = whole(settings, "num_attention_heads", config["num_attention_heads"], 1, 1024)
     if (
         heads * QWEN_HEAD != own[f"{first}q_proj.weight"].shape[0]
         or not config["num_key_value_heads"]
     ):
         raise CheckpointError(
-            f"{weights.path.name}: this Qwen2 has heads of another width than {QWEN_HEAD}. HART reads the Qwen2-1.5B of"
+            f"{quoted(weights.path.name)}: this Qwen2 has heads of another width than {QWEN_HEAD}. HART reads the Qwen2-1.5B of"
             " its own release"
         )
     return EncoderFile(QWEN2, config, kept, weights.path, embedding.shape[0])
@@ -248,7 +235,7 @@ def _clip(weights: Weights, own: Tensors) -> EncoderFile:
     names = r"token_embedding\.|positional_embedding$|transformer\.resblocks\.|ln_final\.|text_projection$"
     kept = {key: value for key, value in own.items() if re.match(names, key)}
     shapes = {key: tuple(value.shape) for key, value in kept.items()}
-    config = ClipTextConfig.of(shapes, int(weights.metadata.get("heads", 0)))
+    config = ClipTextConfig.of(shapes, whole(weights.metadata, "heads", 0, 0, 1024))
     if config.width == ROWS_WIDTH or any(_IN_CHECKPOINT in key for key in weights.tensors):
         return _as_rows(weights, config, kept)
     return EncoderFile(CLIP_VECTOR, config, kept, weights.path, config.vocab)
@@ -267,7 +254,7 @@ def _as_vector(found: EncoderFile) -> EncoderFile:
         return found
     if not found.config.dim:
         raise CheckpointError(
-            f"{found.path.name}: this CLIP file lacks its text_projection, which VAR-CLIP needs. Take"
+            f"{quoted(found.path.name)}: this CLIP file lacks its text_projection, which VAR-CLIP needs. Take"
             " model.safetensors of openai/clip-vit-large-patch14"
         )
     return found

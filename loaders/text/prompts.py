@@ -11,6 +11,7 @@ from tokenizers.models import BPE
 
 from ...models.family import PromptSpec
 from ...models.parts.prompt import Prompt
+from ..quote import quoted, reason
 from ..read import (
     MERGES,
     TOKENIZER,
@@ -84,15 +85,20 @@ def read_own_tokenizer(folder: Path) -> OwnTokenizer:
         name, make = " and ".join(PARTS), lambda: _from_parts(folder)
     else:
         raise CheckpointError(
-            f"{folder.name}: this model reads text itself, and its text tokenizer is not in its folder: there is neither"
+            f"{quoted(folder.name)}: this model reads text itself, and its text tokenizer is not in its folder: there is neither"
             f" {TOKENIZER} nor {' with '.join(PARTS)}. {_remedy(folder)}"
         )
     try:
         tokenizer = make()
-    except Exception as error:  # the library raises nothing more special
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+    except (
+        BaseException
+    ) as error:  # the library raises nothing more special; its panics are no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         raise CheckpointError(
-            f"{folder.name}: {name} is not a text tokenizer ({reason}). {_remedy(folder)}"
+            f"{quoted(folder.name)}: {name} is not a text tokenizer ({reason(error)}). {_remedy(folder)}"
         ) from error
     # The file keeps the padding and cutting of the last call that somebody made before saving it.
     tokenizer.no_padding()
@@ -171,6 +177,6 @@ def _branch(spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, texts: Seque
     if len(longest) > room:
         raise ValueError(
             f"the prompt is too long: it takes {len(longest)} tokens, and this model has room for {room}"
-            f" beside the image. Shorten it: '{texts[rows.index(longest)][:60]} ...'"
+            f" beside the image. Shorten it: '{quoted(texts[rows.index(longest)][:60])} ...'"
         )
     return Prompt.of(rows)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ...models.text.encoders import CLIP_PAIR, CLIP_ROWS, CLIP_VECTOR, FLAN_T5, QWEN2
+from ..quote import quoted, reason
 from ..read import MERGES, TOKENIZER, VOCABULARY, CheckpointError
 
 CLIP_LENGTH = 77
+HEAVIEST = 1000.0  # weight of a piece of a prompt
 CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
 CLIP_FIRST = "!"  # id 0, which OpenAI's tokenizer pads with
 # SHA-256 of the instruction that HART's release puts before every prompt; the text itself is not ours to give away.
@@ -78,9 +80,14 @@ def _from_json(folder: Path) -> TextTokenizer:
 
     try:
         read = Tokenizer.from_file(str(folder / TOKENIZER))
-    except Exception as error:  # the library raises nothing more special
+        as_text(read)
+    except (
+        BaseException
+    ) as error:  # the library raises nothing more special; its panics are no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         raise CheckpointError(
-            f"{folder / TOKENIZER}: this is not a text tokenizer ({str(error)[:200]}). Download it again"
+            f"{quoted(folder / TOKENIZER, 200)}: this is not a text tokenizer ({reason(error)}). Download it again"
         ) from error
     # The file keeps the padding and cutting of the last call that somebody made before saving it.
     read.no_padding()
@@ -93,14 +100,31 @@ def _from_json(folder: Path) -> TextTokenizer:
     )
 
 
+def as_text(tokenizer: Any) -> None:
+    """Switch off what a tokenizer's file says of padding and cutting: what a prompt becomes depends on the model alone.
+
+    Files saved after a call with padding="max_length" keep that: pads would stand inside the prompt, long ones lose their end.
+    """
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+
+
 def _from_parts(folder: Path, kind: str) -> TextTokenizer:
     import transformers
 
-    read = getattr(transformers, kind).from_pretrained(str(folder), local_files_only=True)
-    words = read.get_vocab()
+    try:
+        read = getattr(transformers, kind).from_pretrained(str(folder), local_files_only=True)
+        words = read.get_vocab()
+    except Exception as error:  # whatever the library makes of damaged files
+        raise CheckpointError(
+            f"{quoted(folder, 200)}: {VOCABULARY} and {MERGES} there are not a text tokenizer ({reason(error)}). Download"
+            " them again"
+        ) from error
     return TextTokenizer(
         folder,
-        lambda text: read(text, add_special_tokens=False)["input_ids"],
+        lambda text: read(text, add_special_tokens=False, padding=False, truncation=False)[
+            "input_ids"
+        ],
         words.get,
         max(words.values()) + 1,
     )
@@ -233,12 +257,17 @@ class PromptTokenizer:
         for number, (piece, weight) in enumerate(
             self.pieces(text) if rule.weights else [(text, 1.0)], 1
         ):
+            if not abs(weight) <= HEAVIEST:
+                raise ValueError(
+                    f"the prompt gives '{quoted(piece, 40)}' the weight {weight:g}, with which nothing can be computed: write a"
+                    " number, or put a backslash before brackets that are no weight: \\( \\)"
+                )
             line += [(id, weight, number) for id in words.ids(rule.clean(piece))]
         line += [(words.special(rule.end), 1.0, 0)] if rule.end else []
         if rule.most and len(line) > rule.most:
             raise ValueError(
                 f"this prompt has {len(line)} tokens, and {self.title} reads at most {rule.most}: shorten it."
-                f" It begins '{text[:60]}'"
+                f" It begins '{quoted(text[:60])}'"
             )
         if rule.length:
             line += [(words.special(rule.pad), 1.0, 0)] * (rule.length - len(line))

@@ -18,9 +18,10 @@ from ..family import Defaults, Family, FileFacts, TextSpec, same_codes
 from ..parts.cache import KVCache, Weighable
 from ..parts.diffusion import step_count
 from ..parts.heads import head_count
-from ..parts.levels import SquareScales, sides_of_levels
+from ..parts.levels import MOST_SCALES, SquareScales, sides_of_levels
 from ..parts.network import Cached
 from ..parts.norms import RMSNorm
+from ..parts.settings import decimal, whole, whole_list
 from ..parts.text import TextCondition, stack_branches
 from ..text.encoders import QWEN2
 from .blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
@@ -251,7 +252,7 @@ def config_from_file(facts: FileFacts) -> HARTConfig:
         qk_norm=scale_mul is not None,
         level_table="lvl_embed.weight" in shapes,
         context_norm="context_norm.weight" in shapes,
-        eps=float(settings.get("norm_eps", 1e-6)),
+        eps=decimal(settings, "norm_eps", 1e-6, 0, 1),
     )
 
 
@@ -259,16 +260,19 @@ def _sequence(facts: FileFacts, settings: Mapping[str, Any]) -> tuple[tuple[int,
     """Sides of the scales, and the number of text tokens: from the level buffer, else from the settings."""
     if "lvl_1L" in facts.buffers:
         levels = facts.buffers["lvl_1L"].flatten()
+        if not levels.numel() or int(levels.min()) < 0:
+            raise ValueError("lvl_1L does not number the scales")
         image = torch.cat(
             [levels.new_zeros(1), levels[levels > 0]]
         )  # scale 0 has no slot of its own
         return sides_of_levels(image, int(levels.max()) + 1), int((levels == 0).sum())
-    sides, tokens = settings.get("patch_nums"), settings.get("context_token")
+    sides = whole_list(settings, "patch_nums", MOST_SCALES, 1024)
+    tokens = whole(settings, "context_token", 0, 1, 1 << 16)
     if not sides or not tokens:
         raise ValueError(
             "the scale list is not in the file (no lvl_1L): put the release's config.json, which has it, beside the file"
         )
-    return tuple(map(int, sides)), int(tokens)
+    return sides, tokens
 
 
 def _count(shapes: Mapping[str, tuple[int, ...]], start: str) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .settings import whole
+
 TRAINED = 1000
 
 
@@ -93,9 +95,13 @@ def step_count(written: Any) -> int:
     Raises:
         ValueError: one of the forms that keep other timesteps ("ddim8", "4,4"), which no release uses.
     """
+    if written is None:
+        raise ValueError(
+            "its settings ask for no diffusion steps (num_sampling_steps), and only a plain number is supported"
+        )
     try:
-        return int(written)
-    except (TypeError, ValueError):
+        return whole({"num_sampling_steps": written}, "num_sampling_steps", 8, 1, 1000)
+    except ValueError:
         raise ValueError(
             f"its settings ask for {written!r} diffusion steps (num_sampling_steps), and only a plain number is supported"
         ) from None

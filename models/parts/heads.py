@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .settings import whole
+
 RELEASED = 64  # channels per head of every release this is asked for
 
 
@@ -12,8 +14,8 @@ def head_count(settings: Mapping[str, Any], width: int) -> int:
     Raises:
         ValueError: the settings do not say it, and that rule does not fit.
     """
-    if "num_heads" in settings:
-        return int(settings["num_heads"])
+    if settings.get("num_heads") is not None:
+        return whole(settings, "num_heads", 0, 1, width)
     if width % RELEASED:
         raise ValueError(
             f"how many heads share its {width} channels cannot be told from the weights: put the release's config.json"

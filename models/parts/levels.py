@@ -45,6 +45,8 @@ class SquareScales(Scales):
         return tuple((side, side) for side in self.sides)
 
 
+MOST_SCALES = 64  # a release has 14 at most
+
 # Releases whose conversions may have lost the `lvl_1L` buffer: (L, K) -> sides.
 KNOWN_SIDES = {
     (680, 10): (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
@@ -82,6 +84,12 @@ def sides_from_file(facts: FileFacts, length: int = 0) -> tuple[int, ...]:
 
 def sides_of_levels(levels: Tensor, scales: int) -> tuple[int, ...]:
     """Sides from the level of every token."""
+    if (
+        scales > MOST_SCALES
+        or levels.numel() == 0
+        or not 0 <= int(levels.min()) <= int(levels.max()) < scales
+    ):
+        raise ValueError(f"lvl_1L does not number {scales} scales")
     counts = torch.bincount(levels.flatten(), minlength=scales).tolist()
     sides = tuple(math.isqrt(count) for count in counts)
     if [side * side for side in sides] != counts or len(counts) != scales:

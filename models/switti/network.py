@@ -20,6 +20,7 @@ from ..parts.levels import sides_from_file
 from ..parts.network import Cached
 from ..parts.norms import plain_norm
 from ..parts.rope import turns
+from ..parts.settings import decimal
 from ..parts.text import TextCondition, stack_branches
 from ..text.encoders import CLIP_PAIR
 from ..var import Head
@@ -133,7 +134,7 @@ def config_from_file(facts: FileFacts) -> SwittiConfig:
     settings = facts.own_settings({"depth": depth, "embed_dim": width}, MARKS, "switti")
     if MASK in facts.samples:
         causal = facts.samples[MASK] == 0
-    elif "use_ar" in settings:
+    elif settings.get("use_ar") is not None:
         causal = bool(settings["use_ar"])
     else:
         raise ValueError(
@@ -151,8 +152,8 @@ def config_from_file(facts: FileFacts) -> SwittiConfig:
         text_dim=shapes["blocks.0.cross_attn.to_kv.weight"][1],
         pooled_dim=shapes["text_pooler.weight"][1],
         causal=causal,
-        rope_theta=float(settings.get("rope_theta", 10000)),
-        rope_size=float(settings.get("rope_size", 128)),
+        rope_theta=decimal(settings, "rope_theta", 10000),
+        rope_size=decimal(settings, "rope_size", 128),
     )
 
 

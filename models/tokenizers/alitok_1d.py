@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..family import Family, FileFacts
 from ..parts.cast import cast_like
 from ..parts.grid import Grid
+from ..parts.settings import whole
 from .codebook import Codebook
 
 HEAD_WIDTH = 64  # of the release, in both halves; the file does not say
@@ -229,7 +230,7 @@ def _half(facts: FileFacts, name: str) -> HalfConfig:
     ffn, width = shapes[f"{name}.transformer.0.mlp.c_fc.weight"]
     start = f"{name}.transformer."
     depth = len({key.split(".")[2] for key in shapes if key.startswith(start)})
-    heads = int(facts.metadata.get(f"{name}_heads", max(1, width // HEAD_WIDTH)))
+    heads = whole(facts.metadata, f"{name}_heads", max(1, width // HEAD_WIDTH), 1, width)
     return HalfConfig(width, depth, heads, ffn)
 
 

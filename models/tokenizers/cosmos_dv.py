@@ -31,6 +31,7 @@ from .cosmos_blocks import (
 
 HAAR_LEVELS = 2  # patches of 4x4 pixels
 LEVELS = 3
+MOST_LEVELS, MOST_CODES = 16, 1 << 24
 ENCODER_HALVED_IN_TIME = (
     1  # levels, of those with a resize; the decoder's first resize is in space alone
 )
@@ -235,6 +236,8 @@ def config_from_file(facts: FileFacts) -> CosmosConfig:
     encoder, encoder_blocks = _widths(shapes, "encoder.down.")
     decoder, decoder_blocks = _widths(shapes, "decoder.up.")
     levels = tuple(facts.buffers["inv_quant.quantizer._levels"].flatten().tolist())
+    if len(levels) > MOST_LEVELS or math.prod(max(level, 1) for level in levels) > MOST_CODES:
+        raise ValueError("its levels make more codes than any image tokenizer has")
     if len(levels) != shapes["post_quant_conv.conv3d.weight"][1] or min(levels) < 2:
         raise ValueError(f"levels {levels} do not fit codes of this width")
     if len(decoder) != LEVELS or (encoder and len(encoder) != LEVELS):

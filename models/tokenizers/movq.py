@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.settings import whole
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
 from .convnet import Level, Middle
@@ -270,7 +271,7 @@ def config_from_file(facts: FileFacts) -> MoVQConfig:
         channel_mult=tuple(width // channels for width in widths),
         res_blocks=len(blocks),
         attention=tuple(i for i in range(levels) if f"encoder.down.{i}.attn.0.q.weight" in shapes),
-        norm_groups=int(facts.metadata.get("norm_groups", GROUPS)),
+        norm_groups=whole(facts.metadata, "norm_groups", GROUPS),
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.settings import whole
 from .codebook import Codebook
 from .convnet import Decoder, Encoder
 
@@ -208,7 +209,7 @@ def config_from_file(facts: FileFacts) -> MultiScaleVQConfig:
         channels=channels,
         channel_mult=tuple(width // channels for width in widths),
         res_blocks=len(blocks),
-        norm_groups=int(facts.metadata.get("norm_groups", 32)),
+        norm_groups=whole(facts.metadata, "norm_groups", 32),
         phi_count=len(
             [
                 key

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.settings import whole
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
 
@@ -218,7 +219,7 @@ def config_from_file(facts: FileFacts) -> VQ16Config:
         channels=channels,
         channel_mult=tuple(width // channels for width in widths),
         res_blocks=len(blocks),
-        norm_groups=int(facts.metadata.get("norm_groups", GROUPS)),
+        norm_groups=whole(facts.metadata, "norm_groups", GROUPS),
     )
 
 

@@ -71,6 +71,7 @@ _SHARED: dict[str, Any] = {
     "dtypes": (torch.float32,),  # as its release runs
     "fit": fit,
     "trim": finite_logs,
+    "averaged": True,
 }
 FAMILY_CLASS = Family(
     name="vq_diffusion",

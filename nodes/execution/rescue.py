@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import comfy.model_management as mm
+import folder_paths
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
+from ...loaders.quote import message, quoted, reason
 from ..types import Batch, Sampling
 from .batches import Finished, join
 
@@ -87,11 +89,22 @@ def collect(
             if hand_on:
                 tell(f"{note} and handed on: {str(stop).partition(chr(10))[0] or 'cancelled'}")
                 break
-            note = f"{note} before: {keep(joined(finished))}"
+            note = f"{note} before: {kept(lambda: keep(joined(finished)))}"
             tell(note)
             stop.args = (f"{stop}\n\n{note}" if str(stop) else note,)
             raise
     return joined(finished)
+
+
+def kept(save: Callable[[], str]) -> str:
+    """Save what is finished, and say where; or say why that failed too, and what would have kept it."""
+    try:
+        return save()
+    except Exception as error:  # a full disk, a folder that may not be written to, no memory: the first error counts more
+        return (
+            f"they could not be saved in ComfyUI's temp folder ({quoted(folder_paths.get_temp_directory(), 200)}):"
+            f" {reason(error)}. Make room there, or set AR Decode's if_stopped to 'hand on finished images'"
+        )
 
 
 def saved(images: Tensor) -> str:
@@ -109,6 +122,7 @@ def node_text(hidden: Any) -> Callable[[str], None]:
     send = getattr(getattr(server, "instance", None), "send_progress_text", None)
 
     def tell(note: str) -> None:
+        note = message(note)
         logging.warning("[AR Guidance] %s", note)
         if send is not None and hidden is not None:
             send(note, hidden.unique_id)

@@ -22,6 +22,7 @@ from ...imaging.tokens import owned
 from ...imaging.viewer import DECODED, OFF, Send, Viewer
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
+from ...loaders.quote import reason
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, Generated, grids_of
 from ...sampling.plan import plan, steps
@@ -80,18 +81,19 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
 
     def on_step(progress: Any) -> None:
         shown = report(progress)
-        if viewer is not None:
-            viewer(progress)
-            if shown:
-                with report.budget.spending():
-                    viewer.live(progress)
+        watching = viewer
+        if watching is not None and harmless(lambda: watching(progress)) and shown:
+            with report.budget.spending():
+                harmless(lambda: watching.live(progress))
 
     made, trace = sample(sampling, job, on_step, recorder)
     model = sampling.model
     image = composite(as_image(decode(model, made.features)), sampling)
-    report.finish(image)
+    harmless(lambda: report.finish(image))
     tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
-    maps = {} if viewer is None else viewer.payload(image, made.features, trace)
+    maps: dict[str, Any] = {}
+    if viewer is not None:
+        harmless(lambda: maps.update(viewer.payload(image, made.features, trace)))
     return Finished(
         shown(image, sampling), ImageTrace.of(trace, image, job.chain.names), tokens, maps
     )
@@ -156,6 +158,11 @@ def decode(model: ARModel, features: Tensor) -> Tensor:
         mm.throw_exception_if_processing_interrupted()
         images.append(model.tokenizer.decode(part).to(mm.intermediate_device()))
     made = torch.cat(images)
+    if not bool(made.isfinite().all()):
+        raise ValueError(
+            "the decoded images are not finite numbers, so there is nothing to show: the image tokenizer's file may be"
+            " damaged, or half precision too narrow for it"
+        )
     remember(model.tokenizer, time.monotonic() - started, made[:, 0].numel())
     return made
 
@@ -163,6 +170,21 @@ def decode(model: ARModel, features: Tensor) -> Tensor:
 def as_image(images: Tensor) -> Tensor:
     """(B, 3, H, W) in [-1, 1] -> ComfyUI's IMAGE (B, H, W, 3) in 0-1."""
     return (images.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).float().contiguous()
+
+
+def harmless(show: Callable[[], Any]) -> bool:
+    """Do what only shows the run; whether it worked. An image is worth more than its preview: a failure is logged and no more.
+
+    A cancel goes through, as does running out of memory for good: the run itself would meet it next.
+    """
+    try:
+        show()
+    except mm.InterruptProcessingException:
+        raise
+    except Exception as error:
+        logging.warning("[AR Guidance] a preview failed, the run goes on: %s", reason(error))
+        return False
+    return True
 
 
 class Reporter:
@@ -198,7 +220,9 @@ class Reporter:
         due, preview = self.due(), None
         if due and self.budget.affords_preview():
             with self.budget.previewing():
-                preview = framed(self.so_far(progress))
+                frames: list[Any] = []
+                harmless(lambda: frames.append(framed(self.so_far(progress))))
+                preview = frames[0] if frames else None
         self.bar.update_absolute(self.done, self.total, preview)
         return due
 

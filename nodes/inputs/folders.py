@@ -6,6 +6,7 @@ from pathlib import Path
 
 import folder_paths
 
+from ...loaders.quote import quoted
 from ...loaders.read import INDEX_SUFFIX, SUFFIXES, files_of
 
 CHECKPOINTS, TOKENIZERS = "ar_checkpoints", "ar_tokenizers"
@@ -128,7 +129,7 @@ def _path(key: str, name: str) -> Path:
     path = folder_paths.get_full_path(key, name)
     if path is None:
         raise ValueError(
-            f"{name}: there is no such file in models/{key}. Put it there, or choose another one, then press R"
+            f"{quoted(name)}: there is no such file in models/{key}. Put it there, or choose another one, then press R"
             " in the browser to refresh the list"
         )
     return Path(path)

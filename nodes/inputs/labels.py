@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 from ...loaders.checkpoint import ARModel, imagenet_labels
 from ...loaders.edm2 import EDM2Model
+from ...loaders.quote import listed, quoted
 from . import folders
 
 Labelled = ARModel | EDM2Model
@@ -46,16 +47,16 @@ def name_of(model: Labelled, index: int) -> str:
 def _index(model: Labelled, entry: str) -> int:
     if entry.lower() in (NO_CLASS, "no class", "none", "null", "unconditional"):
         return model.config.classes
-    if re.fullmatch(r"-?\d+", entry):
+    if re.fullmatch(r"-?[0-9]{1,18}", entry):
         return _numbered(model, int(entry))
     set_name, _, rest = entry.partition(": ")
     if rest and set_name in (model.label_set, "ImageNet"):
         if set_name != model.label_set:
             raise ValueError(
-                f"'{entry}' is not a class of {model.name}. Choose a label that starts with"
-                f" '{model.label_set}:', or type a number from 0 to {model.config.classes - 1}"
+                f"'{quoted(entry)}' is not a class of {quoted(model.name)}. Choose a label that starts with"
+                f" '{quoted(model.label_set)}:', or type a number from 0 to {model.config.classes - 1}"
                 if model.label_set
-                else f"'{entry}': {model.name} has no class names. Type a number from 0 to"
+                else f"'{quoted(entry)}': {quoted(model.name)} has no class names. Type a number from 0 to"
                 f" {model.config.classes - 1} into 'classes'"
             )
         entry = re.sub(r" \(\d+\)$", "", rest) if set_name == "ImageNet" else rest
@@ -83,7 +84,7 @@ def _named(model: Labelled, name: str) -> int:
     near = [model.labels[i] for i in containing[:5]] or difflib.get_close_matches(
         name, model.labels, 5, 0.4
     )
-    hint = f" Did you mean: {', '.join(near)}?" if near else ""
+    hint = f" Did you mean: {listed(near, 5)}?" if near else ""
     raise ValueError(
-        f"'{name}' is not a class of {model.name}.{hint} Numbers from 0 to {model.config.classes - 1} work too"
+        f"'{quoted(name)}' is not a class of {quoted(model.name)}.{hint} Numbers from 0 to {model.config.classes - 1} work too"
     )

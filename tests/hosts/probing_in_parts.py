@@ -23,7 +23,7 @@ model = load_model(transformer, tokenizer)
 condition = ARClassCondition.execute(model, "", "3").args[0]
 settings = {"temperature": 1.0, "top_k": -1, "top_p": -1.0, "min_p": 0.0}
 plain = ARSampler.execute(model, condition, seed=1, batch_size=1, **settings).args[0]
-sampling = batches.replace(plain, links=(CFG(3.0),))
+sampling = batches.replace(plain, guidances=(CFG(3.0),))
 sample, sizes, reports = probe.sample, [], []
 
 

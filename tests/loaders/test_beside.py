@@ -27,7 +27,7 @@ def test_every_name_the_loaders_know_is_in_the_one_list() -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
     """What was asked whether it is there, or read as text."""
     asked: set[Path] = set()
-    for name in ("is_file", "read_text"):
+    for name in ("is_file", "read_text", "open"):
         own = getattr(Path, name)
 
         def watch(path: Path, *args, own=own, **options):

@@ -120,11 +120,11 @@ def test_the_program_is_not_even_looked_at(tmp_path) -> None:
 def test_archives_that_are_none(tmp_path) -> None:
     path = tmp_path / "a.jit"
     path.write_bytes(b"<html>not found</html>")
-    assert "not a TorchScript archive" in refusal(path)
+    assert "but a web page" in refusal(path)
     torch.save({"decoder.weight": torch.ones(2)}, path)
-    assert "not a TorchScript archive" in refusal(path)
+    assert "no known tokenizer" in refusal(path)
     path.write_bytes((COSMOS / "decoder.jit").read_bytes()[:200_000])
-    assert "not a TorchScript archive" in refusal(path)
+    assert "not a complete weight file" in refusal(path)
     assert "no such file" in refusal(tmp_path / "missing.jit")
 
 

@@ -90,6 +90,10 @@ def start_at(port: int, host: Host, base: Path, extra: Sequence[str]) -> HostPro
     Raises:
         PortTaken: another program listens there by the time the host does.
     """
+    if listens(port):
+        raise PortTaken(
+            f"port {port} is taken: another program answers there. Stop it, or choose another port"
+        )
     log = base / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -169,6 +173,13 @@ def host_environment() -> dict[str, str]:
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def listens(port: int) -> bool:
+    """Whether a program answers at a port; asked before a host starts, for its answers would pass for the host's."""
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

@@ -97,4 +97,24 @@ class Given:
         return (torch.full(made["shape"], float(made["fill"])) if isinstance(made, dict) else made,)
 
 
-NODE_CLASS_MAPPINGS = {"GivenText": GivenText, "StockEncoder": StockEncoder, "Given": Given}
+class Fails:
+    """Fails behind a finished image: with any exception, or for want of memory."""
+
+    CATEGORY = "tests"
+    FUNCTION = "fail"
+    RETURN_TYPES = ("IMAGE",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"image": ("IMAGE",), "memory": ("BOOLEAN", {})}}
+
+    def fail(self, image, memory):
+        raise torch.OutOfMemoryError("no memory left") if memory else RuntimeError("as asked")
+
+
+NODE_CLASS_MAPPINGS = {
+    "GivenText": GivenText,
+    "StockEncoder": StockEncoder,
+    "Given": Given,
+    "Fails": Fails,
+}

@@ -1,0 +1,41 @@
+"""Faults in real hosts: beside an image, after it, and many prompts at once; and a port that is taken."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tools import storm
+from ar_guidance.tools.dev.host_process import PortTaken, start_host
+from ar_guidance.tools.dev.hosts import BY_VERSION
+
+BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
+FILES = [str(BUNDLED / f"emoji_{name}.safetensors") for name in ("var", "tokenizer")]
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("version", sorted(BY_VERSION))
+def test_an_image_is_a_result(version: str, tmp_path: Path) -> None:
+    script = Path(__file__).with_name("faults_inside.py")
+    command = [sys.executable, str(script), str(BY_VERSION[version].folder), str(tmp_path), *FILES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and "all kept" in done.stdout, done.stderr[-3000:]
+
+
+def test_a_short_storm(host: RunningHost) -> None:
+    report = storm.storm(host.process, host.process, prompts=14, cancels=3, every=2)
+    assert report.wrong == [] and report.silent == 0 and report.answers > 3
+    assert report.images > 0 and report.different == 0
+    assert sum(report.ends.values()) == 14
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortTaken, match="is taken"):
+            start_host(BY_VERSION[max(BY_VERSION)], tmp_path, other.getsockname()[1])
