@@ -138,7 +138,7 @@ def composite(image: Tensor, sampling: Any) -> Tensor:
     mask = None if edit is None else _mask_rows(edit, sampling)
     if edit is None or edit.pixels is None or mask is None:
         return image
-    rows = row_of(len(edit.pixels), sampling.whole, sampling.images, "pictures")
+    rows = row_of(len(edit.pixels), sampling.whole, sampling.images, "images")
     return compose(image, edit.pixels[rows], mask, edit.softness)
 
 

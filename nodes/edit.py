@@ -252,6 +252,6 @@ def hide(pixels: Tensor, mask: Tensor, whole: int) -> Tensor:
             " part of the image unmasked, or take AR Inpaint out to draw all of it again"
         )
     count = math.lcm(len(pixels), len(mask))
-    shown = pixels[row_of(len(pixels), count, range(count), "pictures")].movedim(-1, 1)
+    shown = pixels[row_of(len(pixels), count, range(count), "images")].movedim(-1, 1)
     hidden = (mask[row_of(len(mask), count, range(count), "masks")] > 0).float()
     return filled(shown, hidden).movedim(1, -1)

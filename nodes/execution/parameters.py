@@ -14,7 +14,7 @@ def parameters_of(sampling: Sampling) -> Parameters:
     found: Parameters = {"model": sampling.model.name}
     found["condition"] = repr(sampling.conditioning).removeprefix("AR conditioning: ")
     for entry in fields(sampling):
-        if entry.name not in ("model", "conditioning", "links", "edit"):
+        if entry.name not in ("model", "conditioning", "guidances", "edit"):
             found |= _flat(entry.name, getattr(sampling, entry.name))
     found["guidance"] = " > ".join(guidance.name for guidance in sampling.guidances) or "none"
     for place, guidance in enumerate(sampling.guidances):
