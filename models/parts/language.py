@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .attention import Sight
 from .causal import CausalNetwork, places
+from .linear import linear
 from .norms import RMSNorm
 from .prompt import Prompt, stack_prompts
 from .rope import line_angles, rotate_halves, turns
@@ -85,11 +86,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, layer: int, sight: Sight) -> Tensor:
         """x (rows, T, D) -> (rows, T, D)."""
         q, k, v = (
-            proj(x).unflatten(-1, (-1, self.head_width)).transpose(1, 2)
+            linear(proj, x).unflatten(-1, (-1, self.head_width)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = self.normed(q, k)
-        return self.o_proj(sight.attend(layer, q, k, v))
+        return linear(self.o_proj, sight.attend(layer, q, k, v))
 
     def normed(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Queries (rows, H, T, d) and keys (rows, G, T, d) before they are rotated."""
@@ -187,7 +188,7 @@ class LanguageNetwork(CausalNetwork):
         return x
 
     def head(self, x: Tensor) -> Tensor:
-        return self.lm_head(self.model.norm(x).to(self.compute_dtype))
+        return linear(self.lm_head, self.model.norm(x).to(self.compute_dtype))
 
 
 def tie(network: Any) -> None:

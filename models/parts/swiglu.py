@@ -5,6 +5,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .linear import linear
+
 
 class SwiGLU(nn.Module):
     """down(SiLU(gate(x)) * up(x)), no biases."""
@@ -16,7 +18,7 @@ class SwiGLU(nn.Module):
         self.down_proj = ops.Linear(hidden, width, bias=False, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return linear(self.down_proj, F.silu(linear(self.gate_proj, x)) * linear(self.up_proj, x))
 
 
 class LlamaSwiGLU(nn.Module):
@@ -29,4 +31,4 @@ class LlamaSwiGLU(nn.Module):
         self.w2 = ops.Linear(ffn, width, bias=False, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+        return linear(self.w2, F.silu(linear(self.w1, x)) * linear(self.w3, x))
