@@ -60,7 +60,12 @@ def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]
 
 
 def run_bytes(
-    transformer: Any, tokenizer: Any, rows: int, batch: int, conditions: Sequence[Any] = ()
+    transformer: Any,
+    tokenizer: Any,
+    rows: int,
+    batch: int,
+    conditions: Sequence[Any] = (),
+    widest: int = 1,
 ) -> int:
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
 
@@ -69,11 +74,12 @@ def run_bytes(
         rows: branches x batch of the fullest step.
         batch: images.
         conditions: of the branches, for networks that read them before the first token.
+        widest: most tokens that a pass of a token-wise model draws.
     """
     config = transformer.config
     if isinstance(transformer, CausalNetwork):
-        tokens, drawn = transformer.prefix_length(conditions), 1
-        cache = transformer.cache_bytes(rows, tokens)
+        prefix, drawn = transformer.prefix_length(conditions), widest
+        tokens, cache = prefix + widest - 1, transformer.cache_bytes(rows, prefix)
     else:
         tokens = drawn = config.step_tokens
         cache = transformer.cache_bytes(rows)

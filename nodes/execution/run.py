@@ -26,9 +26,11 @@ from ...loaders.quote import reason
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, Generated, grids_of
 from ...sampling.plan import plan, steps
+from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
 from .batches import Finished, branches_of, parts_of, streams_of
 from .rescue import collect_images
+from .retry import in_memory
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
 OnStep = Callable[[Any], Any]
@@ -70,7 +72,11 @@ def run_sampling(
     describe(parts[0])
     seen = view or View()
     report = Reporter(sampling, len(parts), ALONE if seen.mode == OFF else BESIDE_VIEWER)
-    return collect_images(lambda part: run_part(part, report, seen), parts, hand_on, tell)
+
+    def make(part: Sampling) -> Finished:
+        return in_memory(lambda some: run_part(some, report, seen), part, report)
+
+    return collect_images(make, parts, hand_on, tell)
 
 
 def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
@@ -129,11 +135,16 @@ def sample(
     rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
-        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions),
+        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions, widest(job)),
     )
     device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
     made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
     return made, recorder.finish()
+
+
+def widest(job: Any) -> int:
+    """Most tokens that a pass of the run draws for one image, beside those of a scale."""
+    return job.widest if isinstance(job, TokenwiseJob) else 1
 
 
 def describe(sampling: Sampling) -> Any:
@@ -225,6 +236,13 @@ class Reporter:
                 preview = frames[0] if frames else None
         self.bar.update_absolute(self.done, self.total, preview)
         return due
+
+    def again(self, done: int) -> None:
+        """Go back to so many steps, and make two runs of the one that failed."""
+        self.done, self.total = (
+            done,
+            self.total + len(steps(self.sampling.model, self.sampling.sampler_settings)),
+        )
 
     def finish(self, image: Tensor) -> None:
         """Show the first of the finished images (B, H, W, 3)."""

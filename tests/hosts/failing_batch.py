@@ -30,7 +30,7 @@ sample, calls = run.sample, []
 
 def second_fails(*arguments: object) -> object:
     calls.append(arguments)
-    if len(calls) == 2:
+    if len(calls) > 1:  # the second part, and its first half
         raise torch.OutOfMemoryError("no memory left")
     return sample(*arguments)
 
@@ -41,6 +41,25 @@ with torch.inference_mode():
         ARDecode.execute(sampling)
     except torch.OutOfMemoryError as error:
         print(f"{type(error).__name__}: {error}")
+
+calls.clear()
+
+
+def whole_fails(*arguments: object) -> object:
+    calls.append(arguments)
+    if len(calls) == 1:
+        raise torch.OutOfMemoryError("no memory left")
+    return sample(*arguments)
+
+
+small = ARSampler.execute(model, condition, seed=1, batch_size=3, **settings).args[0]
+run.sample = sample
+with torch.inference_mode():
+    whole = ARDecode.execute(small).args
+    run.sample = whole_fails
+    halves = ARDecode.execute(small).args
+same = all(torch.equal(a, b) for a, b in zip(whole[2].steps, halves[2].steps, strict=True))
+print(f"in {len(calls) - 1} halves: {'the same tokens' if same else 'other tokens'}")
 
 for stop in (ValueError, mm.InterruptProcessingException, KeyboardInterrupt, SystemExit):
     first = Finished(torch.zeros(1, 8, 8, 3), None, None)  # pyright: ignore[reportArgumentType]

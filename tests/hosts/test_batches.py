@@ -157,10 +157,12 @@ def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Pat
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[0] == "OutOfMemoryError: no memory left"
-    assert f"{PART} of {PART + 5} images were finished before" in lines[2]
+    assert lines[2].startswith("Neither 5 images nor 3 fit into memory at once: set at_once")
+    assert f"{PART} of {PART + 5} images were finished before" in lines[4]
     files = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert len(files) == PART and files[0] in lines[2] and files[-1] in lines[2]
-    assert lines[3:] == [  # what ends ComfyUI itself is not held up by finished images
+    assert len(files) == PART and files[0] in lines[4] and files[-1] in lines[4]
+    assert lines[5] == "in 2 halves: the same tokens"
+    assert lines[6:] == [  # what ends ComfyUI itself is not held up by finished images
         "ValueError: handed on",
         "InterruptProcessingException: handed on",
         "KeyboardInterrupt: raised KeyboardInterrupt",
