@@ -9,14 +9,8 @@ from torch import Tensor
 
 from ..guidance.base import RunInfo
 from ..sampling.draw import Streams
-from ..sampling.edit import (
-    KeptSequence,
-    KeptTokens,
-    compose,
-    inpainting,
-    keep_first,
-    repainted_cells,
-)
+from ..sampling.edit import KeptSequence, KeptTokens, inpainting, keep_first, repainted_cells
+from ..sampling.pixels import compose
 from .tokens import ImageTokens
 
 BLENDED, TOKENS_ONLY = "blend features", "tokens only"

@@ -186,6 +186,7 @@ class Family:
         at: (config, one of its frames) -> the config for images of that size (transformers).
         causal: config -> whether a cache carries a branch's past from step to step (transformers).
         mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
+        residual: after its last step the network draws what the codes leave out, a continuous map (transformers).
         smoothable: its steps can mix code vectors instead of drawing one (transformers).
         dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32 (transformers).
         defaults: published sampling settings, or a function of the config that gives them (transformers).
@@ -220,6 +221,7 @@ class Family:
     at: Callable[[Any, Grid], Any] = lambda config, frame: config
     causal: Callable[[Any], bool] = lambda config: True
     mixable: Callable[[Any], int] = lambda config: 0
+    residual: bool = False
     smoothable: bool = False
     dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
     defaults: Defaults | Callable[[Any], Defaults] | None = None

@@ -9,8 +9,8 @@ from torch import Tensor
 from ..imaging.controls import BY_VARIATION, SOFTEST, share_kept, within
 from ..imaging.editing import BLENDED, TOKENS_ONLY, Edit, row_of
 from ..imaging.tokens import ImageTokens
-from ..sampling.edit import filled
 from ..sampling.loops import grids_of, picture_size
+from ..sampling.pixels import filled
 from .checked import Node
 from .compat import schema, widget
 from .inputs.images import CROP, STRETCH, decode_tokens, encode_images, fit_image, fit_mask

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from ..imaging.controls import SOFTEST, WIDEST, margins, within
 from ..imaging.editing import BLENDED, Edit
-from ..sampling.edit import filled
 from ..sampling.loops import Grid, grids_of, picture_size
+from ..sampling.pixels import filled
 from .checked import Node
 from .compat import schema, widget
 from .edit import SOFTNESS, edited, seam_widget

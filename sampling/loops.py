@@ -12,6 +12,7 @@ from ..guidance.base import Grid
 from ..guidance.record import Recorder
 from . import discrete, scalewise, tokenwise
 from .model import Model
+from .progress import Progress
 
 OnStep = Callable[[Any], None]
 
@@ -63,7 +64,7 @@ def run_scales(
     """Run the scale-wise loop."""
     network, codec = model.network, model.tokenizer
     made = scalewise.generate(network, codec, job, device, on_step, recorder)
-    more = job.smooth is not None or job.noise is not None and hasattr(network, "residual")
+    more = job.smooth is not None or job.noise is not None
     blended = job.kept is not None and (
         job.kept.weights is not None or job.kept.features is not None
     )
@@ -78,7 +79,7 @@ def run_tokens(
     return Generated(model.tokenizer.lookup(tokens, model.config.grid), [tokens])
 
 
-def tokens_so_far(model: Model, progress: tokenwise.Progress) -> Tensor:
+def tokens_so_far(model: Model, progress: Progress) -> Tensor:
     """Codes of the first image, zero where nothing has been drawn yet."""
     tokens, missing = progress.tokens[:1], progress.count - progress.tokens.shape[1]
     codes = model.tokenizer.lookup(F.pad(tokens, (0, missing)), model.config.grid)
@@ -111,7 +112,7 @@ def encode_scales(
     """Residual quantisation. A tokenizer of hybrid tokens (HART) keeps what quantisation leaves out as well."""
     features = model.tokenizer.encode_features(images)
     steps, _ = model.tokenizer.quantise(features, grids)
-    return steps, features if getattr(model.tokenizer.config, "hybrid", False) else None
+    return steps, features if model.family.residual else None
 
 
 def picture_size(model: Model, grids: Sequence[Grid]) -> tuple[int, int]:

@@ -178,7 +178,8 @@ def plan(
         return _discrete(model, conditions, batch, run, chain, sampler_settings, filters, noise)
     if run.kind == "scale":
         draw = StreamSampler(filters[0] if same else filters, noise)
-        return ScalewiseJob(conditions, batch, run, chain, draw, smooth=smooth, noise=noise.normals)
+        normals = noise.normals if model.family.residual else None
+        return ScalewiseJob(conditions, batch, run, chain, draw, smooth=smooth, noise=normals)
     if not same:
         raise ValueError(
             "a list of temperatures is for scale-wise models; this one draws all tokens alike: leave it empty"

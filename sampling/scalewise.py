@@ -10,12 +10,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import Grid, RunInfo, StepResult, TokenWeights
+from ..guidance.base import Grid, RunInfo, StepResult
 from ..guidance.chain import Chain
 from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
+from .progress import NOT_FINITE, Progress
 from .weigh import weigh
 
 
@@ -48,22 +49,6 @@ class ScaleCodec(Protocol):
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What is known after a step: for progress bars, previews and tests."""
-
-    index: int
-    count: int
-    grid: Grid
-    cond: Tensor  # raw logits (B, T, V); bitwise heads flattened, V = 2 D
-    uncond: Tensor | None
-    guided: Tensor
-    drawn: Tensor  # tokens (B, T), or bits (B, T, D)
-    tokens: Tensor  # the same, kept ones in place
-    features: Tensor  # (B, Z, H, W), accumulated up to and including this scale
-    weights: TokenWeights | None = None  # what the unconditional branch was computed with
-
-
-@dataclass(frozen=True)
 class ScalewiseJob:
     """Everything a run depends on.
 
@@ -76,7 +61,8 @@ class ScalewiseJob:
         kept: tokens to hold on to, or None.
         smooth: (logits, k) -> weights (B, T, V) of all code vectors, whose mixture replaces the drawn token's (VAR's
             more_smooth), or None to leave this scale's as they are.
-        noise: (shape, device) -> normal numbers (B, *shape), for networks that draw a continuous residual.
+        noise: (shape, device) -> normal numbers (B, *shape), for a network that draws a continuous residual after the
+            last step; None = it draws none.
     """
 
     conditions: tuple[Any, Any]
@@ -130,20 +116,16 @@ def generate(
             chain.observe(StepResult(k, cond, uncond, guided, held, head))
         codes = keeping.codes(_codes(codec, job, k, tokens, guided), k)
         features = features + codec.refine(codes, k, grids)
-        if k + 1 == len(grids) and hasattr(network, "residual"):
+        if k + 1 == len(grids) and job.noise is not None:
             codes = keeping.codes(codec.lookup(tokens, grid), k)
             features = features + _residual(network, job, state, codes)
         features = keeping.features(features, k)
         maps = codec.next_input(features, grids[k + 1]) if k + 1 < len(grids) else None
         result.tokens.append(held)
-        on_step(
-            Progress(k, len(grids), grid, cond, uncond, guided, tokens, held, features, weights)
-        )
+        told = Progress(k, len(grids), grid, cond, uncond, guided, held, weights, tokens, features)
+        on_step(told)
     if not finite:
-        raise ValueError(
-            "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"
-            " checkpoint may be damaged or too large for half precision"
-        )
+        raise ValueError(NOT_FINITE)
     return ScalewiseResult(features, result.tokens)
 
 
@@ -161,8 +143,6 @@ def _residual(network: Any, job: ScalewiseJob, state: Any, codes: Tensor) -> Ten
 
     `network.residual` is given the codes the tokens stand for, the strength of guidance, and where noise comes from.
     """
-    if job.noise is None:
-        raise ValueError("this model draws a continuous residual and needs a source of noise")
     return network.residual(state, codes, job.chain.strength(job.run.count - 1, job.run), job.noise)
 
 

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import RunInfo, StepResult, TokenWeights
+from ..guidance.base import RunInfo, StepResult
 from ..guidance.chain import ActiveChain, Chain
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import KeptSequence
 from .parallel import Window, agreeing, guess, stopwatch
+from .progress import NOT_FINITE, Progress
 from .weigh import WeighableState, weigh
 
 
@@ -29,19 +30,6 @@ class TokenTransformer(Protocol):
     def read(self, state: Any, tokens: Tensor, rows: int) -> Tensor: ...
 
     def advance(self, state: Any, tokens: Tensor) -> None: ...
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is known after a step: for progress bars, previews and tests."""
-
-    index: int
-    count: int
-    cond: Tensor  # raw logits (B, 1, V)
-    uncond: Tensor | None
-    guided: Tensor
-    tokens: Tensor  # (B, index + 1): all so far
-    weights: TokenWeights | None = None  # what the unconditional branch was computed with
 
 
 @dataclass(frozen=True)
@@ -115,10 +103,7 @@ def generate(
         window.note(known, end, settled, stopwatch() - started)
         known += settled
     if not finite:
-        raise ValueError(
-            "the model's predictions are not finite numbers: a guidance scale may be far too high, or the"
-            " checkpoint may be damaged or too large for half precision"
-        )
+        raise ValueError(NOT_FINITE)
     return TokenwiseResult(tokens)
 
 
@@ -165,4 +150,4 @@ def _steps(
             chain.apply(k, cond, uncond)
         if uncond is not None:
             chain.observe(StepResult(k, cond, uncond, guided[:, here], tokens[:, k : k + 1]))
-        yield Progress(k, count, cond, uncond, guided[:, here], tokens[:, : k + 1])
+        yield Progress(k, count, (1, 1), cond, uncond, guided[:, here], tokens[:, : k + 1])

@@ -324,6 +324,7 @@ FAMILY = Family(
     kind="scale",
     tokenizer="multiscale_vq",
     sizes=((1024, 1024),),
+    residual=True,
     smoothable=True,
     fit=fit,
     # The scripts: cfg 4.5, top-k 600 for the first seven scales and 300 after them, code vectors mixed.

@@ -62,7 +62,7 @@ def run_sampling(
 
     Args:
         view: what the viewer wants.
-        hand_on, tell: what to do with finished parts when a later one fails, see `collect`.
+        hand_on, tell: what to do with finished parts when a later one fails, see `collect_images`.
         at_once: images in one pass, at most, see `parts_of`.
 
     Raises:

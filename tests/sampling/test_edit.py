@@ -8,13 +8,12 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.sampling.edit import (
     KeptSequence,
     KeptTokens,
-    filled,
     keep_first,
     keep_outside,
     repainted_cells,
     scale_mask,
-    soft_edge,
 )
+from ar_guidance.sampling.pixels import filled, soft_edge
 from ar_guidance.tests.tiny import FAMILIES, TinyModel
 from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES, TinyTokens
 from hypothesis import given, settings

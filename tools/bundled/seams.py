@@ -11,12 +11,8 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
-from ar_guidance.sampling.edit import (
-    KeptTokens,
-    compose,
-    filled,
-    inpainting,
-)
+from ar_guidance.sampling.edit import KeptTokens, inpainting
+from ar_guidance.sampling.pixels import compose, filled
 from ar_guidance.sampling.scalewise import (
     ScalewiseJob,
     ScalewiseResult,
