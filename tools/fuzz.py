@@ -14,6 +14,7 @@ import argparse
 import faulthandler
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,6 +211,7 @@ def main() -> None:
     )
     parser.add_argument("--cases", type=int, default=101_000)
     options = parser.parse_args()
+    warnings.simplefilter("ignore")  # torch warns of nearly every damaged pickle
     started = time.monotonic()
     counts = run(options.cases)
     for name, (tried, refused) in counts.items():
