@@ -1,4 +1,4 @@
-"""Linear layers at a handful of positions, where reading the weights is all the time there is."""
+"""Linear layers at a few positions at once, as in a window of guessed tokens."""
 
 from typing import Any
 
