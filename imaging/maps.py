@@ -127,7 +127,8 @@ def draw_maps(
     """
     panels = panels_of(trace, images, name, style, combined, subject)
     limits = limits_of([panel.values for panel in panels]) if style.shared else None
-    return from_pil([draw(panel, style, limits) for panel in panels])
+    lines = [line for panel in panels for line in panel.lines]  # one size of letters for all
+    return from_pil([draw(panel, style, lines, limits) for panel in panels])
 
 
 def panels_of(
@@ -255,15 +256,17 @@ def overlay(image: Tensor, values: Tensor, limits: Limits, style: MapStyle) -> T
     return torch.lerp(below, colours, style.opacity)
 
 
-def draw(panel: Panel, style: MapStyle, limits: Limits | None = None) -> Image.Image:
-    """The finished panel: two lines of text, the overlay, the colour bar."""
+def draw(
+    panel: Panel, style: MapStyle, lines: Sequence[str], limits: Limits | None = None
+) -> Image.Image:
+    """The finished panel: two lines of text, the overlay, the colour bar. `lines`: of all panels that must be of one size."""
     image, values = panel.image, panel.values
     limits = limits or limits_of([values])
     blended = image if values is None else overlay(image, values, limits, style)
     body = to_pil(blended)
     factor = max(1, -(-MIN_WIDTH // body.width))
     body = body.resize((body.width * factor, body.height * factor), Image.Resampling.NEAREST)
-    size = fitting_size(list(panel.lines), body.width - 2 * MARGIN, max(15, body.width // 36))
+    size = fitting_size(list(lines), body.width - 2 * MARGIN, max(15, body.width // 36))
     head, foot = round(2.9 * size), round(2.8 * size)
     canvas = Image.new("RGB", (body.width, head + body.height + foot), PAPER)
     canvas.paste(body, (0, head))

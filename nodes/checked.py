@@ -96,6 +96,10 @@ def arrived(
     """
     schema = cls.SCHEMA or cls.define_schema()
     known = {entry.id: entry for entry in schema.inputs}
+    if any(_lacks(known[name], value) for name, value in given.items() if name in known):
+        known = {
+            entry.id: entry for entry in cls.define_schema().inputs
+        }  # a file may have come since
     title, taken = schema.display_name or schema.node_id, {}
     for name, value in given.items():
         if name not in known:
@@ -114,6 +118,11 @@ def arrived(
         if needed and name not in taken:
             raise ValueError(f"{title}: nothing arrives at {name}: connect it, or give it a value")
     return taken
+
+
+def _lacks(entry: Any, value: Any) -> bool:
+    """Whether a list of choices, as it was when the node was first asked for it, does not hold a value."""
+    return entry.get_io_type() == "COMBO" and value not in (entry.options or ())
 
 
 def _all_of(entry: Any, value: Any, is_list: bool, parses: bool) -> Any:

@@ -57,15 +57,15 @@ class ARClassCondition(Node):
 
     @classmethod
     def execute(cls, ar_model: ARModel | EDM2Model, label: str, classes: str = "") -> io.NodeOutput:
-        if ar_model.config.classes == 0 and ar_model.family.conditioning == "class":
-            raise ValueError(
-                f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR EDM2 Sampler"
-                " open"
-            )
         if ar_model.family.conditioning != "class":
             raise ValueError(
                 f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: use"
                 f" {'AR Text Condition' if ar_model.family.text else 'AR Prompt Condition'} instead"
+            )
+        if ar_model.config.classes == 0:
+            raise ValueError(
+                f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR EDM2 Sampler"
+                " open"
             )
         indices, names = labels.parse(ar_model, label, classes)
         return io.NodeOutput(
