@@ -41,7 +41,8 @@ def declare_torchvision_operators() -> None:
     import torch
 
     for name in ("nms", "qnms"):
-        torch.library.define(f"torchvision::{name}", NMS_SCHEMA)
+        if not hasattr(torch.ops.torchvision, name):  # once in a process
+            torch.library.define(f"torchvision::{name}", NMS_SCHEMA)
 
 
 def stop_with_stdin() -> None:
