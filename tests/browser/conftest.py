@@ -79,7 +79,8 @@ def screen(
 def opened(
     running: RunningHost, chromium: Browser, folder: Path, vue: bool = False
 ) -> Iterator[ComfyPage]:
-    """A fresh page of that host."""
+    """A fresh page of that host, which has forgotten what ran before: panels recall it."""
+    running.client.request("/history", {"clear": True})
     settings = {
         "Comfy.Locale": "en",
         "Comfy.TutorialCompleted": True,

@@ -60,7 +60,6 @@ def test_filling_pairs_images_and_masks_as_without_it(host: RunningHost) -> None
     "name, value, edit",
     [
         ("variation", "2", "scales"),
-        ("variation", "nan", "scales"),
         ("keep_scales", "-5", "scales"),
         ("variation", "-1", "inpaint"),
         ("soft_edge", "-3", "inpaint"),
