@@ -132,7 +132,7 @@ def test_all_runs_of_a_sweep(comfy_page: ComfyPage) -> None:
     sent = finished(node, 64, 64, 1, 2)
     page.evaluate(SEND, ["executed", sent])
     page.get_by_text("scale 1 of 1").wait_for()
-    images = page.get_by_label("picture", exact=True)
+    images = page.get_by_label("image", exact=True)
     names = [f"run 1, image {k}" for k in (1, 2, 3, 4)]
     names += ["run 2", "run 3, image 1", "run 3, image 2"]
     assert images.locator("option").all_inner_texts() == names

@@ -34,7 +34,7 @@ export class ClassPicker {
   }
 
   label() {
-    this.button.textContent = say(this.open ? "close" : "choose from pictures (bundled model)…");
+    this.button.textContent = say(this.open ? "close" : "choose from images (bundled model)…");
   }
 
   async toggle() {

@@ -29,7 +29,7 @@ export class Viewer {
 
   build() {
     this.hint = element("div", { class: "arg-hint", ".textContent": say("Run: every scale can be looked at here.") });
-    this.frame = element("img", { class: "arg-frame", alt: say("picture so far"), draggable: "false" });
+    this.frame = element("img", { class: "arg-frame", alt: say("image so far"), draggable: "false" });
     this.map = element("canvas", { class: "arg-map" });
     this.stage = element("div", { class: "arg-stage" }, [this.frame, this.map]);
     this.stage.addEventListener("pointermove", (event) => this.hover(event));
@@ -41,7 +41,7 @@ export class Viewer {
     this.maps.addEventListener("change", () => this.overlay());
     this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": say("opacity") });
     this.opacity.addEventListener("input", () => this.draw());
-    this.pictures = element("select", { class: "arg-select", "aria-label": say("picture") });
+    this.pictures = element("select", { class: "arg-select", "aria-label": say("image") });
     this.pictures.addEventListener("change", () => this.choose(Number(this.pictures.value)));
     this.controls = element("div", { class: "arg-row" }, [this.maps, this.opacity, this.pictures]);
     this.curves = svg("svg", { class: "arg-curves", viewBox: "0 0 200 50", preserveAspectRatio: "none" });
@@ -281,9 +281,9 @@ function table(list, at) {
 
 /** A picture's name in the list: by its run, where there are several. */
 function called(runs, run, picture) {
-  if (runs.length < 2) return say("picture {0}", picture + 1);
+  if (runs.length < 2) return say("image {0}", picture + 1);
   const number = runs.indexOf(run) + 1;
-  return run.pictures.length < 2 ? say("run {0}", number) : say("run {0}, picture {1}", number, picture + 1);
+  return run.pictures.length < 2 ? say("run {0}", number) : say("run {0}, image {1}", number, picture + 1);
 }
 
 function option(value, text) {
