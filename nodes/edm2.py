@@ -16,9 +16,8 @@ from ..sampling.heun import Heun
 from .checked import Node
 from .compat import schema, widget
 from .execution.edm2 import pixels_per_side, run_edm2
-from .execution.rescue import node_text, note_handed_on, times_handed_on
+from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .inputs import folders
-from .sample import HAND_ON, TO_TEMP
 from .types import Conditioning, EDM2Link, EDM2Sampling, SamplingLink, TraceLink
 
 UNLIMITED = 1000.0  # shown in place of an infinite noise level

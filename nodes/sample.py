@@ -13,13 +13,12 @@ from .checked import Node
 from .compat import numbers, schema, widget
 from .execution.batches import MOST_AT_ONCE
 from .execution.live import live_sender
-from .execution.rescue import node_text, note_handed_on, times_handed_on
+from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .execution.run import View, run_sampling
 from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
 AS_PUBLISHED, ON, OFF, AUTO = "family default", "on", "off", "auto"
-TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
 
 
 class ARSampler(Node):

@@ -76,7 +76,7 @@ class TinyModel:
     ) -> ScalewiseResult:
         """Generate with per-image streams; `first` is the index of the first image, or `images` those of all.
 
-        `drawing`: as a user asks for it; otherwise all tokens are drawn with `filters`, by default without any.
+        `sampler_settings`: as a user asks for it; otherwise all tokens are drawn with `filters`, by default without any.
         """
         null = self.null or self.network.null_condition
         streams = streams_of(seed, images or range(first, first + len(labels)))

@@ -19,6 +19,9 @@ from ...loaders.quote import message, quoted, reason
 from ..types import Batch, Sampling
 from .batches import Finished, join
 
+# The choices of if_stopped; saved workflows name them, so they stay as they are.
+TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
+
 PREFIX = "ar-guidance-finished"
 # A cancel is no Exception on newer hosts. What ends ComfyUI itself (KeyboardInterrupt, SystemExit) goes straight through.
 STOPS = (Exception, mm.InterruptProcessingException)
@@ -103,7 +106,7 @@ def kept(save: Callable[[], str]) -> str:
     except Exception as error:  # a full disk, a folder that may not be written to, no memory: the first error counts more
         return (
             f"they could not be saved in ComfyUI's temp folder ({quoted(folder_paths.get_temp_directory(), 200)}):"
-            f" {reason(error)}. Make room there, or set AR Decode's if_stopped to 'hand on finished images'"
+            f" {reason(error)}. Make room there, or set AR Decode's if_stopped to '{HAND_ON}'"
         )
 
 
