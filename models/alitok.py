@@ -5,10 +5,10 @@ Letters as in `parts/causal.py`. The T tokens of an image are a line of 17 follo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .family import Defaults, Family, FileFacts
 from .parts.attention import Sight
@@ -16,6 +16,7 @@ from .parts.causal import CausalNetwork
 from .parts.grid import Grid
 from .parts.linear import linear
 from .parts.norms import RMSNorm
+from .parts.operations import Operations, Place
 from .parts.rope import grid_angles, line_angles, rope_table
 from .parts.swiglu import LlamaSwiGLU
 
@@ -56,7 +57,7 @@ class AliTokConfig:
 class Attention(nn.Module):
     """Self-attention with biases; queries and keys are normalised per head before they are rotated."""
 
-    def __init__(self, config: AliTokConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: AliTokConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.heads = config.heads
         self.qkv = ops.Linear(config.width, 3 * config.width, **place)
@@ -74,7 +75,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each on the normalised stream."""
 
-    def __init__(self, config: AliTokConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: AliTokConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.norm1 = RMSNorm(config.width, **place)
         self.attn = Attention(config, ops, **place)
@@ -99,12 +100,12 @@ class AliTok(CausalNetwork):
     def __init__(
         self,
         config: AliTokConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         # Image tokens, one unused row, classes, "no class".

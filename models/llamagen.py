@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .family import Defaults, Family, FileFacts, TextSpec
 from .parts.attention import Sight
@@ -19,6 +20,7 @@ from .parts.causal import CausalNetwork
 from .parts.grid import Grid
 from .parts.linear import linear
 from .parts.norms import RMSNorm
+from .parts.operations import Operations, Place
 from .parts.rope import grid_angles, rope_table
 from .parts.settings import whole
 from .parts.swiglu import LlamaSwiGLU
@@ -81,7 +83,7 @@ def left_pad(features: Tensor, mask: Tensor) -> Caption:
 class Attention(nn.Module):
     """Self-attention, no biases; one matrix for queries, keys and values."""
 
-    def __init__(self, config: LlamaGenConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LlamaGenConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.heads = config.heads
         self.wqkv = ops.Linear(config.width, 3 * config.width, bias=False, **place)
@@ -96,7 +98,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each on the normalised stream."""
 
-    def __init__(self, config: LlamaGenConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LlamaGenConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.attention = Attention(config, ops, **place)
         self.feed_forward = LlamaSwiGLU(config.width, config.ffn, ops, **place)
@@ -112,7 +114,7 @@ class Block(nn.Module):
 class ClassEmbedder(nn.Module):
     """One row per class, the last for "no class"."""
 
-    def __init__(self, config: LlamaGenConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LlamaGenConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.embedding_table = ops.Embedding(config.classes + 1, config.width, **place)
 
@@ -120,7 +122,7 @@ class ClassEmbedder(nn.Module):
 class CaptionProjection(nn.Module):
     """Linear, GELU (tanh approximation), linear; no biases."""
 
-    def __init__(self, config: LlamaGenConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LlamaGenConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.fc1 = ops.Linear(config.caption_width, config.width, bias=False, **place)
         self.fc2 = ops.Linear(config.width, config.width, bias=False, **place)
@@ -132,7 +134,7 @@ class CaptionProjection(nn.Module):
 class CaptionEmbedder(nn.Module):
     """Text features into the network's width, and the empty caption's features."""
 
-    def __init__(self, config: LlamaGenConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LlamaGenConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.cap_proj = CaptionProjection(config, ops, **place)
         empty = torch.empty(config.prefix, config.caption_width, **place)
@@ -151,12 +153,12 @@ class LlamaGen(CausalNetwork):
     def __init__(
         self,
         config: LlamaGenConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.tok_embeddings = operations.Embedding(config.vocab, config.width, **place)

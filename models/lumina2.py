@@ -7,17 +7,18 @@ into the sequence, so a run has h w steps and draws image tokens only.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .family import Defaults, Family, FileFacts, PromptSpec
 from .parts.cast import cast_like
 from .parts.causal import places
 from .parts.grid import Grid
 from .parts.language import Attention, LanguageNetwork
+from .parts.operations import Operations, Place
 from .parts.prompt import Prompt
 from .parts.settings import decimal, whole, whole_list
 
@@ -106,7 +107,7 @@ class LuminaConfig:
 class HeadNorm(nn.Module):
     """LayerNorm over every head, weight and bias (m, d) each for heads/m neighbouring heads; fp32."""
 
-    def __init__(self, config: LuminaConfig, **place: Any) -> None:
+    def __init__(self, config: LuminaConfig, **place: Unpack[Place]) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(config.norms, config.head_width, **place))
         self.bias = nn.Parameter(torch.empty(config.norms, config.head_width, **place))
@@ -121,7 +122,7 @@ class HeadNorm(nn.Module):
 class NormedAttention(Attention):
     """Attention whose queries and keys are normalised before they are rotated."""
 
-    def __init__(self, config: LuminaConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LuminaConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__(config, ops, **place)
         self.q_norm = HeadNorm(config, **place)
         self.k_norm = HeadNorm(config, **place)
@@ -144,7 +145,7 @@ class Lumina(LanguageNetwork):
     def __init__(
         self,
         config: LuminaConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .family import Defaults, Family, FileFacts
 from .parts.attention import attend_many
@@ -21,6 +22,7 @@ from .parts.feedforward import FeedForward
 from .parts.levels import SquareScales, level_index, sides_from_file
 from .parts.network import Cached
 from .parts.norms import plain_norm
+from .parts.operations import Operations, Place
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Attention(nn.Module):
 
     zero_k_bias: Tensor
 
-    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VARConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.heads = config.heads
@@ -90,7 +92,7 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each modulated by the condition (adaLN)."""
 
-    def __init__(self, config: VARConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VARConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.attn = Attention(config, ops, **place)
         self.ffn = FeedForward(config, ops, **place)
@@ -120,7 +122,7 @@ class Block(nn.Module):
 class Head(nn.Module):
     """The condition's scale and shift for the last norm, in that order."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
 
@@ -153,12 +155,12 @@ class VAR(Cached, nn.Module):
     def __init__(
         self,
         config: VARConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         width = config.width
@@ -180,7 +182,7 @@ class VAR(Cached, nn.Module):
 
     # --- the condition: what a sibling with another kind of condition replaces --------------------------------------
 
-    def build_condition(self, operations: Any, **place: Any) -> None:
+    def build_condition(self, operations: Operations, **place: Unpack[Place]) -> None:
         """Make the layers of `condition`."""
         rows = self.config.classes + 1
         self.class_emb = operations.Embedding(rows, self.config.width, **place)

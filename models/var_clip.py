@@ -4,13 +4,14 @@ c = P e for the text, c = P n for "no text": e the L2-normalised text vector (ro
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Unpack
 
 from .family import Defaults, Family, FileFacts, TextSpec
+from .parts.operations import Operations, Place
 from .parts.text import TextCondition
 from .text.encoders import CLIP_VECTOR
 from .var import FAMILY as VAR_FAMILY
@@ -29,7 +30,7 @@ class VARClip(VAR):
 
     config: VARClipConfig
 
-    def build_condition(self, operations: Any, **place: Any) -> None:
+    def build_condition(self, operations: Operations, **place: Unpack[Place]) -> None:
         """Make the layers of `condition`."""
         self.noise = operations.Embedding(1, self.config.text_dim, **place)
         self.cond_proj = operations.Linear(self.config.text_dim, self.config.width, **place)

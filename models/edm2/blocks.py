@@ -9,8 +9,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..parts.cast import cast_like
+from ..parts.operations import Operations, Place
 from .config import EDM2Config
 
 EPSILON = 1e-4
@@ -62,7 +64,9 @@ class Fourier(nn.Module):
 class Attention(nn.Module):
     """Self-attention over positions; queries, keys and values are normalised over each head's channels."""
 
-    def __init__(self, width: int, config: EDM2Config, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, config: EDM2Config, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         self.heads, self.balance = width // config.head_width, config.attn_balance
         self.qkv = ops.Conv2d(width, 3 * width, 1, bias=False, **place)
@@ -89,16 +93,16 @@ class Block(nn.Module):
         width_in: int,
         width: int,
         config: EDM2Config,
-        ops: Any,
+        ops: Operations,
         flavour: str,
         resample: str = "keep",
         attention: bool = False,
-        **place: Any,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         self.flavour, self.resample = flavour, resample
         self.balance, self.clip = config.res_balance, config.clip
-        precise = {**place, "dtype": torch.float32}
+        precise: Place = {**place, "dtype": torch.float32}
         self.emb_gain = nn.Parameter(torch.empty((), **precise))
         self.emb_linear = ops.Linear(config.embedding, width, bias=False, **precise)
         inner = width if flavour == "enc" else width_in

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family
+from ..parts.operations import Operations, Place
 from .blocks import Block, Fourier, mp_cat, mp_silu, mp_sum
 from .config import EDM2Config, config_from
 from .weights import folded, renamed
@@ -21,10 +23,10 @@ from .weights import folded, renamed
 class UNet(nn.Module):
     """F: noisy image (B, C, H, W), noise level (B,) and label (B, classes) -> (B, C, H, W)."""
 
-    def __init__(self, config: EDM2Config, ops: Any, **place: Any) -> None:
+    def __init__(self, config: EDM2Config, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.config = config
-        precise = {**place, "dtype": torch.float32}
+        precise: Place = {**place, "dtype": torch.float32}
         self.out_gain = nn.Parameter(torch.empty((), **precise))
         self.emb_fourier = Fourier(config.noise_width, place.get("device"))
         self.emb_noise = ops.Linear(config.noise_width, config.embedding, bias=False, **precise)
@@ -41,7 +43,7 @@ class UNet(nn.Module):
             config.widths[0], config.channels, 3, padding=1, bias=False, **place
         )
 
-    def _build_encoder(self, ops: Any, place: dict[str, Any]) -> list[int]:
+    def _build_encoder(self, ops: Operations, place: Place) -> list[int]:
         """Fill `enc`; channels of every output, which all are kept for the decoder."""
         c, width, outputs = self.config, self.config.channels + 1, []
         for side, wider in c.levels.items():
@@ -63,7 +65,7 @@ class UNet(nn.Module):
                 outputs.append(width)
         return outputs
 
-    def _build_decoder(self, ops: Any, place: dict[str, Any], skips: list[int]) -> None:
+    def _build_decoder(self, ops: Operations, place: Place, skips: list[int]) -> None:
         c, width = self.config, self.config.widths[-1]
         for side, wider in reversed(c.levels.items()):
             if side == c.resolution >> (len(c.widths) - 1):
@@ -112,7 +114,7 @@ class EDM2(nn.Module):
 
     device: Any = None
 
-    def __init__(self, config: EDM2Config, ops: Any, **place: Any) -> None:
+    def __init__(self, config: EDM2Config, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.config = config
         self.compute_dtype = place.get("dtype") or torch.float32
@@ -167,7 +169,10 @@ class EDM2(nn.Module):
 
 
 def build(
-    config: EDM2Config, operations: Any = None, dtype: torch.dtype | None = None, device: Any = None
+    config: EDM2Config,
+    operations: Operations | None = None,
+    dtype: torch.dtype | None = None,
+    device: Any = None,
 ) -> EDM2:
     """The network, weights not set."""
     return EDM2(config, operations or nn, dtype=dtype, device=device)

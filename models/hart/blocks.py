@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..parts.cache import KVCache
 from ..parts.cast import cast_like
 from ..parts.diffusion import respaced
 from ..parts.norms import RMSNorm, plain_norm
+from ..parts.operations import Operations, Place
 from ..parts.rope import line_angles
 from ..parts.swiglu import SwiGLU
 from ..var import Attention
@@ -33,7 +35,7 @@ def sinusoid(values: Tensor) -> Tensor:
 class NumberEmbed(nn.Module):
     """A number's sinusoid through linear, SiLU, linear (keys `*.mlp.0`, `*.mlp.2`)."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             ops.Linear(WAVES, width, **place), nn.SiLU(), ops.Linear(width, width, **place)
@@ -77,7 +79,7 @@ def rotate_halves(x: Tensor, angles: Tensor) -> Tensor:
 class Block(nn.Module):
     """Attention and feed-forward behind one shared norm; modulated only in a variant of the release."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_wo_grad = RMSNorm(config.width, config.eps, **place)
         self.attn = Attention(config, ops, **place)
@@ -123,7 +125,7 @@ class Block(nn.Module):
 class Head(nn.Module):
     """Norm before the logits, with a scale and shift of the condition (keys `head_nm.*`)."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_wo_grad = RMSNorm(config.width, config.eps, **place)
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
@@ -143,7 +145,7 @@ class Head(nn.Module):
 class ResidualBlock(nn.Module):
     """a + gate mlp(LN(a) (1 + scale) + shift); shift, scale, gate from the condition, in that order."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.in_ln = ops.LayerNorm(width, eps=1e-6, **place)
         self.mlp = nn.Sequential(
@@ -159,7 +161,7 @@ class ResidualBlock(nn.Module):
 class FinalLayer(nn.Module):
     """Norm without parameters, modulated, and a linear layer."""
 
-    def __init__(self, width: int, out: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, out: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.linear = ops.Linear(width, out, **place)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), ops.Linear(width, 2 * width, **place))
@@ -172,7 +174,7 @@ class FinalLayer(nn.Module):
 class NoiseNet(nn.Module):
     """Estimates the noise in a residual and, in the other half of its channels, the variance."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.head_width
         self.time_embed = NumberEmbed(width, ops, **place)
@@ -196,7 +198,7 @@ class NoiseNet(nn.Module):
 class ResidualHead(nn.Module):
     """Draws the residual of every position by diffusion (keys `diffloss.net.*`)."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.schedule = respaced(config.head_steps)
         self.net = NoiseNet(config, ops, **place)

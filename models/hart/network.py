@@ -21,6 +21,7 @@ from ..parts.heads import head_count
 from ..parts.levels import MOST_SCALES, SquareScales, sides_of_levels
 from ..parts.network import Cached
 from ..parts.norms import RMSNorm
+from ..parts.operations import Operations, Place
 from ..parts.settings import decimal, whole, whole_list
 from ..parts.text import TextCondition, stack_branches
 from ..text.encoders import QWEN2
@@ -102,12 +103,12 @@ class HART(Cached, nn.Module):
     def __init__(
         self,
         config: HARTConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         width, text = config.width, config.text_dim

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..parts.cache import KVCache
 from ..parts.cast import cast_like
 from ..parts.feedforward import FeedForward
 from ..parts.norms import plain_norm
+from ..parts.operations import Operations, Place
 from ..parts.rope import line_angles, rotate
 from ..var import Attention
 
@@ -44,7 +46,7 @@ class CrossAttention(nn.Module):
     """
 
     def __init__(
-        self, query: Any, width: int, text: int, heads: int, ops: Any, **place: Any
+        self, query: Any, width: int, text: int, heads: int, ops: Operations, **place: Unpack[Place]
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -73,7 +75,9 @@ class CrossAttention(nn.Module):
 class Pool(nn.Module):
     """Text rows -> one vector, by attention of a learned query (keys `text_proj_for_sos.ca.*`)."""
 
-    def __init__(self, width: int, text: int, heads: int, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, text: int, heads: int, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         query = nn.Parameter(torch.empty(1, heads, width // heads, **place))
         self.ca = CrossAttention(query, width, text, heads, ops, **place)
@@ -89,7 +93,7 @@ class Pool(nn.Module):
 class Block(nn.Module):
     """Self-attention and feed-forward modulated by the condition, text attention between them unmodulated."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.sa = Attention(config, ops, **place)

@@ -16,6 +16,7 @@ from ..parts.cache import KVCache, Weighable
 from ..parts.levels import Scales
 from ..parts.network import Cached
 from ..parts.norms import RMSNorm, plain_norm
+from ..parts.operations import Operations, Place
 from ..parts.rope import turns
 from ..parts.text import TextCondition, stack_branches
 from ..text.encoders import FLAN_T5
@@ -104,12 +105,12 @@ class Infinity(Cached, nn.Module):
     def __init__(
         self,
         config: InfinityConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         width, text = config.width, config.text_dim

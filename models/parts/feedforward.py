@@ -4,12 +4,15 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from .operations import Operations, Place
 
 
 class FeedForward(nn.Module):
     """Linear, GELU (tanh approximation), linear."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.fc1 = ops.Linear(config.width, config.ffn, **place)
         self.fc2 = ops.Linear(config.ffn, config.width, **place)

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .attention import Sight
 from .causal import CausalNetwork, places
 from .linear import linear
 from .norms import RMSNorm
+from .operations import Operations, Place
 from .prompt import Prompt, stack_prompts
 from .rope import line_angles, rotate_halves, turns
 from .swiglu import SwiGLU
@@ -74,7 +76,7 @@ class LanguageConfig(Protocol):
 class Attention(nn.Module):
     """Self-attention with shared keys and values."""
 
-    def __init__(self, config: LanguageConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: LanguageConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.head_width = config.head_width
         queries, keys = config.heads * config.head_width, config.kv_heads * config.head_width
@@ -101,7 +103,11 @@ class Block(nn.Module):
     """Attention and feed-forward, each on the normalised stream."""
 
     def __init__(
-        self, config: LanguageConfig, attention: Callable[..., Attention], ops: Any, **place: Any
+        self,
+        config: LanguageConfig,
+        attention: Callable[..., Attention],
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.width, config.eps, **place)
@@ -119,7 +125,11 @@ class Body(nn.Module):
     """Everything but the output matrix."""
 
     def __init__(
-        self, config: LanguageConfig, attention: Callable[..., Attention], ops: Any, **place: Any
+        self,
+        config: LanguageConfig,
+        attention: Callable[..., Attention],
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         words = getattr(config, "words", config.vocab)
@@ -146,13 +156,13 @@ class LanguageNetwork(CausalNetwork):
     def __init__(
         self,
         config: LanguageConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
         attention: Callable[..., Attention] = Attention,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.model = Body(config, attention, operations, **place)

@@ -1,18 +1,18 @@
 """Normalisation layers that networks share."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .cast import cast_like
+from .operations import Place
 
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps) * weight over the last axis; statistic in fp32, result in fp32."""
 
-    def __init__(self, width: int, eps: float = 1e-5, **place: Any) -> None:
+    def __init__(self, width: int, eps: float = 1e-5, **place: Unpack[Place]) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(width, **place))

@@ -1,17 +1,17 @@
 """Gated feed-forward, under the two sets of names its weights have."""
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from .linear import linear
+from .operations import Operations, Place
 
 
 class SwiGLU(nn.Module):
     """down(SiLU(gate(x)) * up(x)), no biases."""
 
-    def __init__(self, width: int, hidden: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, hidden: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.gate_proj = ops.Linear(width, hidden, bias=False, **place)
         self.up_proj = ops.Linear(width, hidden, bias=False, **place)
@@ -24,7 +24,7 @@ class SwiGLU(nn.Module):
 class LlamaSwiGLU(nn.Module):
     """w2(silu(w1 x) * w3 x), no biases."""
 
-    def __init__(self, width: int, ffn: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ffn: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.w1 = ops.Linear(width, ffn, bias=False, **place)
         self.w3 = ops.Linear(width, ffn, bias=False, **place)

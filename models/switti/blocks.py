@@ -6,17 +6,18 @@ Letters as in `switti.py`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..parts.attention import attend_many
 from ..parts.cache import KVCache, Weighable
 from ..parts.cast import cast_like
 from ..parts.levels import SquareScales
 from ..parts.norms import RMSNorm, plain_norm
+from ..parts.operations import Operations, Place
 from ..parts.rope import frequencies, rotate
 from ..parts.swiglu import SwiGLU
 
@@ -69,7 +70,7 @@ def scale_angles(config: SwittiConfig, side: int, device: torch.device) -> Tenso
 class SelfAttention(nn.Module):
     """q and k normalised over all heads together, then turned by their position."""
 
-    def __init__(self, config: SwittiConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: SwittiConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.heads = config.heads
         self.to_qkv = ops.Linear(config.width, 3 * config.width, **place)
@@ -97,7 +98,7 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 class CrossAttention(nn.Module):
     """Attention to the text; its keys and values are the same at every scale."""
 
-    def __init__(self, config: SwittiConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: SwittiConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.heads = config.heads
         self.to_q = ops.Linear(config.width, config.width, **place)
@@ -122,7 +123,7 @@ class Block(nn.Module):
     Every branch has a norm before it and one behind it, the latter before the gate.
     """
 
-    def __init__(self, config: SwittiConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: SwittiConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.attn = SelfAttention(config, ops, **place)

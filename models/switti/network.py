@@ -9,7 +9,6 @@ T tokens of a scale, V vocabulary, Z codebook channels, n text tokens, E text wi
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from ..parts.heads import head_count
 from ..parts.levels import sides_from_file
 from ..parts.network import Cached
 from ..parts.norms import plain_norm
+from ..parts.operations import Operations, Place
 from ..parts.rope import turns
 from ..parts.settings import decimal
 from ..parts.text import TextCondition, stack_branches
@@ -44,12 +44,12 @@ class Switti(Cached, nn.Module):
     def __init__(
         self,
         config: SwittiConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         width = config.width

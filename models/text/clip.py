@@ -8,13 +8,14 @@ a host's CLIP-L uses QuickGELU, so its vectors are slightly off for that family.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..parts.cast import cast_like
+from ..parts.operations import Operations, Place
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ClipTextConfig:
 class Attention(nn.Module):
     """Causal self-attention."""
 
-    def __init__(self, config: ClipTextConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: ClipTextConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.heads = config.heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * config.width, config.width, **place))
@@ -69,7 +70,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Linear, GELU (exact) or QuickGELU x sigmoid(1.702 x), linear."""
 
-    def __init__(self, config: ClipTextConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: ClipTextConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.quick = config.quick
         self.c_fc = ops.Linear(config.width, 4 * config.width, **place)
@@ -83,7 +84,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Pre-norm attention and feed-forward."""
 
-    def __init__(self, config: ClipTextConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: ClipTextConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_1 = ops.LayerNorm(config.width, **place)
         self.attn = Attention(config, ops, **place)
@@ -98,7 +99,7 @@ class Block(nn.Module):
 class Blocks(nn.Module):
     """The stack under the key `transformer`."""
 
-    def __init__(self, config: ClipTextConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: ClipTextConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.resblocks = nn.ModuleList(Block(config, ops, **place) for _ in range(config.layers))
 
@@ -109,12 +110,12 @@ class ClipText(nn.Module):
     def __init__(
         self,
         config: ClipTextConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         width = config.width
         self.token_embedding = operations.Embedding(config.vocab, width, **place)
         self.positional_embedding = nn.Parameter(torch.empty(config.length, width, **place))

@@ -7,15 +7,16 @@ reads registers and tokens and keeps the outputs of the grid, each of which beco
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family, FileFacts
 from ..parts.cast import cast_like
 from ..parts.grid import Grid
+from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
 
@@ -59,7 +60,7 @@ class AliTok1DConfig:
 class Attention(nn.Module):
     """Multi-head self-attention over all positions."""
 
-    def __init__(self, half: HalfConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, half: HalfConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.heads = half.heads
         self.in_proj = ops.Linear(half.width, 3 * half.width, **place)
@@ -74,7 +75,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Linear, GELU (exact), linear."""
 
-    def __init__(self, half: HalfConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, half: HalfConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.c_fc = ops.Linear(half.width, half.ffn, **place)
         self.c_proj = ops.Linear(half.ffn, half.width, **place)
@@ -86,7 +87,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each on the normalised stream."""
 
-    def __init__(self, half: HalfConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, half: HalfConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_1 = ops.LayerNorm(half.width, **place)
         self.attn = Attention(half, ops, **place)
@@ -101,7 +102,7 @@ class Block(nn.Module):
 class Half(nn.Module):
     """What encoder and decoder share: norm, blocks, norm."""
 
-    def __init__(self, half: HalfConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, half: HalfConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_pre = ops.LayerNorm(half.width, **place)
         self.transformer = nn.ModuleList(Block(half, ops, **place) for _ in range(half.depth))
@@ -118,7 +119,7 @@ class Half(nn.Module):
 class Encoder(Half):
     """(B, 3, side*P, side*P) in [0, 1] and the queries (T, W) -> (B, E, 1, T)."""
 
-    def __init__(self, config: AliTok1DConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: AliTok1DConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__(config.encoder, ops, **place)
         width, cells = config.encoder.width, config.side**2
         self.positional_embedding = nn.Parameter(torch.empty(cells, width, **place))
@@ -139,7 +140,7 @@ class Encoder(Half):
 class Decoder(Half):
     """Code vectors (B, T, E) -> (B, 3, side*P, side*P) in [0, 1]."""
 
-    def __init__(self, config: AliTok1DConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: AliTok1DConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__(config.decoder, ops, **place)
         width, positions = config.decoder.width, config.registers + config.length
         self.side, self.patch = config.side, config.patch
@@ -179,12 +180,12 @@ class AliTok1D(nn.Module):
     def __init__(
         self,
         config: AliTok1DConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         queries = torch.empty(config.length, config.encoder.width, **place)

@@ -8,7 +8,6 @@ upsample(codes_k), a code being d entries of +-1/sqrt(d).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.operations import Operations
 from .convnet import Decoder, Encoder
 from .multiscale_vq import resize_area
 
@@ -79,7 +79,7 @@ class BitwiseVQ(nn.Module):
     def __init__(
         self,
         config: BitwiseConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:

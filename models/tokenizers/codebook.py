@@ -1,16 +1,17 @@
 """The codebook every tokenizer with learned codes has, and looking tokens up in it."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from ..parts.operations import Operations, Place
 
 
 class Codebook(nn.Module):
     """V code vectors of E numbers (key `embedding.weight`)."""
 
-    def __init__(self, vocab: int, dim: int, ops: Any, **place: Any) -> None:
+    def __init__(self, vocab: int, dim: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.embedding = ops.Embedding(vocab, dim, **place)
 

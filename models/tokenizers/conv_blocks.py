@@ -1,10 +1,12 @@
 """Convolutional pieces that image tokenizers of the VQGAN kind share."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from ..parts.operations import Operations, Place
 
 Groups = Callable[[int], int]
 """Norm groups of a layer by its width."""
@@ -14,7 +16,7 @@ class ResidualBlock(nn.Module):
     """x' + conv(SiLU(norm(conv(SiLU(norm(x)))))), x' through a 1x1 convolution where the width changes."""
 
     def __init__(
-        self, width_in: int, width_out: int, groups: Groups, ops: Any, **place: Any
+        self, width_in: int, width_out: int, groups: Groups, ops: Operations, **place: Unpack[Place]
     ) -> None:
         super().__init__()
         self.norm1 = ops.GroupNorm(groups(width_in), width_in, eps=1e-6, affine=True, **place)
@@ -33,7 +35,7 @@ class ResidualBlock(nn.Module):
 class AttentionBlock(nn.Module):
     """Single-head self-attention over all positions of the map; a convolution each for queries, keys and values."""
 
-    def __init__(self, width: int, groups: Groups, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, groups: Groups, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.norm = ops.GroupNorm(groups(width), width, eps=1e-6, affine=True, **place)
         self.q = ops.Conv2d(width, width, 1, **place)
@@ -54,7 +56,7 @@ class AttentionBlock(nn.Module):
 class Downsample(nn.Module):
     """Half the size: pad right and bottom by one, then a stride-2 convolution without padding."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.conv = ops.Conv2d(width, width, 3, stride=2, **place)
 
@@ -65,7 +67,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Twice the size: nearest neighbour, then a convolution."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.conv = ops.Conv2d(width, width, 3, padding=1, **place)
 

@@ -4,11 +4,13 @@ Letters: B images, Z code channels, f downsampling factor, (H, W) the feature gr
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from ..parts.operations import Operations, Place
 from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample
 
 Attention = Callable[..., nn.Module]
@@ -43,7 +45,7 @@ class ConvNetConfig(Protocol):
 class AttentionBlock(nn.Module):
     """Single-head self-attention over all positions of the map."""
 
-    def __init__(self, width: int, groups: Groups, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, groups: Groups, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.norm = ops.GroupNorm(groups(width), width, eps=1e-6, affine=True, **place)
         self.qkv = ops.Conv2d(width, 3 * width, 1, **place)
@@ -60,7 +62,12 @@ class Middle(nn.Module):
     """Residual block, attention where there is any, residual block at the lowest resolution."""
 
     def __init__(
-        self, width: int, groups: Groups, attention: Attention | None, ops: Any, **place: Any
+        self,
+        width: int,
+        groups: Groups,
+        attention: Attention | None,
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         self.block_1 = ResidualBlock(width, width, groups, ops, **place)
@@ -79,8 +86,8 @@ class Level(nn.Module):
         widths: Sequence[int],
         groups: Groups,
         attention: Attention | None,
-        ops: Any,
-        **place: Any,
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
@@ -103,7 +110,7 @@ class Level(nn.Module):
 class Encoder(nn.Module):
     """(B, 3, fH, fW) in [-1, 1] -> (B, Z, H, W), f the downsampling factor."""
 
-    def __init__(self, config: ConvNetConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: ConvNetConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths = [config.channels * m for m in config.channel_mult]
         groups, last = config.groups, len(widths) - 1
@@ -133,7 +140,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(B, Z, H, W) -> (B, 3, fH, fW), about [-1, 1], not clamped."""
 
-    def __init__(self, config: ConvNetConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: ConvNetConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths = [config.channels * m for m in config.channel_mult]
         groups, last = config.groups, len(widths) - 1

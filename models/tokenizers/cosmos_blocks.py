@@ -5,11 +5,12 @@ a video's first frame lie copies of it, so a single image looks the same at ever
 summed over time when the file is read (`single_frame`), and all layers here are plain two-dimensional ones with the same results.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from ..parts.operations import Operations, Place
 
 
 def single_frame(key: str, tensor: Tensor) -> tuple[str, Tensor]:
@@ -21,7 +22,13 @@ class Conv(nn.Module):
     """A convolution in space; one in time is a 1x1 convolution here."""
 
     def __init__(
-        self, width_in: int, width_out: int, size: int, ops: Any, stride: int = 1, **place: Any
+        self,
+        width_in: int,
+        width_out: int,
+        size: int,
+        ops: Operations,
+        stride: int = 1,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         padding = size // 2 if stride == 1 else 0
@@ -31,7 +38,7 @@ class Conv(nn.Module):
         return self.conv3d(x)
 
 
-def pair(width_in: int, width_out: int, ops: Any, **place: Any) -> nn.Sequential:
+def pair(width_in: int, width_out: int, ops: Operations, **place: Unpack[Place]) -> nn.Sequential:
     """A convolution in space, then one in time, nothing in between."""
     return nn.Sequential(
         Conv(width_in, width_out, 3, ops, **place), Conv(width_out, width_out, 1, ops, **place)
@@ -41,7 +48,7 @@ def pair(width_in: int, width_out: int, ops: Any, **place: Any) -> nn.Sequential
 class Norm(nn.Module):
     """Group norm with one group: over all channels and positions of a frame."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.norm = ops.GroupNorm(1, width, eps=1e-6, affine=True, **place)
 
@@ -52,7 +59,9 @@ class Norm(nn.Module):
 class ResidualBlock(nn.Module):
     """x' + pair(SiLU(norm(pair(SiLU(norm(x)))))), x' through a 1x1 convolution where the width changes."""
 
-    def __init__(self, width_in: int, width_out: int, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width_in: int, width_out: int, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         self.norm1 = Norm(width_in, ops, **place)
         self.conv1 = pair(width_in, width_out, ops, **place)
@@ -70,7 +79,7 @@ class ResidualBlock(nn.Module):
 class SpaceAttention(nn.Module):
     """Single-head self-attention over all positions of a frame."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.norm = Norm(width, ops, **place)
         self.q = Conv(width, width, 1, ops, **place)
@@ -88,7 +97,7 @@ class SpaceAttention(nn.Module):
 class TimeAttention(nn.Module):
     """Self-attention over the frames of a pixel: of a single frame it takes the value."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.norm = Norm(width, ops, **place)
         self.v = Conv(width, width, 1, ops, **place)
@@ -101,7 +110,7 @@ class TimeAttention(nn.Module):
 class Middle(nn.Module):
     """Residual block, attention in space and in time, residual block at the lowest resolution."""
 
-    def __init__(self, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.block_1 = ResidualBlock(width, width, ops, **place)
         self.attn_1 = nn.Sequential(
@@ -116,7 +125,7 @@ class Middle(nn.Module):
 class Downsample(nn.Module):
     """Half the size: a strided convolution plus the mean; then, where `time`, the same in time; then a 1x1 convolution."""
 
-    def __init__(self, width: int, time: bool, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, time: bool, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.conv1 = Conv(width, width, 3, ops, stride=2, **place)
         self.conv2 = Conv(width, width, 1, ops, **place) if time else None
@@ -131,7 +140,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Twice the size: where `time`, a convolution in time is added; nearest neighbour plus its convolution; 1x1 convolution."""
 
-    def __init__(self, width: int, time: bool, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, time: bool, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.conv1 = Conv(width, width, 1, ops, **place) if time else None
         self.conv2 = Conv(width, width, 3, ops, **place)
@@ -147,7 +156,9 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """Residual blocks of one resolution, then a resize."""
 
-    def __init__(self, width_in: int, width: int, blocks: int, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width_in: int, width: int, blocks: int, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         self.block = nn.ModuleList(
             ResidualBlock(width if j else width_in, width, ops, **place) for j in range(blocks)

@@ -8,14 +8,15 @@ Letters: B images, E channels of a code, Z encoder channels, V codebook size, (h
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.operations import Operations, Place
 from .cosmos_blocks import (
     Conv,
     Downsample,
@@ -88,7 +89,7 @@ class CosmosConfig:
 class Encoder(nn.Module):
     """(B, 3, f*h, f*w) in [-1, 1] -> (B, Z, h, w), f the downsampling factor."""
 
-    def __init__(self, config: CosmosConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: CosmosConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths = (config.stem, *config.encoder)
         self.conv_in = pair(3 * 8**HAAR_LEVELS, config.stem, ops, **place)
@@ -114,7 +115,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
 
-    def __init__(self, config: CosmosConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: CosmosConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths, last = config.decoder, len(config.decoder) - 1
         bands = 3 * 8**HAAR_LEVELS
@@ -152,12 +153,12 @@ class CosmosDV(nn.Module):
     def __init__(
         self,
         config: CosmosConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         if config.stem:

@@ -5,14 +5,15 @@ Every norm of the decoder is modulated by the code vectors themselves, taken bef
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
@@ -66,7 +67,7 @@ class MoVQConfig:
 class Encoder(nn.Module):
     """(B, 3, f*h, f*w) in [-1, 1] -> (B, Z, h, w), f the downsampling factor."""
 
-    def __init__(self, config: MoVQConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: MoVQConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths, last = config.widths, len(config.widths) - 1
         self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
@@ -93,7 +94,9 @@ class Encoder(nn.Module):
 class SpatialNorm(nn.Module):
     """GroupNorm(x) * y(codes) + b(codes); codes enlarged to the size of x by nearest neighbour."""
 
-    def __init__(self, width: int, dim: int, groups: Groups, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, dim: int, groups: Groups, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         self.norm_layer = ops.GroupNorm(groups(width), width, eps=1e-6, affine=True, **place)
         self.conv_y = ops.Conv2d(dim, width, 1, **place)
@@ -111,7 +114,12 @@ class SpatialBlock(ResidualBlock):
     """A residual block whose norms see the codes."""
 
     def __init__(
-        self, width_in: int, width_out: int, config: MoVQConfig, ops: Any, **place: Any
+        self,
+        width_in: int,
+        width_out: int,
+        config: MoVQConfig,
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__(width_in, width_out, config.groups, ops, **place)
         self.norm1 = SpatialNorm(width_in, config.dim, config.groups, ops, **place)
@@ -125,7 +133,9 @@ class SpatialBlock(ResidualBlock):
 class SpatialAttention(AttentionBlock):
     """Attention whose norm sees the codes."""
 
-    def __init__(self, width: int, config: MoVQConfig, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, config: MoVQConfig, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__(width, config.groups, ops, **place)
         self.norm = SpatialNorm(width, config.dim, config.groups, ops, **place)
 
@@ -136,7 +146,9 @@ class SpatialAttention(AttentionBlock):
 class SpatialMiddle(nn.Module):
     """Block, attention, block at the lowest resolution."""
 
-    def __init__(self, width: int, config: MoVQConfig, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, config: MoVQConfig, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         self.block_1 = SpatialBlock(width, width, config, ops, **place)
         self.attn_1 = SpatialAttention(width, config, ops, **place)
@@ -152,7 +164,12 @@ class SpatialLevel(nn.Module):
     """Residual blocks of one resolution, with attention after each where the level has any, then twice the size."""
 
     def __init__(
-        self, widths: list[int], level: int, config: MoVQConfig, ops: Any, **place: Any
+        self,
+        widths: list[int],
+        level: int,
+        config: MoVQConfig,
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         self.block = nn.ModuleList(
@@ -176,7 +193,7 @@ class SpatialLevel(nn.Module):
 class Decoder(nn.Module):
     """(B, Z, h, w) and the codes (B, E, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
 
-    def __init__(self, config: MoVQConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: MoVQConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths, last = config.widths, len(config.widths) - 1
         self.conv_in = ops.Conv2d(config.latent, widths[-1], 3, padding=1, **place)
@@ -207,12 +224,12 @@ class MoVQ(nn.Module):
     def __init__(
         self,
         config: MoVQConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.encoder = Encoder(config, operations, **place)

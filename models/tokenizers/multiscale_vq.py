@@ -7,14 +7,15 @@ An image is the sum over scales of phi_k(upsample(codebook[tokens_k])): the *fea
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
 from .convnet import Decoder, Encoder
@@ -78,7 +79,7 @@ def resize_area(features: Tensor, grid: Grid) -> Tensor:
 class Phi(nn.Module):
     """The shared refining convolutions: phi(h) = h/2 + (conv3x3(h) + bias)/2."""
 
-    def __init__(self, count: int, dim: int, ops: Any, **place: Any) -> None:
+    def __init__(self, count: int, dim: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.qresi_ls = nn.ModuleList(
             ops.Conv2d(dim, dim, 3, padding=1, **place) for _ in range(count)
@@ -92,7 +93,7 @@ class Phi(nn.Module):
 class Quantizer(Codebook):
     """The codebook and the refining convolutions (keys `quantize.*` of the release)."""
 
-    def __init__(self, config: MultiScaleVQConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: MultiScaleVQConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__(config.vocab, config.dim, ops, **place)
         self.quant_resi = Phi(config.phi_count, config.dim, ops, **place)
 
@@ -109,12 +110,12 @@ class MultiScaleVQ(nn.Module):
     def __init__(
         self,
         config: MultiScaleVQConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.encoder = Encoder(config, operations, **place)

@@ -5,14 +5,15 @@ Codes are compared and decoded on the unit sphere: encoder outputs and codebook 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
@@ -53,8 +54,8 @@ class Level(nn.Module):
         blocks: int,
         groups: int,
         attention: bool,
-        ops: Any,
-        **place: Any,
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         self.res = nn.ModuleList(
@@ -79,7 +80,7 @@ class Level(nn.Module):
         return x
 
 
-def middle(width: int, groups: int, ops: Any, **place: Any) -> nn.ModuleList:
+def middle(width: int, groups: int, ops: Operations, **place: Unpack[Place]) -> nn.ModuleList:
     """Residual block, attention, residual block at the lowest resolution."""
     return nn.ModuleList(
         (
@@ -93,7 +94,7 @@ def middle(width: int, groups: int, ops: Any, **place: Any) -> nn.ModuleList:
 class Encoder(nn.Module):
     """(B, 3, f*h, f*w) in [-1, 1] -> (B, Z, h, w), f the downsampling factor."""
 
-    def __init__(self, config: VQ16Config, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VQ16Config, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths, groups, last = config.widths, config.norm_groups, len(config.widths) - 1
         self.conv_in = ops.Conv2d(3, config.channels, 3, padding=1, **place)
@@ -118,7 +119,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped. Here level 0 is the coarsest."""
 
-    def __init__(self, config: VQ16Config, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VQ16Config, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths, groups, last = config.widths[::-1], config.norm_groups, len(config.widths) - 1
         self.conv_in = ops.Conv2d(config.latent, widths[0], 3, padding=1, **place)
@@ -160,12 +161,12 @@ class VQ16(nn.Module):
     def __init__(
         self,
         config: VQ16Config,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.encoder = Encoder(config, operations, **place)

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Family, FileFacts
 from ..parts.grid import Grid
+from ..parts.operations import Operations, Place
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Upsample
 from .convnet import Level, Middle
@@ -61,7 +63,7 @@ class VQGANConfig(MoVQConfig):
 class Decoder(nn.Module):
     """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
 
-    def __init__(self, config: VQGANConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VQGANConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         widths, last = config.widths, len(config.widths) - 1
         self.conv_in = ops.Conv2d(config.latent, widths[-1], 3, padding=1, **place)
@@ -88,7 +90,7 @@ class Decoder(nn.Module):
 class Quantizer(Codebook):
     """The codebook, and the scoring layer where there is one."""
 
-    def __init__(self, config: VQGANConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VQGANConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__(config.codes, config.dim, ops, **place)
         self.proj = ops.Conv2d(config.dim, config.codes, 1, **place) if config.scored else None
 
@@ -117,12 +119,12 @@ class VQGAN(nn.Module):
     def __init__(
         self,
         config: VQGANConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.encoder = Encoder(config, operations, **place)

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Unpack
+
+from ..parts.operations import Operations, Place
 
 EPS = 1e-5
 
@@ -20,7 +23,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 class AdaptiveNorm(nn.Module):
     """LayerNorm whose scale and shift are read from a table: of time steps, or of classes."""
 
-    def __init__(self, entries: int, width: int, ops: Any, **place: Any) -> None:
+    def __init__(self, entries: int, width: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.emb = ops.Embedding(entries, width, **place)
         self.linear = ops.Linear(width, 2 * width, **place)
@@ -48,7 +51,9 @@ class AdaptiveNorm(nn.Module):
 class Attention(nn.Module):
     """Every position sees all of them, or all of a text."""
 
-    def __init__(self, width: int, source: int, heads: int, ops: Any, **place: Any) -> None:
+    def __init__(
+        self, width: int, source: int, heads: int, ops: Operations, **place: Unpack[Place]
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.query = ops.Linear(width, width, **place)
@@ -73,7 +78,7 @@ class Attention(nn.Module):
 class ConvolutionalMLP(nn.Module):
     """Two 3 x 3 convolutions over the grid, GELU2 between them."""
 
-    def __init__(self, width: int, hidden: int, ops: Any, **place: Any) -> None:
+    def __init__(self, width: int, hidden: int, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.conv1 = ops.Conv2d(width, hidden, 3, padding=1, **place)
         self.conv2 = ops.Conv2d(hidden, width, 3, padding=1, **place)
@@ -92,7 +97,7 @@ class GELU2(nn.Module):
 class ClassBlock(nn.Module):
     """Attention normed by the time step, convolutions normed by the class."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.ln1 = AdaptiveNorm(config.steps, width, ops, **place)
@@ -113,7 +118,7 @@ class ClassBlock(nn.Module):
 class TextBlock(nn.Module):
     """Self-attention and cross-attention normed by the time step, then a feed-forward layer."""
 
-    def __init__(self, config: Any, ops: Any, **place: Any) -> None:
+    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.ln1 = AdaptiveNorm(config.steps, width, ops, **place)

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from ..parts.operations import Operations, Place
 from ..parts.text import TextCondition
 from .blocks import EPS, ClassBlock, TextBlock
 from .config import VQDiffusionConfig
@@ -43,7 +45,7 @@ class DiscreteState:
 class ContentEmbedding(nn.Module):
     """Token, plus row, plus column of a table that may be larger than the image."""
 
-    def __init__(self, config: VQDiffusionConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VQDiffusionConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.emb = ops.Embedding(config.vocab + 1, config.width, **place)
         self.height_emb = ops.Embedding(config.table[0], config.width, **place)
@@ -63,7 +65,7 @@ class ContentEmbedding(nn.Module):
 class Trunk(nn.Module):
     """Everything under the key `transformer`."""
 
-    def __init__(self, config: VQDiffusionConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VQDiffusionConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         block = TextBlock if config.text_width else ClassBlock
         self.content_emb = ContentEmbedding(config, ops, **place)
@@ -86,12 +88,12 @@ class VQDiffusion(nn.Module):
     def __init__(
         self,
         config: VQDiffusionConfig,
-        operations: Any = nn,
+        operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        place = {"dtype": dtype, "device": device}
+        place: Place = {"dtype": dtype, "device": device}
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.transformer = Trunk(config, operations, **place)

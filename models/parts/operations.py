@@ -1,0 +1,32 @@
+"""Where a network's layers come from, and where its weights go."""
+
+from typing import Protocol, TypedDict
+
+import torch
+from torch import nn
+
+
+class Place(TypedDict, total=False):
+    """Type and device of new weights, as the constructors of layers take them; what is left out is torch's default."""
+
+    dtype: torch.dtype | None
+    device: torch.device | None
+
+
+class Operations(Protocol):
+    """A namespace of layers: `torch.nn`, or a host's, whose layers manage their own memory."""
+
+    @property
+    def Linear(self) -> type[nn.Linear]: ...
+
+    @property
+    def Embedding(self) -> type[nn.Embedding]: ...
+
+    @property
+    def Conv2d(self) -> type[nn.Conv2d]: ...
+
+    @property
+    def GroupNorm(self) -> type[nn.GroupNorm]: ...
+
+    @property
+    def LayerNorm(self) -> type[nn.LayerNorm]: ...
