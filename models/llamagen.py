@@ -71,6 +71,13 @@ class Caption:
     features: Tensor | None = None
     mask: Tensor | None = None
 
+    def fitted(self, prompts: "Sequence[Caption]") -> "Caption":
+        """The empty caption for several prompts of an image: as long as the longest of them."""
+        masks = [prompt.mask for prompt in prompts if prompt.mask is not None]
+        if self.mask is not None or not masks:
+            return self
+        return replace(self, mask=torch.stack(masks).amax(0))
+
 
 def left_pad(features: Tensor, mask: Tensor) -> Caption:
     """Text features (B, P, C) padded on the right, as encoders give them -> padded on the left, padding zeroed."""

@@ -90,15 +90,21 @@ class SimpleARConfig:
 
 @dataclass
 class SimpleARState(TokenState):
-    """One run, and which ids the conditional branch has read, (B, V)."""
+    """One run.
+
+    Attributes:
+        seen: which ids each conditional branch has read, (C, B, V).
+        conditional: places of those branches among the rows.
+    """
 
     seen: Tensor = field(kw_only=True)
+    conditional: Sequence[int] = (0,)
 
 
 class SimpleAR(LanguageNetwork):
     """The transformer, see `LanguageNetwork`; with the repetition penalty of its generation settings.
 
-    The penalty acts on the conditional branch alone and before guidance, as in the authors' sampling.
+    The penalty acts on conditional branches alone and before guidance, as in the authors' sampling.
     """
 
     config: SimpleARConfig  # pyright: ignore[reportIncompatibleVariableOverride]  # a narrower one
@@ -107,23 +113,42 @@ class SimpleAR(LanguageNetwork):
         state = super().begin(branches, device)
         if self.config.repetition == 1.0:
             return state
-        ids = branches[0].ids.masked_fill(branches[0].padding, branches[0].ids[0, -1].item())
-        seen = torch.zeros(len(ids), self.config.vocab, dtype=torch.bool, device=device)
-        return SimpleARState(**vars(state), seen=seen.scatter_(1, ids.to(device), True))
+        return SimpleARState(**vars(state), seen=self._read_by(branches[:1], device))
+
+    def follow(
+        self, state: TokenState, branches: Sequence[Prompt], conditional: Sequence[int]
+    ) -> None:
+        """Several branches are conditional: the penalty acts on each by what it has read itself."""
+        if isinstance(state, SimpleARState):
+            prompts = [branches[i] for i in conditional]
+            state.seen = self._read_by(prompts, state.seen.device)
+            state.conditional = conditional
+
+    def _read_by(self, prompts: Sequence[Prompt], device: torch.device) -> Tensor:
+        """Which ids each branch's prompt holds, (C, B, V)."""
+        each = []
+        for prompt in prompts:
+            ids = prompt.ids.masked_fill(prompt.padding, prompt.ids[0, -1].item())
+            seen = torch.zeros(len(ids), self.config.vocab, dtype=torch.bool, device=device)
+            each.append(seen.scatter_(1, ids.to(device), True))
+        return torch.stack(each)
 
     def read(self, state: TokenState, tokens: Tensor, rows: int) -> Tensor:
         logits = super().read(state, tokens, rows)
         if not isinstance(state, SimpleARState):
             return logits
-        batch = len(state.seen)
-        seen = seen_at_each(state.seen, tokens, logits.shape[1])
-        cond = penalised(logits[:batch], seen, self.config.repetition)
-        return torch.cat((cond, logits[batch:]))
+        parts = list(logits.split(state.seen.shape[1]))
+        for place, read in zip(state.conditional, state.seen, strict=True):
+            if place < len(parts):
+                seen = seen_at_each(read, tokens, logits.shape[1])
+                parts[place] = penalised(parts[place], seen, self.config.repetition)
+        return torch.cat(parts)
 
     def advance(self, state: TokenState, tokens: Tensor) -> None:
         super().advance(state, tokens)
         if isinstance(state, SimpleARState):
-            state.seen.scatter_(1, tokens, True)
+            for read in state.seen:
+                read.scatter_(1, tokens, True)
 
 
 def seen_at_each(seen: Tensor, tokens: Tensor, count: int) -> Tensor:

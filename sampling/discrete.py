@@ -20,6 +20,7 @@ from ..guidance.head import LOWEST, normalised
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import Filters, Noise
 from .edit import KeptSequence
+from .mixture import Mixing, job_conditions, mixed
 from .reveal import Purity, Revealing
 
 
@@ -79,9 +80,10 @@ class DiscreteJob:
         skip: how much further back than one every visit goes (fast sampling).
         purity: reveal the surest places first, or None.
         kept: tokens to hold on to, or None.
+        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[Any, Any]
+    conditions: tuple[Any, ...]
     batch: int
     run: RunInfo
     chain: Chain
@@ -91,6 +93,7 @@ class DiscreteJob:
     skip: int = 0
     purity: Purity | None = None
     kept: KeptSequence | None = None
+    mixing: Mixing | None = None
 
 
 @dataclass(frozen=True)
@@ -173,10 +176,11 @@ class _Diffusing:
     def __init__(
         self, network: DiscreteNetwork, job: DiscreteJob, device: torch.device, recorder: Recorder
     ) -> None:
-        self.network, self.job = network, job
+        self.network, self.job = mixed(network, job), job
         self.chain = job.chain.begin(job.run, recorder)
         self.uncond_at = job.chain.needs_uncond(job.run)
-        self.state = network.begin(job.conditions[: 1 + any(self.uncond_at)], device)
+        given = job_conditions(job, any(self.uncond_at))
+        self.state = self.network.begin(given, device)
         self.diffusion = network.transitions(device)
         height, width = job.run.grids[0]
         self.tokens = torch.empty(job.batch, height * width, dtype=torch.long, device=device)

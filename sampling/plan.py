@@ -16,6 +16,7 @@ from ..guidance.schedule import Schedule
 from ..models.family import Defaults
 from .discrete import DiscreteJob, GumbelSampler
 from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
+from .mixture import resolve
 from .model import Model
 from .parallel import widest_pass
 from .reveal import Purity, Reveal, draw_places, released_shares
@@ -154,14 +155,30 @@ def plan(
     """The run a loop takes, checked.
 
     Args:
-        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
+        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them; of several in one
+            image, two `Mixture`s.
         batch: images.
         guidances: the chain of guidances.
         noise: the images' random numbers.
 
     Raises:
-        ValueError: a guidance or a setting that cannot act on this model.
+        ValueError: a guidance, a setting or a region that cannot act on this model.
     """
+    job = _job(model, conditions, batch, guidances, sampler_settings, noise)
+    image_grid = model.config.grid if job.run.kind == "token" else None
+    given, mixing = resolve(conditions, job.run, job.chain, image_grid)
+    return replace(job, conditions=given, mixing=mixing)
+
+
+def _job(
+    model: Model,
+    conditions: tuple[Any, Any],
+    batch: int,
+    guidances: Sequence[Guidance],
+    sampler_settings: SamplerSettings,
+    noise: Noise,
+) -> ScalewiseJob | TokenwiseJob | DiscreteJob:
+    """The run, its conditions as they were given."""
     run, chain = facts(model, sampler_settings), Chain(tuple(guidances))
     chain.check(run)
     filters = sampler_settings.filters(model.defaults, run.count)

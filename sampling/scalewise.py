@@ -16,6 +16,7 @@ from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
+from .mixture import Mixing, job_conditions, mixed
 from .progress import NOT_FINITE, Progress
 from .weigh import weigh
 
@@ -63,9 +64,10 @@ class ScalewiseJob:
             more_smooth), or None to leave this scale's as they are.
         noise: (shape, device) -> normal numbers (B, *shape), for a network that draws a continuous residual after the
             last step; None = it draws none.
+        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[Any, Any]
+    conditions: tuple[Any, ...]
     batch: int
     run: RunInfo
     chain: Chain
@@ -73,6 +75,7 @@ class ScalewiseJob:
     kept: KeptTokens | None = None
     smooth: Callable[[Tensor, int], Tensor | None] | None = None
     noise: Callable[[tuple[int, ...], torch.device], Tensor] | None = None
+    mixing: Mixing | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def generate(
     """
     grids, batch = job.run.grids, job.batch
     chain = job.chain.begin(job.run, recorder)
-    uncond_at = job.chain.needs_uncond(job.run)
+    uncond_at, network = job.chain.needs_uncond(job.run), mixed(network, job)
     state = _begin(network, job, any(uncond_at), device)
     features, keeping = codec.empty_features(batch, grids, device), Keeping(codec, job.kept, grids)
     result = ScalewiseResult(features)
@@ -131,7 +134,7 @@ def generate(
 
 def _begin(network: ScaleTransformer, job: ScalewiseJob, uncond: bool, device: torch.device) -> Any:
     """The network's state for this run."""
-    state = network.begin(job.conditions[: 1 + uncond], device)
+    state = network.begin(job_conditions(job, uncond), device)
     mixes = job.chain.mixes(job.run)
     if any(mixes):
         network.mix_branches(state, mixes)  # pyright: ignore[reportAttributeAccessIssue]

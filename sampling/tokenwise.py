@@ -15,6 +15,7 @@ from ..guidance.chain import ActiveChain, Chain
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import KeptSequence
+from .mixture import Mixing, job_conditions, mixed
 from .parallel import Window, agreeing, guess, stopwatch
 from .progress import NOT_FINITE, Progress
 from .weigh import WeighableState, weigh
@@ -46,9 +47,10 @@ class TokenwiseJob:
         widest: most tokens that one pass may draw; 1 = plain decoding. More needs a `draw` that gives the same token for the
             same logits and position however often it is asked.
         row: tokens of a row of the image, for guesses; 0 = unknown.
+        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[Any, Any]
+    conditions: tuple[Any, ...]
     batch: int
     run: RunInfo
     chain: Chain
@@ -56,6 +58,7 @@ class TokenwiseJob:
     kept: KeptSequence | None = None
     widest: int = 1
     row: int = 0
+    mixing: Mixing | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def generate(
     """
     run, batch = job.run, job.batch
     chain, uncond_at = job.chain.begin(run, recorder), job.chain.needs_uncond(run)
-    state = network.begin(job.conditions[: 1 + any(uncond_at)], device)
+    network = mixed(network, job)
+    state = network.begin(job_conditions(job, any(uncond_at)), device)
     # In half precision a wide pass rounds unlike a narrow one, so that tokens would differ.
     widest = job.widest if network.compute_dtype == torch.float32 else 1
     window = Window(_free(job), widest, chain.looks_back, batch)

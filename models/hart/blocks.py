@@ -204,7 +204,12 @@ class ResidualHead(nn.Module):
         self.net = NoiseNet(config, ops, **place)
 
     def sample(
-        self, z: Tensor, batch: int, guidance: float, noise: Callable[..., Tensor]
+        self,
+        z: Tensor,
+        batch: int,
+        guidance: float,
+        noise: Callable[..., Tensor],
+        mix: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Residuals (B, N, Z), fp32.
 
@@ -214,17 +219,20 @@ class ResidualHead(nn.Module):
             guidance: t in (1 + t) cond - t uncond, applied to the noise estimate only. At exactly 1 the released
                 sampler takes guidance for switched off, and so does this one.
             noise: see `ScalewiseJob.noise`.
+            mix: estimates (rows, N, ...) of all branches -> (B or 2 B, N, ...); None = they are these.
         """
         shape = z.shape[1], self.net.input_proj.in_features
         off = math.isclose(guidance, 1, abs_tol=1e-12)
-        rows = (z[:batch] if off else z).flatten(0, 1)  # (R B N, C)
+        rows = (z[:batch] if off and mix is None else z).flatten(0, 1)  # (R B N, C)
         x = noise(shape, z.device).flatten(0, 1)  # (B N, Z)
         for step in reversed(range(len(self.schedule.timesteps))):
             repeats = rows.shape[0] // x.shape[0]
             out = self.net(x.repeat(repeats, 1), self.schedule.timesteps[step], rows)
+            if mix is not None:
+                out = mix(out.unflatten(0, (-1, shape[0]))).flatten(0, 1)
             estimate, variance = out.chunk(2, dim=-1)
             cond = estimate[: len(x)]
-            if repeats > 1:
+            if len(estimate) > len(x) and not off:
                 cond = (1 + guidance) * cond - guidance * estimate[len(x) :]
             x, deviation = self.schedule.predict(step, x, cond, variance[: len(x)])
             if step:

@@ -176,17 +176,23 @@ class HART(Cached, nn.Module):
         return self.logits(x, state.head[:rows])
 
     def residual(
-        self, state: HARTState, codes: Tensor, strength: float, noise: Callable[..., Tensor]
+        self,
+        state: HARTState,
+        codes: Tensor,
+        strength: float,
+        noise: Callable[..., Tensor],
+        mix: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """The continuous part of the last scale, (B, Z, h, w): see `ResidualHead.sample`.
 
-        `codes` (B, Z, h, w): those of the drawn tokens; `strength`: gamma of the last step.
+        `codes` (B, Z, h, w): those of the drawn tokens; `strength`: gamma of the last step; `mix`: all branches'
+        estimates -> those of the conditional and the unconditional one, where several conditions make each.
         """
         assert state.out is not None
         words = self._embed_words(codes.flatten(2).transpose(1, 2))  # (B, N, C)
         batch, rows = codes.shape[0], state.out.shape[0]
         z = self.decoder_norm(state.out + words.repeat(rows // batch, 1, 1))
-        drawn = self.diffloss.sample(z.to(self.compute_dtype), batch, strength - 1, noise)
+        drawn = self.diffloss.sample(z.to(self.compute_dtype), batch, strength - 1, noise, mix)
         return drawn.transpose(1, 2).unflatten(2, tuple(codes.shape[-2:]))
 
     def logits(self, x: Tensor, head: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ class PositionWeights:
     """Factors on cached values and keys of some rows; they lie beside the cache, which is never rewritten.
 
     Attributes:
-        first_row: the weighted rows are first_row .. first_row + B - 1 (the unconditional branch's).
+        first_row: the weighted rows are first_row .. first_row + B - 1, the last ones (the unconditional branch's).
         start: position the first column belongs to (0 = first of the prefix).
         values, keys: (B, n), or None for weight 1.
     """
@@ -76,11 +76,13 @@ class KVCache:
         self.weights: PositionWeights | None = None
 
     def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
-        """Weight values and keys (B, n) of image tokens 0..n-1, unconditional rows only, from now on."""
+        """Weight values and keys (B, n) of image tokens 0..n-1, from now on, of the last B rows: the unconditional ones."""
         if values is None and keys is None:
             self.weights = None
         else:
-            self.weights = PositionWeights(self.keys.shape[1] // 2, self.start, values, keys)
+            weighted = next(len(given) for given in (values, keys) if given is not None)
+            first = self.keys.shape[1] - weighted
+            self.weights = PositionWeights(first, self.start, values, keys)
 
     @staticmethod
     def bytes(layers: int, rows: int, heads: int, length: int, head_dim: int, itemsize: int) -> int:

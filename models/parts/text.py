@@ -1,7 +1,7 @@
 """What a text-conditional network is given of a prompt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,15 @@ class TextCondition:
         """One prompt of the batch."""
         parts = (self.features, self.live, self.pooled)
         return TextCondition(*(None if part is None else part[index : index + 1] for part in parts))  # pyright: ignore[reportArgumentType]
+
+    def fitted(self, prompts: "Sequence[TextCondition]") -> "TextCondition":
+        """A "no prompt" that is as long as the image's own, for several prompts: as long as the longest of them."""
+        masks = [prompt.live for prompt in prompts if prompt.live is not None]
+        if self.live is not None or not masks:
+            return self
+        length = max(mask.shape[1] for mask in masks)
+        live = torch.stack([F.pad(mask.bool(), (0, length - mask.shape[1])) for mask in masks])
+        return replace(self, features=self.features[:, :length], live=live.any(0))
 
 
 def with_tokens(config: Any, text: TextCondition) -> TextCondition:

@@ -8,10 +8,13 @@ import comfy.model_management as mm
 import torch
 from torch import Tensor
 
+from ...conditioning.base import Condition
+from ...conditioning.compose import Composition
 from ...guidance.record import join_traces
 from ...imaging.image_trace import ImageTrace
 from ...imaging.tokens import ImageTokens, join_tokens
 from ...loaders.place import run_bytes
+from ...sampling.mixture import Mixture
 from ..types import EDM2Sampling, Sampling
 
 MOST_AT_ONCE = (
@@ -40,6 +43,8 @@ def streams_of(sampling: Sampling | EDM2Sampling) -> list[tuple[int, int]]:
 
 def pick(given: Any, rows: Sequence[int]) -> Any:
     """Some rows of a condition, whatever it is made of: a tensor with the images first, or a dataclass of such."""
+    if isinstance(given, Mixture):
+        return given.rows(rows, pick)
     if isinstance(given, Tensor):
         return given[torch.tensor(rows, dtype=torch.long, device=given.device)]
     if is_dataclass(given) and not isinstance(given, type):
@@ -109,15 +114,20 @@ def parts_of(sampling: Sampling, at_once: int = 0) -> list[Sampling]:
     return [replace(sampling, only=images[start : start + size]) for start in starts]
 
 
+def most_branches(condition: Condition) -> int:
+    """Branches of a run with guidance, at most; where it has less, an estimate from them is generous."""
+    return condition.most_branches if isinstance(condition, Composition) else 2
+
+
 def most_at_once(sampling: Sampling) -> int:
     """How many images to make in one pass.
 
     From the device's whole memory, not from what is free just now: the same batch is split the same way every time.
     """
     model = sampling.model
-    two = 2  # branches, if there is guidance; without it the estimate is generous
-    one = run_bytes(model.network, model.tokenizer, two, 1)
-    more = run_bytes(model.network, model.tokenizer, two * 2, 2) - one
+    branches = most_branches(sampling.conditioning)
+    one = run_bytes(model.network, model.tokenizer, branches, 1)
+    more = run_bytes(model.network, model.tokenizer, branches * 2, 2) - one
     memory: Any = mm.get_total_memory(model.patcher.load_device)
     room = SHARE * memory - one
     return min(MOST_AT_ONCE, max(1, 1 + int(room // max(more, 1))))

@@ -25,6 +25,7 @@ from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
 from ...loaders.quote import reason
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, Generated, grids_of
+from ...sampling.mixture import branch_count
 from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
@@ -132,7 +133,7 @@ def sample(
 ) -> tuple[Generated, Trace]:
     """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
-    rows = job.batch * (1 + any(job.chain.needs_uncond(job.run)))
+    rows = job.batch * branch_count(job)
     to_gpu(
         [model.patcher, model.tokenizer_patcher],
         run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions, widest(job)),
