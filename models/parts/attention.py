@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .cache import KVCache, PositionWeights
+from .plain_attention import FEW, attend_plainly
 from .rope import rotate
-
-FEW = 2  # positions of a decoding step: a token, and a line end where one follows it
 
 
 def attend(
@@ -113,20 +112,25 @@ def attend_many(
         scale: of q k^T; by default 1 / sqrt(d).
     """
     if weights is None or q.shape[0] <= weights.first_row:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
+        return _fused(q, k, v, seen, scale)
     plain, faded = slice(weights.first_row), slice(weights.first_row, None)
     masks = [_of_rows(seen, rows) for rows in (plain, faded)]
     keys, values = weights.scaled(k[faded], weights.keys), weights.scaled(v[faded], weights.values)
     return torch.cat(
         (
-            F.scaled_dot_product_attention(
-                q[plain], k[plain], v[plain], attn_mask=masks[0], scale=scale
-            ),
+            _fused(q[plain], k[plain], v[plain], masks[0], scale),
             F.scaled_dot_product_attention(
                 q[faded].float(), keys, values, attn_mask=masks[1], scale=scale
             ).to(q.dtype),
         )
     )
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scale: float | None) -> Tensor:
+    """One fused call; without a mask, by the attention that was chosen for the run."""
+    if seen is None:
+        return attend_plainly(q, k, v, scale)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
 
 
 @dataclass(frozen=True)

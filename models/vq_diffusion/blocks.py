@@ -12,6 +12,8 @@ from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
 
+from ..parts.plain_attention import attend_plainly
+
 EPS = 1e-5
 
 
@@ -68,7 +70,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, pairs: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """x (rows, N, C); `pairs`: of a text, None = of x itself."""
         keys, values = self.pairs(x) if pairs is None else pairs
-        out = F.scaled_dot_product_attention(self._split(self.query(x)), keys, values)
+        out = attend_plainly(self._split(self.query(x)), keys, values)
         return self.proj(out.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

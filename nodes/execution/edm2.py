@@ -26,10 +26,12 @@ from ...imaging.image_trace import ImageTrace
 from ...loaders.edm2 import EDM2Model
 from ...loaders.place import to_gpu
 from ...models.edm2.images import VAE_FACTOR, from_pixels, from_vae, raw_latents
+from ...models.parts.plain_attention import attention_by
 from ...sampling.diffusion import Guided, diffusion_run
 from ...sampling.draw import Streams
 from ...sampling.heun import Progress, generate
 from ..types import EDM2Sampling
+from .attention import chosen_attention
 from .batches import MOST_AT_ONCE, SHARE, streams_of
 from .rescue import PREFIX, STOPS, collect, saved
 from .run import PREVIEW_SECONDS, framed, wants_previews
@@ -153,13 +155,14 @@ def run_part(
         run,
         recorder,
     )
-    x = generate(
-        stopping(denoiser),
-        streams.normals(shape, device),
-        sampling.heun,
-        report,
-        lambda: streams.normals(shape, device),
-    )
+    with attention_by(chosen_attention()):
+        x = generate(
+            stopping(denoiser),
+            streams.normals(shape, device),
+            sampling.heun,
+            report,
+            lambda: streams.normals(shape, device),
+        )
     x = x.to(mm.intermediate_device())
     made = Denoised(x, None, recorder.finish(), Chain(sampling.guidances).names)
     return replace(made, image=decoded(made, model, vae, tell))

@@ -23,12 +23,14 @@ from ...imaging.viewer import DECODED, OFF, Send, Viewer
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
 from ...loaders.quote import reason
+from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, Generated, grids_of
 from ...sampling.mixture import branch_count
 from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
+from .attention import chosen_attention
 from .batches import Finished, branches_of, parts_of, streams_of
 from .rescue import collect_images
 from .retry import in_memory
@@ -139,7 +141,8 @@ def sample(
         run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions, widest(job)),
     )
     device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
-    made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
+    with attention_by(chosen_attention()):
+        made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
     return made, recorder.finish()
 
 

@@ -56,10 +56,23 @@ def test_unpack_refuses_to_leave_its_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "in" / "out").exists()
 
 
-@pytest.mark.parametrize("host", hosts.BY_VERSION.values(), ids=hosts.BY_VERSION)
+@pytest.mark.parametrize("host", (hosts.OLDEST, hosts.NEWEST), ids=("oldest", "newest"))
 def test_every_archive_is_pinned_by_hash(host: hosts.Host) -> None:
     for archive in (host.server, host.frontend):
+        assert isinstance(archive, hosts.Archive)
         assert len(hosts.pinned(archive.requirement)[1]) == 64
+
+
+def test_a_comfyui_somewhere_is_a_host_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hosts.GIVEN_HOST, str(tmp_path))
+    with pytest.raises(Problem, match="no ComfyUI lies there"):
+        hosts.all_hosts()
+    (tmp_path / "main.py").touch()
+    (tmp_path / "comfyui_version.py").write_text('__version__ = "9.8.7"\n')
+    given = hosts.all_hosts()["9.8.7"]
+    assert given.folder == tmp_path and list(hosts.all_hosts())[:2] == ["0.3.75", "0.30.0"]
 
 
 def test_linux_without_a_gpu_asks_for_the_cpu_build_first(monkeypatch: pytest.MonkeyPatch) -> None:

