@@ -30,9 +30,9 @@ class CFG(Combining):
     on_cond: ClassVar[bool] = True
     pointwise: ClassVar[bool] = True
     paper: ClassVar[str] = "arXiv 2207.12598"
-    formula: ClassVar[str] = "guided = u + γ (c − u)"
+    formula: ClassVar[str] = "guided = u + gamma (c - u)"
     symbols: ClassVar[str] = (
-        "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` at this step."
+        "c and u are the model's predictions (logits) with and without the class or prompt, gamma is `scale` at this step."
     )
 
     def is_conditional(self, index: int, run: RunInfo) -> bool:

@@ -27,10 +27,10 @@ class HiddenCFG(Guidance):
     )
     aliases: ClassVar[tuple[str, ...]] = ("Infinity", "cfg_insertion_layer")
     paper: ClassVar[str] = "arXiv 2412.04431"
-    formula: ClassVar[str] = "x = u + γ (c − u) after block N − depth"
+    formula: ClassVar[str] = "x = u + gamma (c - u) after block N - depth"
     symbols: ClassVar[str] = (
         "c and u are what the network holds inside (hidden states) with and without the prompt as they leave that block, N"
-        " how many blocks it has (they are counted from 0), and depth the input below; both branches go on from x. γ is"
+        " how many blocks it has (they are counted from 0), and depth the input below; both branches go on from x. gamma is"
         " `scale` at this step."
     )
     combines: ClassVar[bool] = False

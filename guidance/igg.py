@@ -118,9 +118,9 @@ class IGG(Combining):
     )
     aliases: ClassVar[tuple[str, ...]] = ("information grounding", "attention guidance")
     paper: ClassVar[str] = "arXiv 2509.23876"
-    formula: ClassVar[str] = "guided = u + γ · softmax(G Gᵀ / √V) G,  G = c − u"
+    formula: ClassVar[str] = "guided = u + gamma · softmax(G G^T / sqrt V) G,  G = c - u"
     symbols: ClassVar[str] = (
-        "c and u are the model's predictions (logits) with and without the class or prompt, γ is `scale` at this step. G"
+        "c and u are the model's predictions (logits) with and without the class or prompt, gamma is `scale` at this step. G"
         " is the nudge from u to c, one row per token of the step, V the length of a row; the softmax turns the likeness of"
         " each token's nudge to all others into weights that sum to 1."
     )

@@ -149,16 +149,16 @@ class SSG(Guidance):
     )
     aliases: ClassVar[tuple[str, ...]] = ("scaled spatial guidance", "DSE")
     paper: ClassVar[str] = "arXiv 2602.05534"
-    formula: ClassVar[str] = "ℓ ← ℓ + β (ℓ − prior)"
+    formula: ClassVar[str] = "ell <- ell + beta (ell - prior)"
     symbols: ClassVar[str] = (
-        "ℓ is what this scale's tokens are drawn from (logits) as it comes to this node: the guided prediction behind a"
-        " CFG, IGG or SoftCFG node, else the predictions with and without the class or prompt, each by itself. prior is the ℓ of the"
-        " previous scale, smoothly enlarged to this one's grid; β is `beta` at this scale."
+        "ell is what this scale's tokens are drawn from (logits) as it comes to this node: the guided prediction behind a"
+        " CFG, IGG or SoftCFG node, else the predictions with and without the class or prompt, each by itself. prior is the ell of the"
+        " previous scale, smoothly enlarged to this one's grid; beta is `beta` at this scale."
     )
     remarks: ClassVar[str] = (
         "On a discrete diffusion model (VQ-Diffusion) a step takes the place of a scale. The paper says only that SSG acts there"
-        " before sampling; how is our reading, not the authors': ℓ are log-probabilities after guidance, and `DSE` is the previous"
-        " step's ℓ without the upper half of its spatial frequencies (`linear` and `nearest`: the previous step's ℓ as it is)."
+        " before sampling; how is our reading, not the authors': ell are log-probabilities after guidance, and `DSE` is the previous"
+        " step's ell without the upper half of its spatial frequencies (`linear` and `nearest`: the previous step's ell as it is)."
         " It acts at a hundred steps there instead of ten, so begin with a small `beta`, about 0.1. Which value is best for the"
         " released models has not been tried."
     )

@@ -8,6 +8,7 @@ from ar_guidance.guidance.base import Guidance, settings
 from ar_guidance.guidance.curve import Curve
 from ar_guidance.guidance.registry import METHODS
 
+from .notation import printed
 from .pack import ROOT
 
 PAGES = ROOT / "web" / "docs"
@@ -16,9 +17,9 @@ DRAWN_BY = {"softcfg": "Bundled token-wise model"}
 
 def page(method: type[Guidance]) -> str:
     """Markdown of one method's help page."""
-    lines = [f"# {method.title}", "", method.summary, "", f"`{method.formula}`", ""]
+    lines = [f"# {method.title}", "", method.summary, "", f"`{printed(method.formula)}`", ""]
     source = f"[{method.paper}](https://arxiv.org/abs/{method.paper.split()[-1]})"
-    lines += [f"{method.symbols} Source: {source}.", ""]
+    lines += [f"{printed(method.symbols)} Source: {source}.", ""]
     if (PAGES / "images" / f"{method.name}.png").is_file():
         lines += [
             f"![Without and with]({'images/' + method.name}.png)",
@@ -30,7 +31,7 @@ def page(method: type[Guidance]) -> str:
     elif (PAGES / "images" / f"node-{method.node_id}.png").is_file():
         lines += [f"![The node](images/node-{method.node_id}.png)", ""]
     if method.remarks:
-        lines += [method.remarks, ""]
+        lines += [printed(method.remarks), ""]
     lines += ["| input | default | range | |", "|---|---|---|---|"]
     lines += ["| ar_sampling | | | From AR Sampler or another guidance node. |"]
     for field in settings(method):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ar_guidance.tools.help_inspection import SHEETS
+from ar_guidance.tools.notation import printed
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,3 +53,17 @@ def test_the_images_are_those_the_bundled_model_gives(name: str) -> None:
     # Rounding may differ between machines; another image would differ over whole areas.
     difference = np.abs(np.asarray(made, float) - np.asarray(shown, float)).max(-1)
     assert (difference > 8).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("u + gamma (c - u)", "u + γ (c − u)"),
+        ("gamma' A G, `gamma` - D' at a model's end", "γ′ A G, `gamma` − D′ at a model's end"),
+        ("1 - p / Sigma p, G^T / sqrt V", "1 − p / Σp, Gᵀ / √V"),
+        ("u~ <- D_perp + eta D_par", "ũ ← D⊥ + η D∥"),
+        ("beta-like theta, wellness, γ already", "β-like theta, wellness, γ already"),
+    ],
+)
+def test_formulas_are_printed(written: str, expected: str) -> None:
+    assert printed(written) == expected

@@ -1,27 +1,41 @@
 #!/usr/bin/env python3
-"""What the registry's validators say of the pack, each in an environment of its own outside the repository.
+"""What others' validators say of the pack, as the registry would pack it; the validators live in an environment of their own.
 
     python -m tools.dev.validators
 
-Weighs the archive and runs `comfy node validate` (comfy-cli) on what is in it; a failure of either fails. `comfy-test lint
---strict` is shown only: it counts every Greek letter of a formula's text as an error, and the loading of a style sheet.
-comfy-import-guard (needs a clone of ComfyUI and the network) and the registry's own scan are not run here.
+- weighs the archive;
+- `comfy node validate` (comfy-cli): what the registry asks of pyproject.toml and the files;
+- `comfy-test lint --strict`: letters a Windows console cannot show, pages shared with other packs, and the like;
+- `comfy-import-guard check --strict`: nothing of ComfyUI is used that the newest tested host lacks;
+- `comfy-lint --strict`: every API workflow against the nodes of that host, which is started for it.
+
+The registry's own scan is not run here.
 """
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from .archive import LARGEST, files, packed
 from .console import ROOT, say
+from .environment import prepare_environment
+from .host_process import HostProcess, start_host
+from .hosts import NEWEST, prepare_host
 
-TOOLS = ("comfy-cli==1.23.0", "comfy-test==0.4.15")
-CHECK, SHOWN = ("comfy", "node", "validate"), ("comfy-test", "lint", ".", "--strict")
+TOOLS = (
+    "comfy-cli==1.23.0",
+    "comfy-test==0.4.15",
+    "comfy-import-guard==1.3.0",
+    "comfy-lint==0.1.0",
+)
+NOBODY = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
 
 
 def programs(folder: Path) -> Path:
@@ -34,19 +48,57 @@ def programs(folder: Path) -> Path:
     return scripts
 
 
+def unpacked(folder: Path) -> Path:
+    """An installation of ComfyUI with nothing in it but the pack, as the registry packs it; the pack's folder."""
+    pack = folder / "custom_nodes" / "ar-guidance"
+    with zipfile.ZipFile(io.BytesIO(packed(files()))) as file:
+        file.extractall(pack)
+    (folder / "main.py").touch()
+    return pack
+
+
+def repository_of_host(folder: Path) -> None:
+    """The newest host's files as one commit: comfy-import-guard reads ComfyUI out of a repository in its cache folder."""
+    place = folder / "ComfyUI"
+    shutil.copytree(NEWEST.folder, place, ignore=shutil.ignore_patterns("__pycache__", "models"))
+    for command in (
+        ("init", "--quiet"),
+        ("add", "--all"),
+        (*NOBODY, "commit", "--quiet", "-m", "x"),
+    ):
+        subprocess.run(["git", *command], cwd=place, check=True, stderr=subprocess.DEVNULL)
+
+
+def checks(folder: Path, pack: Path, host: HostProcess) -> Iterator[tuple[str, ...]]:
+    """The commands, each to be run in the pack's folder."""
+    yield ("comfy", "node", "validate")
+    yield ("comfy-test", "lint", ".", "--strict")
+    cache, install = str(folder / "cache"), str(pack.parents[1])
+    guard = ("comfy-import-guard", "--offline", "--cache-dir", cache, "check", "--strict")
+    yield (*guard, "--no-update", "--target", "HEAD", "--comfy-dir", install)
+    workflows = sorted(str(path) for path in (pack / "workflows" / "api").glob("*.json"))
+    yield ("comfy-lint", "--strict", "--server", host.url, *workflows)
+
+
 def main() -> int:
     """The number of checks that failed."""
-    archive = packed(files())
-    say(f"archive: {len(archive) / 1e6:.1f} MB, at most {LARGEST / 1e6:.0f}")
-    with tempfile.TemporaryDirectory() as folder:
-        scripts, pack = programs(Path(folder) / "tools"), Path(folder) / "ar-guidance"
-        with zipfile.ZipFile(io.BytesIO(archive)) as file:
-            file.extractall(pack)
-        statuses = []
-        for program, *arguments in (CHECK, SHOWN):
-            say(f"== {' '.join((program, *arguments))}")
-            statuses.append(subprocess.run([scripts / program, *arguments], cwd=pack).returncode)
-    return (len(archive) > LARGEST) + (statuses[0] != 0)
+    size = len(packed(files()))
+    say(f"archive: {size / 1e6:.1f} MB, at most {LARGEST / 1e6:.0f}")
+    prepare_environment()
+    prepare_host(NEWEST)
+    failed = size > LARGEST
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scripts, pack = programs(folder / "tools"), unpacked(folder / "install")
+        repository_of_host(folder / "cache")
+        host = start_host(NEWEST, folder / "host")
+        try:
+            for program, *arguments in checks(folder, pack, host):
+                say(f"== {' '.join((program, *arguments[:4]))}")
+                failed += subprocess.run([scripts / program, *arguments], cwd=pack).returncode != 0
+        finally:
+            host.stop()
+    return failed
 
 
 if __name__ == "__main__":

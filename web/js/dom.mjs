@@ -22,11 +22,16 @@ function fill(node, settings, children) {
   return node;
 }
 
-/** Load the pack's style sheet, once. */
+let style;
+
+/** Load the pack's style sheet, once. The page's own elements stay as they are. */
 export function addStyle() {
-  const href = new URL("../ar_guidance.css", import.meta.url).href;
-  if (document.querySelector(`link[href="${href}"]`)) return;
-  document.head.append(element("link", { rel: "stylesheet", href }));
+  style ??= fetch(new URL("../ar_guidance.css", import.meta.url))
+    .then((reply) => (reply.ok ? reply.text() : Promise.reject(new Error(`${reply.status}`))))
+    .then((text) => new CSSStyleSheet().replace(text))
+    .then((sheet) => (document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]))
+    .catch((error) => console.warn("[AR Guidance] the panels have no style:", error));
+  return style;
 }
 
 /** The widget of that name on a node. */
