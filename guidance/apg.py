@@ -79,7 +79,9 @@ class APG(CFG):
     )
     aliases: ClassVar[tuple[str, ...]] = ("adaptive projected guidance", "oversaturation")
     paper: ClassVar[str] = "arXiv 2410.02416"
-    formula: ClassVar[str] = "guided = c + (gamma - 1) (D_perp + eta D_par),  D = c - u + m D', at most r long"
+    formula: ClassVar[str] = (
+        "guided = c + (gamma - 1) (D_perp + eta D_par),  D = c - u + m D', at most r long"
+    )
     symbols: ClassVar[str] = (
         "c and u are the model's predictions (logits) with and without the class or prompt, gamma is `scale` at this step. D_par"
         " is the part of D along c and D_perp the rest, eta is `parallel`; D' is the D of the step before, m is `momentum`, r is"

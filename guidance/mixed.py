@@ -35,7 +35,9 @@ class Mixed(IGG):
         "CFG and IGG together, each with its own weight: a negative IGG weight sharpens what tokens disagree on."
     )
     aliases: ClassVar[tuple[str, ...]] = ("CFG-IGG", "mix")
-    formula: ClassVar[str] = "guided = u + gamma G + gamma' A G,  G = c - u,  A = softmax(G G^T / sqrt V)"
+    formula: ClassVar[str] = (
+        "guided = u + gamma G + gamma' A G,  G = c - u,  A = softmax(G G^T / sqrt V)"
+    )
     symbols: ClassVar[str] = (
         "c and u are the model's predictions (logits) with and without the class or prompt, gamma is `scale` and gamma' `igg_scale`"
         " at this step. G is the nudge from u to c, one row per token of the step, V the length of a row; A holds how much"

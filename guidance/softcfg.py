@@ -74,7 +74,9 @@ class SoftCFG(CFG):
     )
     aliases: ClassVar[tuple[str, ...]] = ("soft classifier-free guidance", "confidence guidance")
     paper: ClassVar[str] = "arXiv 2510.00996"
-    formula: ClassVar[str] = "guided = u~ + gamma (c - u~),  u~ from values weighted by 1 - p / Sigma p"
+    formula: ClassVar[str] = (
+        "guided = u~ + gamma (c - u~),  u~ from values weighted by 1 - p / Sigma p"
+    )
     symbols: ClassVar[str] = (
         "c is the model's prediction (logits) with the class or prompt, u~ the one without it, made with every earlier"
         " token's value vector faded by its weight; gamma is `scale` at this step. p is how sure the model was when it drew"
