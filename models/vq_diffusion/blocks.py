@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
-
 from ..parts.plain_attention import attend_plainly
 
 EPS = 1e-5
