@@ -240,6 +240,10 @@ class Guidance:
         """Why this method cannot act on such a run, or None."""
         return None
 
+    def note(self, run: RunInfo) -> str | None:
+        """What a user should know about this guidance in such a run, or None."""
+        return None
+
     @property
     def shift_invariant(self) -> bool:
         """Whether a constant added to all logits of a token changes no probability."""

@@ -53,6 +53,14 @@ class Chain:
                 " another depth"
             )
 
+    def notes(self, run: RunInfo) -> tuple[str, ...]:
+        """What a user should know about the guidances in such a run, each by its name."""
+        notes = [
+            (name, guidance.note(run))
+            for name, guidance in zip(self.names, self.guidances, strict=True)
+        ]
+        return tuple(f"{name}: {note}" for name, note in notes if note)
+
     def combining(self, index: int, run: RunInfo) -> tuple[Guidance, ...]:
         """The combining guidances that change something at this step.
 

@@ -15,7 +15,10 @@ from .schedule import KINDS, Schedule
 
 FAMILY_DEFAULT = "family default"
 DRAWN = "Only for 'curve': the share of the full strength over the run, from the first step (left) to the last (right)."
-NUMBERS = "Only for 'list': the scale of every step, separated by commas."
+NUMBERS = (
+    "Only for 'list': the scale of every step, separated by commas. More or fewer numbers than the model has steps are"
+    " fitted to them."
+)
 
 
 def scale_parameter(tooltip: str, default: float = 4.0) -> float:
@@ -122,6 +125,9 @@ class Combining(Guidance):
         except ValueError as error:
             return str(error)
         return None
+
+    def note(self, run: RunInfo) -> str | None:
+        return self.shape(run.published).note(run.count)
 
     def active(self, index: int, run: RunInfo) -> bool:
         return self.gamma(index, run) is not None

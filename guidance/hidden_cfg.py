@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .base import Guidance, RunInfo, Signal, Step, parameter
+from .combining import NUMBERS
 from .schedule import LIST, SHAPES, Schedule
 
 
@@ -57,9 +58,7 @@ class HiddenCFG(Guidance):
         "How the scale grows over the steps; the release keeps it constant.",
         options=(*SHAPES, LIST),
     )
-    values: tuple[float, ...] = parameter(
-        (), "Only for 'list': the scale of every step, separated by commas.", advanced=True
-    )
+    values: tuple[float, ...] = parameter((), NUMBERS, advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,6 +77,9 @@ class HiddenCFG(Guidance):
         except ValueError as error:
             return str(error)
         return None
+
+    def note(self, run: RunInfo) -> str | None:
+        return self._schedule().note(run.count)
 
     def mixes(self, index: int, run: RunInfo) -> Mapping[int, float]:
         gamma = self._schedule().strength(index, run.count, self.scale, rest=1.0)

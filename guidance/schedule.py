@@ -24,7 +24,8 @@ class Schedule:
     Attributes:
         kind: constant (r = 1); linear ramp k/(K-1) (VAR); held ramp, the same but for the last
             step, which is as the one before (HART); cosine power (1 - cos((k/K)^power pi))/2 (AliTok, RAR,
-            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step); curve (drawn,
+            SoftCFG); linear decay 1 - k/K (SSG); list (`values` are the strengths themselves, one per step; of another
+            number of steps they are read off straight lines between them, see `resampled`); curve (drawn,
             r = curve at k/(K-1)); cumulative decay (Lumina-mGPT 2), see `cumulative`.
         start, end: share of the run (0-1, both ends included) outside which the guidance is off.
         power: exponent of cosine power, > 0.
@@ -65,11 +66,13 @@ class Schedule:
                 f"between start {self.start:g} and end {self.end:g} of the run lies none of this model's {count} steps, so"
                 " this guidance would never act: widen the interval, or remove the node"
             )
-        if self.kind == "list" and len(self.values) != count:
-            raise ValueError(
-                f"the schedule lists {len(self.values)} numbers, but this model takes {count} steps:"
-                f" give {count} numbers"
-            )
+
+    def note(self, count: int) -> str | None:
+        """What a user should know about this schedule in a run of `count` steps, or None."""
+        listed = len(self.values)
+        if self.kind != LIST or listed == count:
+            return None
+        return f"the list of {listed} numbers was fitted to this model's {count} steps"
 
     def rate(self, index: int, count: int) -> float:
         """r_k of the named shapes, 0-1; of a curve, whatever was drawn."""
@@ -94,10 +97,20 @@ class Schedule:
         if not self.covers(index, count):
             return None
         if self.kind == "list":
-            return self.values[index]
+            return resampled(self.values, index, count)
         if self.kind == CUMULATIVE:
             return cumulative(index, count, full, self.line)
         return rest + (full - rest) * self.rate(index, count)
+
+
+def resampled(values: tuple[float, ...], index: int, count: int) -> float:
+    """Number at step `index` of `count` of a list of any length: first and last stay at the ends, straight lines between."""
+    if len(values) == count:
+        return values[index]
+    place = (index / (count - 1) if count > 1 else 1.0) * (len(values) - 1)
+    below = min(int(place), len(values) - 1)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (place - below)
 
 
 def cumulative(index: int, count: int, full: float, line: int) -> float:

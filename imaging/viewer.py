@@ -5,35 +5,26 @@ Nothing here is needed for the image, and the node works the same where the web 
 """
 
 import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..analysis.measure import measure
 from ..guidance.base import Grid, RunInfo
 from ..guidance.record import Trace, TraceRecorder
 from ..sampling.preview import colour, fit_colours
+from .data_urls import data_urls
+from .filmstrip import Maker, filmstrip
 
 OFF, FAST, DECODED = "off", "fast", "decoded"
 CHOICES = (FAST, DECODED, OFF)
 IMAGES = 4  # of a batch, at most
-SIDE, FRAME_SIDE = 512, 256  # of the finished image and of those on the way, at most
+SIDE, FRAME_SIDE = 1024, 256  # of the finished image and of those on the way, at most
 TOP = 5  # candidates per token
-SAVING: dict[str, dict[str, Any]] = {
-    "bmp": {},
-    "png": {"compress_level": 1},
-    "jpeg": {"quality": 88},
-}
-TINY, SMALL = (
-    64,
-    128,
-)  # pixels a side up to which an image is sent as bmp (no time to pack it) or png (every pixel)
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
 Json = dict[str, Any]
@@ -51,6 +42,8 @@ class Viewer:
         decode: how to decode for the exact, dear images; None = colours only.
         candidates: keep the likeliest tokens before and after guidance.
         send: where the live map goes; None = nowhere.
+        lookup: tokens (n,) -> their codes (n, Z), for the colours of candidates.
+        codes: how many tokens have a code; 0 = no colours.
         bits: candidates were asked for, but the tokens of this model are bits and have none.
     """
 
@@ -59,6 +52,8 @@ class Viewer:
     decode: Decode | None = None
     candidates: bool = False
     send: Send | None = None
+    lookup: Callable[[Tensor], Tensor] | None = None
+    codes: int = 0
     bits: bool = False
     steps: list[Tensor] = field(default_factory=list)
     tops: list[tuple[Tensor, ...]] = field(default_factory=list)
@@ -98,8 +93,10 @@ class Viewer:
         blank = torch.zeros_like(newest[0])
         return torch.cat([blank if row is None else row[0] for row in rows[-count:]]), image_grid
 
-    def payload(self, image: Tensor, final: Tensor, trace: Trace) -> Json:
-        """Everything the viewer needs: images (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace."""
+    def payload(
+        self, image: Tensor, final: Tensor, trace: Trace, makers: Sequence[Maker] = ()
+    ) -> Json:
+        """Everything the viewer needs: images (B, H, W, 3), what they were decoded from (B, Z, h, w), the trace, who made them."""
         shown, whole = min(len(image), IMAGES), trace.whole()
         tiny = "bmp" if self.decode is None else "png"  # many decoded images: short before fast
         frames = self._frames(image[:shown], final[:shown], tiny)
@@ -127,7 +124,21 @@ class Viewer:
             "numbers": numbers,
             "bits": self.bits,
             "pictures": images,
+            "strip": filmstrip(image, makers),
+            "colours": self._colours(image[:shown], final[:shown]),
         }
+
+    def _colours(self, image: Tensor, final: Tensor) -> dict[str, list[float]]:
+        """Token -> what its code adds to the colour (r, g, b) of its place, for every candidate."""
+        if not self.tops or self.lookup is None:
+            return {}
+        listed = [top[at].flatten() for top in self.tops for at in (0, 1, 3)]
+        tokens = torch.cat(listed).unique()
+        tokens = tokens[tokens < self.codes]
+        codes = self.lookup(tokens).float().cpu()
+        added = codes @ fit_colours(final, image)[:-1]
+        names = [str(token) for token in tokens.tolist()]
+        return dict(zip(names, added.mul(1e4).round().div(1e4).tolist(), strict=True))
 
     def _frames(self, image: Tensor, final: Tensor, tiny: str) -> list[list[str]]:
         """Per step, data URLs of the images so far; none where the images grow row by row."""
@@ -193,21 +204,3 @@ def packed(values: np.ndarray) -> Json:
 def rounded(values: Sequence[float | None]) -> list[float | None]:
     """Numbers short enough to send."""
     return [None if value is None else round(value, 4) for value in values]
-
-
-def data_urls(images: Tensor, side: int, tiny: str) -> list[str]:
-    """(N, H, W, 3) in 0-1 as data URLs of at most `side` pixels a side; small images keep every pixel.
-
-    `tiny`: format of the smallest; a bmp takes a tenth of a png's time and twice its length.
-    """
-    pixels = (images.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    longest = max(pixels.shape[1:3])
-    kind = tiny if longest <= TINY else "png" if longest <= SMALL else "jpeg"
-    urls = []
-    for array in pixels:
-        image, file = Image.fromarray(array), io.BytesIO()
-        if max(image.size) > side:
-            image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        image.save(file, kind, **SAVING[kind])
-        urls.append(f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}")
-    return urls

@@ -6,6 +6,7 @@ from torch import Tensor
 from ..imaging import report
 from .checked import Node
 from .compat import schema, widget
+from .execution.live import STATUS, live_sender
 from .execution.probe import ScaleSearch, with_scale
 from .inspect import subject_of
 from .types import Sampling, SamplingLink
@@ -81,6 +82,7 @@ class ARFindScale(Node):
                     " what differs from the colour of the image's border, which suits drawings on a plain ground.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 SamplingLink.Output(
                     "guided_sampling",
@@ -120,15 +122,20 @@ class ARFindScale(Node):
         batch = pictures * ar_sampling.conditioning.count
         subject = None if mask is None else subject_of(mask, batch)
         own = compare == OWN_RANGES
+        tell = live_sender(cls.own_id(), STATUS)
+        by_scale = compare == BY_SCALE
         search = ScaleSearch(
-            ar_sampling, min_scale, max_scale, probes, pictures, own, subject, compare == BY_SCALE
+            ar_sampling, min_scale, max_scale, probes, pictures, own, subject, by_scale, tell
         )
         found = search.run()
         scale = round(found.scale, 2)
+        answer = {"scale": scale, "message": found.message}
+        answer["tried"] = [[p.scale, p.evenness, p.divergence] for p in found.probes]
         return io.NodeOutput(
             with_scale(ar_sampling, scale),
             scale,
             found.message,
             report.search_json(found),
             report.search_plot(found, own),
+            ui={"ar_answer": [answer]},
         )

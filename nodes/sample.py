@@ -1,5 +1,6 @@
 """AR Sampler (describes a run) and AR Decode (runs it)."""
 
+import logging
 from typing import Any
 
 from comfy_api.v0_0_2 import io
@@ -12,7 +13,7 @@ from ..sampling.plan import SamplerSettings, facts
 from .checked import Node
 from .compat import numbers, schema, widget
 from .execution.batches import MOST_AT_ONCE
-from .execution.live import live_sender
+from .execution.live import STATUS, live_sender
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .execution.run import View, run_sampling
 from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
@@ -245,6 +246,7 @@ class ARDecode(Node):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,  # it runs with nothing behind it: the viewer shows the result
             has_intermediate_output=True,  # the viewer's contents come back when the page is reloaded
             outputs=[
                 io.Image.Output("image", display_name="IMAGE", tooltip="The finished images."),
@@ -283,13 +285,15 @@ class ARDecode(Node):
         if images_at_once < 0:
             raise ValueError(f"images_at_once must be 0 (automatic) or more, not {images_at_once}")
         node = cls.own_id()
-        view = View(viewer, candidates, live_sender(node))
+        view = View(viewer, candidates, live_sender(node), live_sender(node, STATUS))
         hand_on, tell = if_stopped == HAND_ON, node_text(cls.hidden)
         made = run_sampling(ar_sampling, view, hand_on, tell, images_at_once)
         note_handed_on(node, len(made.image), ar_sampling.batch)
         output = io.NodeOutput(made.image, made.trace, made.tokens)
         run = facts(ar_sampling.model, ar_sampling.sampler_settings)
-        output.ui = {"ar_schedule": [published_schedule(run)]}
+        for note in made.notes:
+            logging.warning("[AR Guidance] %s", note)
+        output.ui = {"ar_schedule": [published_schedule(run)], "ar_notes": list(made.notes)}
         if made.shown:
             output.ui["ar_viewer"] = [made.shown]
         return output

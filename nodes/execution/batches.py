@@ -11,6 +11,7 @@ from torch import Tensor
 from ...conditioning.base import Condition
 from ...conditioning.compose import Composition
 from ...guidance.record import join_traces
+from ...imaging.filmstrip import Maker
 from ...imaging.image_trace import ImageTrace
 from ...imaging.tokens import ImageTokens, join_tokens
 from ...loaders.place import run_bytes
@@ -39,6 +40,16 @@ def streams_of(sampling: Sampling | EDM2Sampling) -> list[tuple[int, int]]:
         return sampling.seed, image
 
     return [stream(image) for image in sampling.images]
+
+
+def makers_of(sampling: Sampling) -> list[Maker]:
+    """What makes every image: its place in the whole batch, its seed and the class it shows."""
+    names = getattr(sampling.conditioning, "names", ())
+    made = zip(sampling.images, streams_of(sampling), strict=True)
+    return [
+        Maker(place, seed, index, names[place // sampling.copies] if names else "")
+        for place, (seed, index) in made
+    ]
 
 
 def pick(given: Any, rows: Sequence[int]) -> Any:
@@ -73,12 +84,14 @@ class Finished:
         trace: what was recorded while they were made.
         tokens: what they were decoded from.
         shown: what the viewer shows of them.
+        notes: what a user should know about the guidance in this run.
     """
 
     image: Tensor
     trace: ImageTrace
     tokens: ImageTokens
     shown: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -87,14 +100,17 @@ class Finished:
 
 
 def join(parts: Sequence[Finished]) -> Finished:
-    """Parts of a batch as one; the viewer shows the first."""
+    """Parts of a batch as one; the viewer looks inside the first and has the filmstrip of all."""
     if len(parts) == 1:
         return parts[0]
     image, first = torch.cat([part.image for part in parts]), parts[0]
     trace = join_traces([part.trace.trace for part in parts])
     tokens = join_tokens([part.tokens for part in parts])
-    shown = {**first.shown, "batch": len(image)} if first.shown else {}
-    return Finished(image, ImageTrace.of(trace, image, first.trace.guidance), tokens, shown)
+    strip = [entry for part in parts for entry in part.shown.get("strip", [])]
+    shown = {**first.shown, "batch": len(image), "strip": strip} if first.shown else {}
+    return Finished(
+        image, ImageTrace.of(trace, image, first.trace.guidance), tokens, shown, first.notes
+    )
 
 
 def parts_of(sampling: Sampling, at_once: int = 0) -> list[Sampling]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from ...imaging.viewer import Send
 
-EVENT = "ar_guidance.step"
+STEP, STATUS = "ar_guidance.step", "ar_guidance.status"
 
 
-def live_sender(node: str | None) -> Send | None:
+def live_sender(node: str | None, event: str = STEP) -> Send | None:
     """Sends to whoever queued the run, naming the node; None where there is no server (the host as a library)."""
     module = sys.modules.get("server")  # not imported: nodes also run where there is no server
     server = getattr(getattr(module, "PromptServer", None), "instance", None)
@@ -16,6 +16,6 @@ def live_sender(node: str | None) -> Send | None:
         return None
 
     def send(message: dict[str, Any]) -> None:
-        server.send_sync(EVENT, {"node": node, **message}, server.client_id)
+        server.send_sync(event, {"node": node, **message}, server.client_id)
 
     return send

@@ -11,6 +11,7 @@ from ...analysis.measure import UNSEEN, Measured, divided, measure, scales_of
 from ...guidance.combining import Combining
 from ...guidance.record import join_traces
 from ...imaging.subject import subject_from_border
+from ...imaging.viewer import Send
 from ..types import Sampling
 from .batches import parts_of
 from .run import Reporter, as_image, decode, describe, sample
@@ -32,6 +33,7 @@ class ScaleSearch:
         images: images of each class and run.
         own_ranges: see `search`.
         by_scale: divide evenness and divergence of every step by its gamma before they are compared.
+        status: where it is told which scale is tried, and what those before gave.
         subject: True where the subject is, (1 or B, H, W); None: told from each image's border.
     """
 
@@ -43,6 +45,7 @@ class ScaleSearch:
     own_ranges: bool
     subject: Tensor | None
     by_scale: bool = False
+    status: Send | None = None
 
     def check(self) -> None:
         """Raise ValueError for whatever can be known before anything is computed."""
@@ -61,7 +64,7 @@ class ScaleSearch:
         few = self.images // CHEAPER
         passes = (few, self.images) if few else (self.images,)
         parts = sum(len(parts_of(self._batch(images))) for images in passes)
-        report = Reporter(self.sampling, self.probes * parts)
+        report = Reporter(self.sampling, self.probes * parts, status=self.status)
         hints: tuple[float, ...] = ()
         if few:
             rough = self._pass(few, report, hints)
@@ -69,8 +72,17 @@ class ScaleSearch:
         return self._pass(self.images, report, hints)
 
     def _pass(self, images: int, report: Reporter, hints: tuple[float, ...]) -> Crossing:
+        tried: list[tuple[float, float, float]] = []  # scale, evenness, divergence
+
+        def probe(scale: float) -> Probe:
+            batch = images * self.sampling.conditioning.count
+            report.status.restart(batch, scale=round(scale, 2), tried=tried[:])
+            found = self._probe(scale, images, report)
+            tried.append((found.scale, found.evenness, found.divergence))
+            return found
+
         return search(
-            lambda scale: self._probe(scale, images, report),
+            probe,
             self.low,
             self.high,
             self.probes,
@@ -86,6 +98,7 @@ class ScaleSearch:
         """One run at one scale, a large batch in parts: same seeds, whatever the scale."""
         traces, subjects = [], []
         for part in parts_of(acting(self._batch(images), scale)):
+            report.status.begin(part.batch)
             made, recorded = sample(part, describe(part), report)
             traces.append(recorded)
             if self.subject is None:

@@ -31,9 +31,10 @@ from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
 from .attention import chosen_attention
-from .batches import Finished, branches_of, parts_of, streams_of
+from .batches import Finished, branches_of, makers_of, parts_of, streams_of
 from .rescue import collect_images
 from .retry import in_memory
+from .status import Status
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
 OnStep = Callable[[Any], Any]
@@ -47,11 +48,13 @@ class View:
         mode: one of `viewer.CHOICES`.
         candidates: the likeliest tokens before and after guidance, too.
         send: where live maps go.
+        status: where it is told how far the run is.
     """
 
     mode: str = OFF
     candidates: bool = False
     send: Send | None = None
+    status: Send | None = None
 
 
 def run_sampling(
@@ -74,7 +77,8 @@ def run_sampling(
     parts = parts_of(sampling, at_once)
     describe(parts[0])
     seen = view or View()
-    report = Reporter(sampling, len(parts), ALONE if seen.mode == OFF else BESIDE_VIEWER)
+    share = ALONE if seen.mode == OFF else BESIDE_VIEWER
+    report = Reporter(sampling, len(parts), share, seen.status)
 
     def make(part: Sampling) -> Finished:
         return in_memory(lambda some: run_part(some, report, seen), part, report)
@@ -85,6 +89,7 @@ def run_sampling(
 def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     """Images that are made at once."""
     job = describe(sampling)
+    report.status.begin(sampling.batch)
     recorder = recorder_of(sampling, job)
     viewer = None if view.mode == OFF else watch(sampling, view, recorder)
 
@@ -100,12 +105,12 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     image = composite(as_image(decode(model, made.features)), sampling)
     harmless(lambda: report.finish(image))
     tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
+    makers = makers_of(sampling)
     maps: dict[str, Any] = {}
     if viewer is not None:
-        harmless(lambda: maps.update(viewer.payload(image, made.features, trace)))
-    return Finished(
-        shown(image, sampling), ImageTrace.of(trace, image, job.chain.names), tokens, maps
-    )
+        harmless(lambda: maps.update(viewer.payload(image, made.features, trace, makers)))
+    recorded = ImageTrace.of(trace, image, job.chain.names)
+    return Finished(shown(image, sampling), recorded, tokens, maps, job.chain.notes(job.run))
 
 
 def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
@@ -121,6 +126,8 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
         decoded if view.mode == DECODED else None,
         view.candidates,
         view.send if wants_previews() else None,
+        lambda tokens: model.tokenizer.lookup(tokens[None], (1, len(tokens)))[0, :, 0].T,
+        getattr(model.tokenizer.config, "vocab", 0),
     )
 
 
@@ -208,15 +215,22 @@ class Reporter:
     Previews and live maps together take at most `share` of the time (see `budget`): a step's image is left out where one as
     dear as the last would make it more. The finished image is shown by `finish`.
 
-    `runs`: how many runs of the sampling the one bar covers.
+    `runs`: how many runs of the sampling the one bar covers. `status`: where it is told in words how far they are.
     """
 
-    def __init__(self, sampling: Sampling, runs: int = 1, share: float = ALONE) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        runs: int = 1,
+        share: float = ALONE,
+        status: Send | None = None,
+    ) -> None:
         self.sampling = sampling
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
         self.total = runs * len(steps(sampling.model, sampling.sampler_settings))
         self.bar = comfy.utils.ProgressBar(self.total)
+        self.status = Status(steps(sampling.model), runs, sampling.batch, status)
         self.done = 0
         self.shown = time.monotonic()
         decoder = sampling.model.tokenizer
@@ -229,6 +243,7 @@ class Reporter:
         mm.throw_exception_if_processing_interrupted()
         self.budget.start()
         self.done += 1
+        self.status.step(progress.index)
         done = progress.index + 1
         if done % self.every and done < progress.count:
             return False

@@ -31,6 +31,8 @@ def test_bits_have_no_candidates(comfy_page: ComfyPage) -> None:
     page.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     for bits, low in ((True, 1.0), (False, 2.0)):
         page.evaluate(SEND, [node, payload(bits, low)])
+        if page.locator(".arg-look").get_attribute("aria-pressed") == "false":
+            page.locator(".arg-look").dispatch_event("click")
         page.get_by_text(f"added {low:g} – {4 * low:g}").wait_for()
         page.locator(".arg-stage").dispatch_event("pointermove", {"clientX": 1, "clientY": 1})
         said = page.locator(".arg-token").inner_text()

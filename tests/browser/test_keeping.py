@@ -23,11 +23,12 @@ LOOK = """([map, image, step]) => {
     control.value = value;
     for (const kind of ['input', 'change']) control.dispatchEvent(new Event(kind));
   };
-  choose('.arg-viewer [aria-label="image"]', image);
+  document.querySelectorAll('.arg-shot')[image].click();
+  document.querySelector('.arg-look').click();
   choose('.arg-maps', map);
   choose('.arg-slider', step); }"""
-LOOKED_AT = """() => ['.arg-maps', '.arg-viewer [aria-label="image"]', '.arg-slider']
-  .map((selector) => document.querySelector(selector).value)"""
+LOOKED_AT = """() => ['.arg-maps', '.arg-slider'].map((selector) => document.querySelector(selector).value)
+  .concat([...document.querySelectorAll('.arg-shot')].findIndex((shot) => shot.getAttribute('aria-selected') === 'true'))"""
 
 
 def shown(screen: ComfyPage) -> str:
@@ -57,6 +58,7 @@ def undo_a_change(screen: ComfyPage, focus: str) -> None:
 def test_panels_live_on_after_undo(screen: ComfyPage) -> None:
     run_first(screen)
     before = shown(screen)
+    screen.page.locator(".arg-look").click()
     undo_a_change(screen, ".arg-slider")
     screen.page.locator(".arg-stage").wait_for()
     assert shown(screen) == before
@@ -72,25 +74,26 @@ def test_panels_live_on_after_undo(screen: ComfyPage) -> None:
 def test_another_tab_and_a_reload_keep_the_viewer(screen: ComfyPage) -> None:
     page = screen.page
     run_first(screen)
-    image = shown(screen)
-    page.evaluate(LOOK, ["nudge", "1", "2"])
+    page.evaluate(LOOK, ["nudge", 1, "2"])
     looked_at = page.evaluate(LOOKED_AT)
-    assert looked_at == ["nudge", "1", "2"]
+    assert looked_at == ["nudge", "2", 1]
     page.evaluate(COMMAND, "Comfy.NewBlankWorkflow")
     page.locator(".arg-viewer").wait_for(state="detached")
     page.evaluate(COMMAND, "Workspace.PreviousOpenedWorkflow")
     page.locator(".arg-stage").wait_for()
     assert page.evaluate(LOOKED_AT) == looked_at
+    image = page.locator(".arg-shot").first.locator("img").get_attribute("src")
     graph = page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
     screen.reload()
     screen.load(graph)
     page.locator(".arg-stage").wait_for()
-    assert shown(screen) == image
+    assert page.locator(".arg-shot").first.locator("img").get_attribute("src") == image
 
 
 def test_shortcuts_work_inside_panels(screen: ComfyPage) -> None:
     page = screen.page
     run_first(screen)
+    page.locator(".arg-look").click()
     for control in (".arg-slider", ".arg-maps", ".arg-open"):
         with page.expect_response(is_prompt_reply):
             page.locator(control).first.focus()
@@ -120,3 +123,15 @@ def test_the_curve_shows_where_it_is_read(screen: ComfyPage) -> None:
     curve = {"points": [[0, 1], [1, 0.5]], "interpolation": "linear"}
     page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "curve", curve])
     assert inputs(screen, "ARGuidanceCFG")["schedule"] == "curve"
+
+
+def test_a_schedule_dragged_before_the_first_run_runs(screen: ComfyPage) -> None:
+    page = screen.page
+    screen.load(example(STEM)[1])
+    page.get_by_text("7 steps, 1 → 4, as the model's authors chose").wait_for()
+    drag_up(screen, 3, 15)
+    assert len(inputs(screen, "ARGuidanceCFG")["values"].split(",")) == 7
+    assert screen.queue()["kind"] == "execution_success"
+    page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "values", "1, 5, 3"])  # of another length
+    page.get_by_text("3 steps, 1 → 3, fitted to the model's 7").wait_for()
+    assert screen.queue()["kind"] == "execution_success"

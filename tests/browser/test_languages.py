@@ -103,6 +103,7 @@ def test_panels_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
     page.locator(".arg-open").get_by_text("从图片中选择").wait_for()
     assert chinese.queue()["kind"] == "execution_success"
     page.locator(".arg-stage").wait_for()
-    assert "第 7 个尺度，共 7 个" in page.locator(".arg-body > .arg-caption").inner_text()
+    page.locator(".arg-look", has_text="查看内部").click()
+    assert "第 7 个尺度，共 7 个" in page.locator(".arg-inside > .arg-caption").inner_text()
     page.get_by_text("7 步，1 → 4").wait_for()
     assert chinese.screenshot(f"zh-run-{host.version}").stat().st_size > 10_000

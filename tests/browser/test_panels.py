@@ -93,8 +93,9 @@ def rewire(screen: ComfyPage) -> None:
 def scrub(screen: ComfyPage) -> None:
     """The viewer: a frame, a map, numbers and candidates for every scale."""
     page = screen.page
-    frame, caption = page.locator(".arg-frame"), page.locator(".arg-body > .arg-caption")
+    frame, caption = page.locator(".arg-frame"), page.locator(".arg-inside > .arg-caption")
     page.locator(".arg-stage").wait_for()
+    page.locator(".arg-look").click()
     assert "scale 7 of 7, 8×8 tokens" in caption.inner_text()
     final = frame.get_attribute("src")
     slider = page.locator(".arg-slider")
@@ -105,8 +106,7 @@ def scrub(screen: ComfyPage) -> None:
     size = page.locator(".arg-map").evaluate("(map) => [map.width, map.height]")
     assert size == [3, 3]
     page.locator(".arg-stage").hover()
-    rows = page.locator(".arg-candidates tr")
-    assert rows.count() == 6  # a head and five candidates
+    assert page.locator(".arg-candidate").count() == 10  # five before guidance, five after
     assert "row 2, column 2" in page.locator(".arg-token").inner_text()
 
 

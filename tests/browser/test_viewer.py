@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.imaging.filmstrip import Maker
 from ar_guidance.imaging.map_names import MAPS
 from ar_guidance.imaging.viewer import Viewer
 from ar_guidance.tests.browser.comfy_page import ComfyPage
@@ -71,7 +72,8 @@ def payload(width: int, height: int, images: int) -> dict[str, Any]:
     top = torch.randint(4096, (images, 16, 5)), torch.rand(images, 16, 5)
     viewer.tops.append((top[0][..., 0], *top, *top))
     image = torch.rand(images, height, width, 3)
-    return viewer.payload(image, torch.randn(images, 3, 4, 4), recorder.finish())
+    makers = [Maker(place, 5, place, "heart") for place in range(images)]
+    return viewer.payload(image, torch.randn(images, 3, 4, 4), recorder.finish(), makers)
 
 
 def sides(part: Locator) -> tuple[float, float]:
@@ -79,20 +81,29 @@ def sides(part: Locator) -> tuple[float, float]:
     return part.evaluate("(part) => [part.offsetWidth, part.offsetHeight]")
 
 
-def test_the_first_run_shows_its_map(screen: ComfyPage) -> None:
+def look_inside(screen: ComfyPage) -> None:
+    """Open what the viewer knows besides the images."""
+    screen.page.locator(".arg-look").click()
+    screen.page.locator(".arg-inside").wait_for()
+
+
+def test_the_first_run_says_how_far_it_is(screen: ComfyPage) -> None:
     page = screen.page
     (node,) = empty(screen, "ARDecode")
     page.evaluate(SEND, ["ar_guidance.step", live(node, (3, 6))])
-    page.get_by_text("running: step 3 of 7, added").wait_for()
-    width, height = sides(page.locator(".arg-map"))
-    assert height > 50 and width / height == pytest.approx(2, rel=0.02)
-    assert page.locator(".arg-map").is_visible()
+    status = page.locator(".arg-status")
+    page.get_by_text("step 3 of 7").wait_for()
+    far = {"first": 1, "last": 36, "batch": 72, "step": 160, "count": 256, "seconds": 9}
+    page.evaluate(SEND, ["ar_guidance.status", {"node": str(node), **far}])
+    assert status.inner_text() == "images 1–36 of 72, step 160 of 256, about 9 s"
+    assert not page.locator(".arg-map").is_visible()  # it opens on the image
     assert not page.locator(".arg-frame").is_visible()
-    page.locator(".arg-slider").dispatch_event("input")  # there is nothing to scrub through yet
-    page.locator(".arg-curves").dispatch_event("pointerdown")
     page.evaluate(SEND, ["execution_interrupted", {"node_id": str(node)}])
-    page.get_by_text("stopped: step 3 of 7, added").wait_for()
-    assert not [problem for problem in screen.problems if "viewer.mjs" in problem]
+    page.get_by_text("stopped before the first result").wait_for()
+    error = {"node_id": str(node), "exception_message": "this model makes no such size\nmore"}
+    page.evaluate(SEND, ["execution_error", error])
+    page.locator(".arg-status.arg-wrong", has_text="this model makes no such size").wait_for()
+    assert not [problem for problem in screen.problems if ".mjs" in problem]
 
 
 @pytest.mark.parametrize("end", ["interrupted", "error", "success"])
@@ -100,13 +111,18 @@ def test_a_run_without_a_result_gives_the_last_one_back(comfy_page: ComfyPage, e
     page = comfy_page.page
     (node,) = empty(comfy_page, "ARDecode")
     page.evaluate(SEND, ["executed", finished(node, 64, 64)])
-    caption = page.locator(".arg-body > .arg-caption")
+    assert not page.locator(".arg-map").is_visible()
+    look_inside(comfy_page)
+    caption = page.locator(".arg-inside > .arg-caption")
     page.get_by_text("scale 1 of 1").wait_for()
     before = caption.inner_text()
     page.evaluate(SEND, ["ar_guidance.step", live(node, (2, 1))])
     page.get_by_text("running: step 3 of 7").wait_for()
-    page.evaluate(SEND, [f"execution_{end}", {"node_id": str(node)}])
-    assert caption.inner_text() == before
+    page.evaluate(SEND, [f"execution_{end}", {"node_id": str(node), "exception_message": "no"}])
+    page.wait_for_function(
+        "(before) => document.querySelector('.arg-inside > .arg-caption').innerText === before",
+        arg=before,
+    )
     assert sides(page.locator(".arg-stage"))[0] == sides(page.locator(".arg-stage"))[1]
     page.locator(".arg-stage").dispatch_event("pointermove", {"clientX": 1, "clientY": 1})
     assert "token row 1, column 1" in page.locator(".arg-token").inner_text()
@@ -117,29 +133,40 @@ def test_images_keep_their_proportions(comfy_page: ComfyPage) -> None:
     (node,) = empty(comfy_page, "ARDecode")
     for width, height in ((64, 128), (96, 64), (256, 32), (64, 64)):
         page.evaluate(SEND, ["executed", finished(node, width, height)])
-        page.get_by_text("scale 1 of 1").wait_for()
+        page.locator(".arg-frame").wait_for()
         for node_width in (300, 700):
             page.evaluate(WIDEN, [node, node_width])
             page.wait_for_function(WIDE, arg=node_width)
             wide, tall = sides(page.locator(".arg-frame"))
+            room = sides(page.locator(".arg-room"))
             assert wide / tall == pytest.approx(width / height, rel=0.02)
-            assert tall <= 301 and (tall >= 299 or wide > node_width - 60)
+            assert max(wide / room[0], tall / room[1]) == pytest.approx(1, abs=0.02)
 
 
-def test_all_runs_of_a_sweep(comfy_page: ComfyPage) -> None:
+def test_the_filmstrip_shows_all_images_of_all_runs(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     (node,) = empty(comfy_page, "ARDecode")
     sent = finished(node, 64, 64, 1, 2)
     page.evaluate(SEND, ["executed", sent])
-    page.get_by_text("scale 1 of 1").wait_for()
-    images = page.get_by_label("image", exact=True)
-    names = [f"run 1, image {k}" for k in (1, 2, 3, 4)]
-    names += ["run 2", "run 3, image 1", "run 3, image 2"]
-    assert images.locator("option").all_inner_texts() == names
+    shots = page.locator(".arg-shot")
+    shots.first.wait_for()
     finals = [image["final"] for run in sent["output"]["ar_viewer"] for image in run["pictures"]]
-    for name, final in zip(names, finals, strict=True):
-        images.select_option(label=name)
+    assert shots.count() == len(finals) == 7
+    names = [shot.get_attribute("aria-label") or "" for shot in shots.all()]
+    assert names[0].startswith("run 1, heart, seed 5") and names[6].startswith("run 3, heart")
+    for at, final in enumerate(finals):
+        shots.nth(at).click()
         assert page.locator(".arg-frame").get_attribute("src") == final
+    shots.nth(6).press("ArrowLeft")
+    assert shots.nth(5).get_attribute("aria-selected") == "true"
+    page.locator(".arg-stage").click()
+    full = page.locator(".arg-full")
+    full.wait_for()
+    assert full.get_attribute("src") == finals[5]
+    page.keyboard.press("ArrowRight")
+    assert full.get_attribute("src") == finals[6]
+    page.keyboard.press("Escape")
+    full.wait_for(state="detached")
 
 
 def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
@@ -172,12 +199,13 @@ def test_nothing_is_cut_off(screen: ComfyPage, request: pytest.FixtureRequest) -
     assert len(shown) == len(NODES)
     assert all(whole <= room for _, room, whole in shown), shown
     page.evaluate(SEND, ["executed", finished(node, 64, 64)])
-    for node_width in (280, 700):
+    look_inside(screen)
+    for node_width in (300, 700):
         page.evaluate(WIDEN, [node, node_width])
         page.wait_for_timeout(500)  # Nodes 2.0 of the oldest frontend stays as narrow as it was
         page.locator(".arg-maps").select_option("softcfg 2 direction")
         page.locator(".arg-stage").dispatch_event("pointermove", {"clientX": 1, "clientY": 1})
-        page.get_by_text("drawn: token").wait_for(state="attached")
+        page.locator(".arg-candidate.arg-drawn").first.wait_for(state="attached")
         screen.screenshot(f"full-{node_width}-{name}")
         shown = page.evaluate(CUT)
         assert all(whole <= room for _, room, whole in shown), shown

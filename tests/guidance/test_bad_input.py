@@ -71,14 +71,15 @@ def test_every_loop_and_head_refuses_them(family, value) -> None:
     ids=lambda method: method.name,
 )
 @pytest.mark.parametrize("values", [(2.0,), (1.0, 2.0), (1.0, 2.0, 3.0, 4.0)])
-def test_a_list_of_another_length_is_refused_before_the_run(method, values) -> None:
-    guidance = method(schedule="list", values=values)
-    message = (
-        rf"\({guidance.name}\): the schedule lists {len(values)} numbers, but .* takes 3 steps"
+def test_a_list_of_another_length_is_fitted_with_a_note(method, values) -> None:
+    chain, run = Chain((method(schedule="list", values=values),)), RunInfo("scale", GRIDS)
+    chain.check(run)
+    assert (
+        f"list of {len(values)} numbers was fitted to this model's 3 steps" in chain.notes(run)[0]
     )
-    with pytest.raises(ValueError, match=message):
-        Chain((guidance,)).check(RunInfo("scale", GRIDS))
-    Chain((method(schedule="list", values=(1.0, 2.0, 3.0)),)).check(RunInfo("scale", GRIDS))
+    assert chain.notes(run)[0].startswith(f"{method.name}: ")
+    assert chain.guidances[0].gamma(2, run) == values[-1]
+    assert Chain((method(schedule="list", values=(1.0, 2.0, 3.0)),)).notes(run) == ()
 
 
 @pytest.mark.parametrize("method", [IGG, Mixed])

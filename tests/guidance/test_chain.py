@@ -125,8 +125,8 @@ def test_one_block_cannot_be_mixed_twice() -> None:
 
 
 def test_a_link_that_does_not_fit_is_named() -> None:
-    chain = Chain((CFG(3.0), CFG(3.0, "list", values=(1.0, 2.0))))
-    with pytest.raises(ValueError, match=r"guidance 2 of 2 \(cfg\): the schedule lists 2 numbers"):
+    chain = Chain((CFG(3.0), CFG(3.0, "constant", start=0.11, end=0.12)))
+    with pytest.raises(ValueError, match=r"guidance 2 of 2 \(cfg\): between start 0.11 and end"):
         chain.begin(RUN)
 
 

@@ -46,8 +46,20 @@ def test_an_interval_between_two_steps_is_refused_before_the_run() -> None:
 def test_list_gives_its_own_numbers() -> None:
     schedule = Schedule("list", values=(1.0, 2.5, 4.0))
     assert [schedule.strength(k, 3, 9.0, 1.0) for k in range(3)] == [1.0, 2.5, 4.0]
-    with pytest.raises(ValueError, match="lists 3 numbers, but this model takes 10 steps"):
-        schedule.check(10)
+    assert schedule.note(3) is None
+
+
+@given(st.lists(st.floats(-20, 60), min_size=1, max_size=40), st.integers(2, 300))
+def test_a_list_of_another_length_is_fitted_to_the_steps(values, count) -> None:
+    schedule = Schedule("list", values=tuple(values))
+    schedule.check(count)
+    fitted = [schedule.strength(k, count, 9.0, 1.0) for k in range(count)]
+    assert (fitted[0], fitted[-1]) == pytest.approx((values[0], values[-1]))
+    assert min(values) - 1e-9 <= min(fitted) and max(fitted) <= max(values) + 1e-9
+    assert (schedule.note(count) is None) == (len(values) == count)
+    twice = Schedule("list", values=tuple(fitted))
+    back = [twice.strength(k, 2 * count - 1, 9.0, 1.0) for k in range(0, 2 * count - 1, 2)]
+    assert back == pytest.approx(fitted)  # every step of the shorter run is one of the longer
 
 
 @given(

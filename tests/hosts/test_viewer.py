@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from ar_guidance.tests.hosts.graphs import generate
+from ar_guidance.tests.hosts.graphs import cfg, generate
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import images
 
@@ -53,3 +53,34 @@ def test_without_previews_nothing_is_decoded_or_sent_on_the_way(host: RunningHos
     assert counts["none"] == [1, 0, 0]  # the finished image
     scales = 7
     assert counts["auto"] == [1 + scales, 1 + scales, scales]
+
+
+def test_bundled_runs_are_as_the_browser_foresees_them(host: RunningHost) -> None:
+    foreseen = json.loads((BUNDLED.parent / "web" / "bundled.json").read_text())
+    choices = host.object_info("ARLoadCheckpoint")["ARLoadCheckpoint"]["input"]["required"]
+    listed = choices["checkpoint"][0]
+    listed = choices["checkpoint"][1]["options"] if isinstance(listed, str) else listed
+    assert {name for name in listed if name.startswith("bundled")} == set(foreseen)
+    for name, run in foreseen.items():
+        sent: list[dict] = []
+
+        def listen(kind: str, data: dict, sent: list[dict] = sent) -> None:
+            if kind == "executed":
+                sent.extend(data["output"].get("ar_schedule", []))
+
+        prompt = generate(name)
+        assert host.run(prompt, on_event=listen).status == "success"
+        assert sent == [run]
+
+
+def test_a_list_of_another_length_is_noted(host: RunningHost) -> None:
+    notes: list[str] = []
+
+    def listen(kind: str, data: dict) -> None:
+        if kind == "executed":
+            notes.extend(data["output"].get("ar_notes", []))
+
+    prompt = generate()
+    prompt["cfg"] = cfg(["sampler", 0], 4.0, schedule="list", values="1, 2, 5")
+    assert host.run(prompt, on_event=listen).status == "success"
+    assert notes == ["cfg: the list of 3 numbers was fitted to this model's 7 steps"]

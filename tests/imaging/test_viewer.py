@@ -10,6 +10,7 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.imaging.filmstrip import Maker
 from ar_guidance.imaging.viewer import IMAGES, TOP, Viewer, packed, published_schedule
 from ar_guidance.sampling.plan import SamplerSettings, facts
 from ar_guidance.sampling.preview import colour, fit_colours
@@ -127,3 +128,32 @@ def test_bits_have_no_candidates_and_the_viewer_is_told() -> None:
         viewer(step)
         sent = viewer.payload(image, features, recorder.finish())
         assert sent["bits"] is asked and sent["pictures"][0]["candidates"] == []
+
+
+def test_the_filmstrip_names_every_image() -> None:
+    recorder = TraceRecorder(GRIDS)
+    viewer = Viewer(recorder, lambda progress: progress.features)
+    features = run(viewer, recorder, batch=6)
+    makers = [Maker(k, 2**63 + k, 0, f"class {k}") for k in range(6)]
+    trace = recorder.finish()
+    sent = json.loads(json.dumps(viewer.payload(torch.rand(6, 24, 32, 3), features, trace, makers)))
+    assert [shot["seed"] for shot in sent["strip"]] == [str(2**63 + k) for k in range(6)]
+    assert [shot["place"] for shot in sent["strip"]] == list(range(6))
+    assert sent["strip"][5]["name"] == "class 5"
+    assert all(shot["url"].startswith("data:image/jpeg") for shot in sent["strip"])
+    assert len(sent["pictures"]) == IMAGES  # only these can be looked into
+
+
+def test_candidates_have_the_colours_of_their_codes() -> None:
+    recorder = TraceRecorder(GRIDS)
+    codes = torch.randn(9, 5)
+    viewer = Viewer(
+        recorder, lambda p: p.features, candidates=True, lookup=lambda t: codes[t], codes=8
+    )
+    features = run(viewer, recorder, batch=2)
+    image = torch.rand(2, 24, 32, 3)
+    colours = viewer.payload(image, features, recorder.finish())["colours"]
+    assert "8" not in colours and set(colours) <= {str(k) for k in range(8)}  # 8 has no code
+    fitted = fit_colours(features, image)[:-1]
+    for token, rgb in colours.items():
+        assert np.allclose(rgb, codes[int(token)] @ fitted, atol=1e-3)

@@ -12,6 +12,7 @@ import { before, lastOutput, signature } from "./past_runs.mjs";
 const viewers = new WeakMap(); // node -> Viewer
 const running = new Set(); // viewers that show a run under way
 const editors = new WeakMap(); // node -> ScheduleEditor
+let taken = false; // the preview that is being told of is shown by a viewer
 const RECALL = 500; // milliseconds after a graph was loaded; by then panels show what was kept in this page
 
 /** The node an execution id such as "12" or, inside subgraphs, "12:3" means. */
@@ -39,6 +40,7 @@ async function showNew(id, output) {
   const viewer = viewers.get(nodeOf(id));
   if (!viewer) return;
   if (output?.ar_viewer) running.delete(viewer);
+  viewer.status.tell((output?.ar_notes ?? []).join("; "), "arg-note");
   const { output: prompt } = await app.graphToPrompt();
   show(id, output, prompt);
   viewer.belongsTo(signature(prompt, id));
@@ -50,6 +52,36 @@ function showLive(message) {
   if (!viewer) return;
   running.add(viewer);
   viewer.live(message);
+}
+
+/** How far a run is, on the node that runs. */
+function showProgress(message) {
+  const viewer = viewers.get(nodeOf(message.node));
+  if (!viewer) return;
+  running.add(viewer);
+  viewer.progress(message);
+}
+
+/** The host's preview of a node with a viewer is shown there, and not once more below it. */
+function takePreview(event) {
+  const { blob, displayNodeId, nodeId } = event.detail ?? {};
+  const viewer = viewers.get(nodeOf(displayNodeId ?? nodeId));
+  if (!viewer || viewer.off || !blob) return;
+  event.stopImmediatePropagation();
+  taken = true;
+  running.add(viewer);
+  viewer.preview(URL.createObjectURL(blob));
+}
+
+/** The frontend says every preview twice, the second time without the node, for older extensions. */
+function takeSecond(event) {
+  if (taken) event.stopImmediatePropagation();
+  taken = false;
+}
+
+/** An error of a node with a viewer, in its panel. */
+function showError({ node_id, exception_message }) {
+  viewers.get(nodeOf(node_id))?.status.complain(exception_message);
 }
 
 /** A run has ended, in whatever way: no viewer waits for more of it. */
@@ -80,6 +112,10 @@ async function recallAll() {
   if (empty.length) await recall(empty);
 }
 
+// Listeners are called in the order they came in: these come before the frontend's own, which are added once extensions are loaded.
+api.addEventListener("b_preview_with_metadata", takePreview);
+api.addEventListener("b_preview", takeSecond);
+
 app.registerExtension({
   name: "arguidance.panels",
 
@@ -89,6 +125,8 @@ app.registerExtension({
     api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));
     api.addEventListener("execution_cached", ({ detail }) => recall((detail.nodes ?? []).filter((id) => viewers.has(nodeOf(id)))).catch(console.warn));
     api.addEventListener("ar_guidance.step", ({ detail }) => showLive(detail));
+    api.addEventListener("ar_guidance.status", ({ detail }) => showProgress(detail));
+    api.addEventListener("execution_error", ({ detail }) => showError(detail));
     for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, stopAll);
   },
 

@@ -21,7 +21,7 @@ export function watchCurve(node) {
 export function showCurve(node) {
   const curve = widgetOf(node, "curve");
   if (!curve) return;
-  const linked = node.inputs?.some((input) => ["schedule", "curve"].includes(input.name) && (input.link ?? null) !== null);
+  const linked = node.inputs?.some((input, slot) => ["schedule", "curve"].includes(input.name) && node.isInputConnected(slot));
   const hidden = !linked && widgetOf(node, "schedule")?.value !== CURVE;
   if (curve.hidden === hidden && curve.options.hidden === hidden) return;
   curve.hidden = curve.options.hidden = hidden;

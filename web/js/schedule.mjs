@@ -6,6 +6,7 @@ import { addPanel } from "./panels.mjs";
 import { showCurve, watchCurve } from "./curve.mjs";
 import { keep, kept } from "./memory.mjs";
 import { FAMILY, firstWrong, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
+import { checkpointOf } from "./upstream.mjs";
 import { say } from "./words.mjs";
 
 const HEIGHT = 136; // 20 of them stay free around the panel in LiteGraph
@@ -13,6 +14,14 @@ const [WIDTH, TALL, EDGE] = [240, 76, 8];
 const STEPS = [2, 1024]; // fewest and most that can be dragged
 const STRENGTHS = ["scale", "beta", "igg_scale"]; // they set how tall a curve is, not its shape
 const POINTS = 64; // most that are shown; dragging one of fewer points than steps bends the steps between them
+
+let bundled = null; // a promise for all nodes of the page: checkpoint -> what its runs are like
+
+/** What is known of the bundled models before any run, as a run says it. */
+function bundledRuns() {
+  bundled ??= fetch(new URL("../bundled.json", import.meta.url)).then((reply) => reply.json()).catch(() => ({}));
+  return bundled;
+}
 
 export class ScheduleEditor {
   /** Whether a node has a schedule to draw. */
@@ -37,7 +46,17 @@ export class ScheduleEditor {
       const run = kept(this.node, "schedule");
       if (run && !this.run) this.learn(run);
     }
+    this.foresee();
     this.refresh();
+  }
+
+  /** A bundled model's steps are known before its first run, and when another one is wired. */
+  async foresee() {
+    const checkpoint = checkpointOf(this.node);
+    if (checkpoint === this.checkpoint) return;
+    this.checkpoint = checkpoint;
+    const run = (await bundledRuns())[checkpoint];
+    if (run && this.checkpoint === checkpoint) this.learn({ ...run, checkpoint });
   }
 
   build() {
@@ -78,7 +97,7 @@ export class ScheduleEditor {
     else needed.push(...STRENGTHS);
     if (kind === "curve") needed.push("curve");
     if (kind === "cosine power") needed.push("power");
-    return needed.filter((name) => this.node.inputs?.some((input) => input.name === name && (input.link ?? null) !== null));
+    return needed.filter((name) => this.node.inputs?.some((input, slot) => input.name === name && this.node.isInputConnected(slot)));
   }
 
   /** The strengths to draw, one row for each weight of the node; the mix has a second one. */
@@ -100,7 +119,7 @@ export class ScheduleEditor {
   /** What a run of this node's model said: its steps, and the schedule its authors published. */
   learn(run) {
     this.run = run;
-    keep(this.node, "schedule", run);
+    if (!run.checkpoint) keep(this.node, "schedule", run);
     if (this.settings.kind !== "list") this.steps = run.steps;
     this.refresh();
   }
@@ -162,10 +181,10 @@ export class ScheduleEditor {
     const shown = rows.map((values) => values.filter((value) => value !== null)).map(span);
     const weights = rows.length > 1 ? shown.map((text, row) => `${["γ", "γ′"][row]} ${text}`) : shown;
     const said = say("{0} steps, {1}", this.steps, weights.join(", "));
-    if (settings.kind === FAMILY) return said + say(", as in the last run");
+    if (settings.kind === FAMILY) return said + say(this.run.checkpoint ? ", as the model's authors chose" : ", as in the last run");
     if (settings.kind === "curve") return said + say(", drawn in 'curve'");
     if (this.steps > STEPS[1]) return said + say(", too many to drag");
-    if (settings.kind === "list" && this.run && this.run.steps !== this.steps) return said + say(", but the last run had {0}", this.run.steps);
+    if (settings.kind === "list" && this.run && this.run.steps !== this.steps) return said + say(", fitted to the model's {0}", this.run.steps);
     return said;
   }
 

@@ -20,9 +20,18 @@ export function strengths(settings, count) {
   const shape = kind === "curve" ? curveThrough(settings.curve) : null;
   return Array.from({ length: count }, (_, k) => {
     if (!inside(k, count, start, end)) return null;
-    if (kind === "list") return values[k] ?? null;
+    if (kind === "list") return values.length ? resampled(values, k, count) : null;
     return rest + (full - rest) * (shape ? shape(count > 1 ? k / (count - 1) : 1) : rate(kind, k, count, settings.power));
   });
+}
+
+/** The number at a step of a list of any length: first and last stay at the ends, straight lines between. */
+function resampled(values, k, count) {
+  if (values.length === count) return values[k];
+  const place = (count > 1 ? k / (count - 1) : 1) * (values.length - 1);
+  const below = Math.min(Math.floor(place), values.length - 1);
+  const above = Math.min(below + 1, values.length - 1);
+  return values[below] + (values[above] - values[below]) * (place - below);
 }
 
 /** The numbers a list widget holds. */

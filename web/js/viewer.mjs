@@ -1,89 +1,90 @@
-// The viewer on AR Decode: scrub through the scales, see where guidance pushed, how evenly, how sure the model was.
+// The viewer on AR Decode: the images of the last run, and on request what happened inside it.
 // It draws what the node sent (see docs/viewer.md); what was looked at is kept for the next node in this node's place.
 
-import { element, svg } from "./dom.mjs";
+import { element, widgetOf } from "./dom.mjs";
 import { addPanel, fitNode } from "./panels.mjs";
 import { keep, kept } from "./memory.mjs";
-import { drawMap, valueAt } from "./colours.mjs";
+import { showFullSize } from "./dialog.mjs";
+import { Filmstrip } from "./filmstrip.mjs";
+import { Inside } from "./inside.mjs";
+import { inPaint, keepSeed, sampleAgain, vary } from "./actions.mjs";
+import { Marking } from "./marking.mjs";
+import { StatusLine, progressText } from "./status.mjs";
 import { say, sayMap } from "./words.mjs";
 
-const CURVES = { evenness: "#4c9be8", entropy: "#58b368" };
-// Heights of the panel, with the 20 pixels that LiteGraph keeps free around it: before a run, after it (the style sheet
-// limits the picture's height), and the table of candidates below.
-const [EMPTY, FULL, TABLE] = [56, 510, 136];
+const [SHUT, FULL] = [34, 560]; // heights of the panel: viewer off, and on, so that a run makes nothing taller
+const SMALL = 128; // pixels of an image up to which every one of them is shown as a square
 
 export class Viewer {
   constructor(node) {
     this.node = node;
-    this.choices = []; // every picture of every run: {run, picture}
-    this.shown = null; // what the node sent of the run that is looked at; a sweep has several
-    this.running = null; // the newest message of a run under way
+    this.choices = []; // every image of every run: {run, image, entry}
+    this.shown = null; // the choice that is looked at
+    this.chosen = 0;
+    this.running = null; // the newest map of a run under way
     this.settings = ""; // which run that was (see past_runs.mjs)
-    this.step = 0;
-    this.chosen = 0; // which of the choices
-    this.plain = false; // the user wants no map
-    this.tall = EMPTY;
     this.build();
-    this.widget = addPanel(node, "ar_viewer", this.panel, () => this.tall, () => this.recall());
+    addPanel(node, "ar_viewer", this.panel, () => (this.off ? SHUT : FULL), () => this.check());
+  }
+
+  get off() {
+    return widgetOf(this.node, "viewer")?.value === "off";
   }
 
   build() {
-    this.hint = element("div", { class: "arg-hint", ".textContent": say("Run: every scale can be looked at here.") });
-    this.frame = element("img", { class: "arg-frame", alt: say("image so far"), draggable: "false" });
-    this.map = element("canvas", { class: "arg-map" });
-    this.stage = element("div", { class: "arg-stage" }, [this.frame, this.map]);
+    this.status = new StatusLine(this.node);
+    this.inside = new Inside(() => this.draw());
+    this.hint = element("div", { class: "arg-hint", ".textContent": say("Run: the images appear here.") });
+    this.frame = element("img", { class: "arg-frame", alt: say("image"), draggable: "false" });
+    this.frame.hidden = true;
+    this.marking = new Marking((cells) => this.paint(cells));
+    const layers = [this.frame, this.inside.map, this.marking.layer];
+    this.stage = element("div", { class: "arg-stage", role: "button", tabindex: 0, "aria-label": say("image in full size") }, layers);
     this.stage.addEventListener("pointermove", (event) => this.hover(event));
-    this.stage.addEventListener("pointerleave", () => (this.token.textContent = ""));
-    this.slider = element("input", { type: "range", min: 0, max: 0, step: 1, class: "arg-slider", "aria-label": say("scale") });
-    this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
-    this.caption = element("div", { class: "arg-caption" });
-    this.maps = element("select", { class: "arg-select arg-maps", "aria-label": say("map") });
-    this.maps.addEventListener("change", () => this.overlay());
-    this.opacity = element("input", { type: "range", min: 0, max: 100, value: 55, class: "arg-opacity", "aria-label": say("opacity") });
-    this.opacity.addEventListener("input", () => this.draw());
-    this.pictures = element("select", { class: "arg-select", "aria-label": say("image") });
-    this.pictures.addEventListener("change", () => this.choose(Number(this.pictures.value)));
-    this.controls = element("div", { class: "arg-row" }, [this.maps, this.opacity, this.pictures]);
-    this.curves = svg("svg", { class: "arg-curves", viewBox: "0 0 200 50", preserveAspectRatio: "none" });
-    this.curves.addEventListener("pointerdown", (event) => this.jump(event));
-    this.token = element("div", { class: "arg-token" });
-    this.body = element("div", { class: "arg-body" }, [
-      this.stage, this.slider, this.caption, this.controls, this.curves, this.token,
+    this.stage.addEventListener("pointerleave", () => (this.inside.token.textContent = ""));
+    this.stage.addEventListener("click", () => this.enlarge());
+    this.stage.addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && this.enlarge());
+    const room = element("div", { class: "arg-room" }, [this.hint, this.stage]);
+    this.film = new Filmstrip((place) => this.choose(place), [
+      ["sample again", "draw this image again with another seed; the others stay", (entry) => sampleAgain(this.node, entry)],
+      ["vary", "keep its coarse scales and draw the details again, beside the old image", (entry) => vary(this.node, entry)],
+      ["in-paint here", "mark a part of the image and draw it again", () => this.marking.start(this.finestGrid())],
+      ["keep this seed", "use the seed that made this image in the next runs", (entry) => keepSeed(this.node, entry)],
     ]);
-    this.panel = element("div", { class: "arg-viewer" }, [this.hint, this.body]);
-    this.body.hidden = this.maps.hidden = this.pictures.hidden = true; // until there is something to choose from
+    this.look = element("button", { type: "button", class: "arg-button arg-look", "aria-pressed": false, onclick: () => this.toggle() });
+    this.smooth = element("button", { type: "button", class: "arg-button arg-smooth", onclick: () => this.enlargeBy() });
+    this.tools = element("div", { class: "arg-row" }, [this.look, this.smooth, ...this.marking.controls]);
+    this.body = element("div", { class: "arg-body" }, [room, this.film.panel, this.tools, this.inside.panel]);
+    this.panel = element("div", { class: "arg-viewer" }, [this.status.line, this.body]);
+    this.film.panel.hidden = this.tools.hidden = this.stage.hidden = true; // until there is something to look at
+    this.label();
   }
 
-  /** All runs of the node have ended: show the last step of one of them. */
-  show(runs) {
-    this.running = null;
-    this.choices = runs.flatMap((run) => run.pictures.map((_, picture) => ({ run, picture })));
-    this.take(Math.min(this.chosen, this.choices.length - 1));
-    this.listPictures(runs);
-    const listed = runs.some((run) => run.bits || run.pictures.some((picture) => picture.candidates.length));
-    this.reveal(FULL + (listed ? TABLE : 0));
-    this.go(this.count - 1);
-  }
-
-  /** Show what an earlier node in this place showed, once. */
-  recall() {
+  /** Recall what an earlier node in this place showed, once; then follow the widget. */
+  check() {
+    if (this.body.hidden !== this.off) {
+      this.body.hidden = this.off;
+      fitNode(this.node, this.off ? 0 : 300);
+    }
     if (this.recalled) return;
     this.recalled = true;
     const before = this.shown ? undefined : kept(this.node, "viewer");
     if (!before) return;
-    const { runs, chosen, step, plain, map, opacity, settings } = before;
-    Object.assign(this, { chosen, plain, settings });
-    this.opacity.value = opacity;
-    this.show(runs);
-    if ([...this.maps.options].some(({ value }) => value === map)) this.maps.value = map;
-    this.go(step);
+    Object.assign(this, { chosen: before.chosen, settings: before.settings, smoothed: before.smoothed });
+    Object.assign(this.inside, { plain: before.plain, open: before.open });
+    this.inside.opacity.value = before.opacity;
+    this.show(before.runs);
+    if ([...this.inside.maps.options].some(({ value }) => value === before.map)) this.inside.maps.value = before.map;
+    this.inside.go(before.step);
   }
 
   /** Keep what is looked at. */
   remember() {
-    const { chosen, step, plain, settings } = this;
+    const { chosen, settings, smoothed, inside } = this;
     const runs = [...new Set(this.choices.map(({ run }) => run))];
-    keep(this.node, "viewer", { runs, chosen, step, plain, map: this.maps.value, opacity: this.opacity.value, settings });
+    const { step, plain, open } = inside;
+    const look = { step, plain, open, map: inside.maps.value, opacity: inside.opacity.value };
+    keep(this.node, "viewer", { runs, chosen, settings, smoothed, ...look });
   }
 
   /** Which settings what is shown belongs to. */
@@ -92,208 +93,139 @@ export class Viewer {
     if (this.shown) this.remember();
   }
 
-  /** A run is under way: its newest map. */
-  live(message) {
-    this.running = message;
-    this.reveal(FULL);
-    this.token.textContent = "";
-    this.slider.max = message.count - 1;
-    this.slider.value = message.step;
-    this.shape(message.grid[1], message.grid[0]);
-    this.frame.hidden = !this.shown;
-    this.map.hidden = this.plain;
-    drawMap(this.map, message, message.grid);
-    this.map.style.opacity = this.opacity.value / 100;
-    this.map.style.clipPath = "";
-    this.caption.textContent = say("running: step {0} of {1}, {2}", message.step + 1, message.count, sayMap(message.map));
-  }
-
-  /** The run has ended without a result of this node: what was shown before it counts again. */
-  stop() {
-    if (!this.running) return;
-    const { step, count, map } = this.running;
+  /** All runs of the node have ended: show one of their images. */
+  show(runs) {
     this.running = null;
-    if (!this.shown) this.caption.textContent = say("stopped: step {0} of {1}, {2}", step + 1, count, sayMap(map));
-    else {
-      this.slider.max = this.count - 1;
-      this.go(this.step);
-    }
-  }
-
-  /** Show the body; where it needs more room than it has, the node grows. */
-  reveal(tall) {
+    this.choices = runs.flatMap((run, at) => choicesOf(run, runs.length > 1 ? say("run {0}", at + 1) : ""));
     this.hint.hidden = true;
-    this.body.hidden = false;
-    if (tall <= this.tall) return;
-    this.tall = tall;
-    fitNode(this.node, 280);
+    this.stage.hidden = this.tools.hidden = this.film.panel.hidden = false;
+    this.marking.stop();
+    this.take(Math.min(this.chosen, this.choices.length - 1));
+    this.film.show(this.choices.map(({ entry }) => entry), this.chosen);
+    this.inside.go(Infinity);
   }
 
-  /** Give the stage the proportions of the picture. */
-  shape(width, height) {
-    this.stage.style.setProperty("--arg-ratio", width / height);
-  }
-
-  /** The user has chosen another map, or none. */
-  overlay() {
-    this.plain = this.maps.value === "";
-    this.draw();
-  }
-
-  /** Look at one of the pictures. */
+  /** Look at one of the images. */
   take(chosen) {
-    const { run, picture } = this.choices[chosen];
     this.chosen = chosen;
-    this.shown = run;
-    this.current = run.pictures[picture];
-    this.rows = Boolean(run.rows); // a picture that grew row by row
-    this.slider.max = this.count - 1;
-    this.listMaps();
-  }
-
-  /** How many positions the slider has: scales, or rows of tokens. */
-  get count() {
-    return this.rows ? this.shown.grids[0][0] : this.shown.grids.length;
-  }
-
-  listMaps() {
-    const before = this.maps.value;
-    const names = Object.keys(this.current.maps).filter((name) => this.current.maps[name].some(Boolean));
-    this.maps.replaceChildren(option("", say("no map")), ...names.map((name) => option(name, sayMap(name))));
-    this.maps.hidden = false;
-    this.maps.value = this.plain ? "" : names.includes(before) ? before : names.includes("added") ? "added" : "";
-  }
-
-  listPictures(runs) {
-    const list = this.choices.map(({ run, picture }, at) => option(at, called(runs, run, picture)));
-    this.pictures.replaceChildren(...list);
-    this.pictures.value = this.chosen;
-    this.pictures.hidden = list.length < 2;
+    this.shown = this.choices[chosen];
+    this.inside.take(this.shown.run, this.shown.image);
   }
 
   choose(chosen) {
     this.take(chosen);
-    this.go(this.step);
-  }
-
-  go(step) {
-    if (!this.shown) return;
-    this.step = Math.min(Math.max(step, 0), this.count - 1);
-    this.slider.value = this.step;
+    this.film.mark(chosen);
     this.draw();
   }
 
   draw() {
     if (!this.shown || this.running) return;
-    const { current, shown, step } = this;
-    const [width, height] = shown.size;
+    const { run, image, entry } = this.shown;
+    const [width, height] = run.size;
     this.shape(width, height);
     this.frame.hidden = false;
-    const last = step === this.count - 1;
-    this.frame.src = last || this.rows ? current.final : current.frames[step] ?? current.final;
-    this.frame.classList.toggle("arg-pixels", width <= 128);
-    const hidden = this.rows ? 100 - (100 * (step + 1)) / this.count : 0;
-    this.frame.style.clipPath = this.map.style.clipPath = hidden ? `inset(0 0 ${hidden}% 0)` : "";
-    const map = this.mapNow();
-    this.map.hidden = !map;
-    if (map) drawMap(this.map, map, this.gridNow());
-    this.map.style.opacity = this.opacity.value / 100;
-    this.caption.textContent = this.describe(map);
-    this.drawCurves();
+    this.frame.src = image ? this.inside.frame() : entry.url;
+    this.frame.alt = entry.text;
+    const pixels = this.smoothed === undefined ? width <= SMALL : !this.smoothed;
+    this.frame.classList.toggle("arg-pixels", pixels);
+    const missing = image ? this.inside.missing() : 0;
+    this.frame.style.clipPath = this.inside.map.style.clipPath = missing ? `inset(0 0 ${missing}% 0)` : "";
+    this.inside.draw();
+    this.label(pixels);
     this.remember();
   }
 
-  gridNow() {
-    return this.shown.grids[this.rows ? 0 : this.step];
+  /** Give the stage the proportions of the image. */
+  shape(width, height) {
+    this.stage.style.setProperty("--arg-ratio", width / height);
   }
 
-  mapNow() {
-    return this.maps.value ? this.current.maps[this.maps.value]?.[this.rows ? 0 : this.step] : null;
+  label(pixels = true) {
+    this.look.textContent = say(this.inside.open ? "hide the inside" : "look inside");
+    this.look.setAttribute("aria-pressed", this.inside.open);
+    this.smooth.textContent = say(pixels ? "smooth" : "pixels");
+    this.smooth.title = say("how a small image is enlarged");
+    this.inside.panel.hidden = !this.inside.open;
   }
 
-  describe(map) {
-    const [rows, columns] = this.gridNow();
-    const parts = [
-      this.rows
-        ? say("row {0} of {1}", this.step + 1, this.count)
-        : say("scale {0} of {1}, {2}×{3} tokens", this.step + 1, this.count, rows, columns),
-    ];
-    if (map) parts.push(`${sayMap(this.maps.value)} ${short(map.low)} – ${short(map.high)}`);
-    else if (this.maps.value) parts.push(say("{0}: off", sayMap(this.maps.value)));
-    for (const name of Object.keys(CURVES)) {
-      const value = this.current[name]?.[this.step];
-      if (value !== null && value !== undefined) parts.push(`${say(name)} ${value.toFixed(3)}`);
-    }
-    return parts.join("  ·  ");
+  toggle() {
+    this.inside.open = !this.inside.open;
+    this.label();
+    this.draw();
   }
 
-  drawCurves() {
-    const steps = this.count;
-    this.curves.style.display = steps > 1 ? "" : "none";
-    if (steps < 2) return;
-    const x = (at) => 4 + (192 * at) / (steps - 1);
-    const lines = Object.entries(CURVES).map(([name, stroke]) => {
-      const points = (this.current[name] ?? []).map((value, at) => [x(at), value]).filter(([, value]) => value !== null);
-      const path = points.map(([px, value]) => `${px},${46 - 42 * value}`).join(" ");
-      return svg("polyline", { points: path, fill: "none", stroke, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" });
-    });
-    const here = { x1: x(this.step), x2: x(this.step), y1: 0, y2: 50, class: "arg-here", "vector-effect": "non-scaling-stroke" };
-    const text = say("{0} (blue), {1} (green), 0 to 1", ...Object.keys(CURVES).map((name) => say(name)));
-    this.curves.replaceChildren(...lines, svg("line", here), svg("title", { ".textContent": text }));
+  enlargeBy() {
+    this.smoothed = this.frame.classList.contains("arg-pixels");
+    this.draw();
   }
 
-  jump(event) {
-    if (!this.shown || this.running) return;
-    const box = this.curves.getBoundingClientRect();
-    this.go(Math.round(((event.clientX - box.left) / box.width) * (this.count - 1)));
+  enlarge() {
+    if (!this.shown || this.running || this.marking.active) return;
+    showFullSize(this.choices.map(({ image, entry }) => ({ url: image?.final ?? entry.url, text: entry.text })), this.chosen);
+  }
+
+  finestGrid() {
+    return this.shown.run.grids.at(-1);
+  }
+
+  /** The user has marked what to draw again. */
+  paint(cells) {
+    inPaint(this.node, this.shown.entry, cells, this.finestGrid()).catch((error) => this.status.complain(error.message));
+  }
+
+  /** How far the run under way is. */
+  progress(message) {
+    this.status.tell(progressText(message));
+  }
+
+  /** The image so far, of a run under way. */
+  preview(url) {
+    this.begin();
+    this.frame.hidden = false;
+    this.frame.onload = () => URL.revokeObjectURL(url);
+    this.frame.src = url;
+    this.frame.style.clipPath = "";
+  }
+
+  /** The newest map of a run under way. */
+  live(message) {
+    this.begin(message);
+    this.shape(message.grid[1], message.grid[0]);
+    this.inside.drawLive(message);
+    if (this.status.line.hidden) this.status.tell(say("step {0} of {1}", message.step + 1, message.count));
+    if (this.inside.open) this.inside.caption.textContent = say("running: step {0} of {1}, {2}", message.step + 1, message.count, sayMap(message.map));
+  }
+
+  begin(message = {}) {
+    this.running = message;
+    this.hint.hidden = true;
+    this.stage.hidden = false;
+    this.inside.token.textContent = "";
+  }
+
+  /** The run has ended, perhaps without a result of this node: what was shown before it counts again. */
+  stop() {
+    if (!this.status.line.classList.contains("arg-wrong") && !this.status.line.classList.contains("arg-note")) this.status.tell("");
+    if (!this.running) return;
+    this.running = null;
+    this.frame.onload = null;
+    if (this.shown) this.draw();
+    else this.status.tell(say("stopped before the first result"));
   }
 
   /** What is known of the token under the mouse. */
   hover(event) {
     if (!this.shown || this.running) return;
     const box = this.stage.getBoundingClientRect();
-    const [rows, columns] = this.gridNow();
-    const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * rows), rows);
-    const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * columns), columns);
-    const at = row * columns + column;
-    const lines = [element("b", { ".textContent": say("token row {0}, column {1}", row + 1, column + 1) })];
-    const map = this.mapNow();
-    if (map) lines.push(` ${sayMap(this.maps.value)} ${short(valueAt(map, at))}`);
-    const list = this.rows ? this.current.candidates[at] : this.current.candidates[this.step];
-    if (list) lines.push(table(list, this.rows ? 0 : at));
-    else if (this.shown.bits) lines.push(element("div", { ".textContent": say("This model's tokens are bits: no candidates to list.") }));
-    this.token.replaceChildren(...lines);
+    this.inside.hover((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, this.frame);
   }
 }
 
-/** The likeliest tokens before and after guidance, the drawn one marked. */
-function table(list, at) {
-  const side = (name) =>
-    list[name].tokens[at].map((token, rank) => `${token} ${(list[name].share[at][rank] / 10).toFixed(1)} %`);
-  const [before, after] = [side("before"), side("after")];
-  const drawn = list.drawn[at];
-  const cell = (text) => element("td", { class: text.startsWith(`${drawn} `) ? "arg-drawn" : "", ".textContent": text });
-  const rows = before.map((text, rank) => element("tr", {}, [cell(text), cell(after[rank])]));
-  const head = element("tr", {}, ["before guidance", "after guidance"].map((text) => element("th", { ".textContent": say(text) })));
-  const foot = element("caption", { ".textContent": say("drawn: token {0}", drawn) });
-  return element("table", { class: "arg-candidates" }, [foot, head, ...rows]);
-}
-
-/** A picture's name in the list: by its run, where there are several. */
-function called(runs, run, picture) {
-  if (runs.length < 2) return say("image {0}", picture + 1);
-  const number = runs.indexOf(run) + 1;
-  return run.pictures.length < 2 ? say("run {0}", number) : say("run {0}, image {1}", number, picture + 1);
-}
-
-function option(value, text) {
-  return element("option", { value, ".textContent": text });
-}
-
-function clamp(value, count) {
-  return Math.min(Math.max(value, 0), count - 1);
-}
-
-function short(value) {
-  return value === 0 ? "0" : Math.abs(value) < 1000 ? Number(value.toPrecision(3)).toString() : value.toFixed(0);
+/** Every image of a run: {run, image, entry}; `image` is what can be looked into, of the first ones. */
+function choicesOf(run, runName) {
+  const strip = run.strip?.length ? run.strip : run.pictures.map(({ final }, place) => ({ url: final, place }));
+  return strip.map((entry, at) => {
+    const words = [runName, entry.name || say("image {0}", at + 1), entry.seed && say("seed {0}", entry.seed)];
+    return { run, image: run.pictures[at] ?? null, entry: { ...entry, text: words.filter(Boolean).join(", ") } };
+  });
 }

@@ -1,0 +1,29 @@
+// An image in full size, over everything.
+
+import { element } from "./dom.mjs";
+import { say } from "./words.mjs";
+
+/** Show one of several images: {url, text}. Arrow keys go to the next, Escape closes. */
+export function showFullSize(images, at) {
+  const image = element("img", { class: "arg-full", alt: "" });
+  const text = element("div", { class: "arg-full-text" });
+  const close = element("button", { type: "button", class: "arg-button", ".textContent": say("close") });
+  const dialog = element("dialog", { class: "arg-dialog", "aria-label": say("image in full size") }, [image, text, close]);
+  let shown = at;
+  const show = (place) => {
+    shown = (place + images.length) % images.length;
+    image.src = images[shown].url;
+    text.textContent = image.alt = images[shown].text;
+  };
+  image.addEventListener("load", () => image.classList.toggle("arg-pixels", image.naturalWidth <= 128));
+  dialog.addEventListener("click", (event) => event.target !== text && dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowRight") show(shown + 1);
+    if (event.key === "ArrowLeft") show(shown - 1);
+    event.stopPropagation();
+  });
+  document.body.append(dialog);
+  show(at);
+  dialog.showModal();
+}
