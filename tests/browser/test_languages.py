@@ -21,6 +21,11 @@ NODES = {
 }
 # The older frontend translates its own nodes only: it replaces a pack's words when it loads its language.
 SPOKEN = {OLDEST.version: "en", NEWEST.version: "zh"}
+HOSTS_OWN = {
+    "IMAGE",
+    "LATENT",
+    "MASK",
+}  # an output named as its type is shown in the host's words for it
 SHOWN = """() => window.app.graph.nodes.filter((node) => node.comfyClass.startsWith('AR')).map((node) => ({
   type: node.comfyClass,
   title: node.title,
@@ -87,8 +92,10 @@ def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
         for name in labels.keys() & node["inputs"].keys() - {"control_after_generate"}:
             assert labels[name] == node["inputs"][name]["name"], f"{shown['type']}: {name}"
         if language == "zh":
-            said = [output["name"] for output in node.get("outputs", {}).values()]
-            assert shown["outputs"] == said
+            english = NODES["en"][shown["type"]].get("outputs", {})
+            for at, output in node.get("outputs", {}).items():
+                if english[at]["name"] not in HOSTS_OWN:
+                    assert shown["outputs"][int(at)] == output["name"], shown["type"]
     page.evaluate(ADD, ["ARSampler"])
     tooltip = hovered(chinese, "ARSampler", "temperature")
     assert tooltip.inner_text() == words["ARSampler"]["inputs"]["temperature"]["tooltip"]

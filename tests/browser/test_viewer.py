@@ -31,7 +31,14 @@ WIDEN = """([id, width]) => {
   const node = window.app.graph.getNodeById(id);
   node.setSize([width, node.size[1]]);
   window.app.graph.setDirtyCanvas(true, true); }"""
-WIDE = "(width) => document.querySelector('.arg-body').offsetWidth > width - 60"
+WIDE = """(width) => {
+  const now = document.querySelector('.arg-body').offsetWidth;
+  return width - 60 < now && now <= width; }"""
+SHAPED = """(ratio) => {
+  const stage = document.querySelector('.arg-stage');
+  return stage.style.getPropertyValue('--arg-ratio') == ratio; }"""
+FRAME_IN_ROOM = """() => ['.arg-frame', '.arg-room'].map((name) => document.querySelector(name))
+  .flatMap((part) => [part.offsetWidth, part.offsetHeight])"""
 CUT = """() => [...document.querySelectorAll('.arg-panel, .arg-viewer')].map((panel) => [
   panel.textContent.slice(0, 30), panel.clientHeight, panel.scrollHeight])"""
 SAID = """async (names) => {
@@ -133,12 +140,11 @@ def test_images_keep_their_proportions(comfy_page: ComfyPage) -> None:
     (node,) = empty(comfy_page, "ARDecode")
     for width, height in ((64, 128), (96, 64), (256, 32), (64, 64)):
         page.evaluate(SEND, ["executed", finished(node, width, height)])
-        page.locator(".arg-frame").wait_for()
+        page.wait_for_function(SHAPED, arg=width / height)
         for node_width in (300, 700):
             page.evaluate(WIDEN, [node, node_width])
             page.wait_for_function(WIDE, arg=node_width)
-            wide, tall = sides(page.locator(".arg-frame"))
-            room = sides(page.locator(".arg-room"))
+            wide, tall, *room = page.evaluate(FRAME_IN_ROOM)
             assert wide / tall == pytest.approx(width / height, rel=0.02)
             assert max(wide / room[0], tall / room[1]) == pytest.approx(1, abs=0.02)
 
