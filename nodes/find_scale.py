@@ -122,7 +122,7 @@ class ARFindScale(Node):
         batch = pictures * ar_sampling.conditioning.count
         subject = None if mask is None else subject_of(mask, batch)
         own = compare == OWN_RANGES
-        tell = live_sender(cls.own_id(), STATUS)
+        tell = live_sender(getattr(cls.hidden, "unique_id", None), STATUS)
         by_scale = compare == BY_SCALE
         search = ScaleSearch(
             ar_sampling, min_scale, max_scale, probes, pictures, own, subject, by_scale, tell
