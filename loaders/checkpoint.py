@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..models.family import Defaults, view
+from .class_names import class_labels
 from .detect import Part, find_part, fitted, has_part
 from .fingerprint import fingerprint
-from .kinds import read_json_text
 from .place import place_part
 from .quote import quoted
 from .read import CheckpointError, Weights, read_weights
@@ -135,31 +135,3 @@ def _sized(main: Part, codec: Part, picture_size: int) -> Part:
         raise CheckpointError(
             f"{name}: picture_size {picture_size} cannot be made: {error}"
         ) from error
-
-
-def class_labels(part: Part) -> tuple[tuple[str, ...], str]:
-    """Class names: from the file's metadata, or ImageNet's when it has 1000 classes."""
-    classes = getattr(part.config, "classes", 0)
-    labels = _stored_labels(part)
-    if len(labels) == classes and labels:
-        return labels, part.metadata.get("label_set", "Labels")[:40]
-    if classes == 1000:
-        return imagenet_labels(), "ImageNet"
-    return (), ""
-
-
-def _stored_labels(part: Part) -> tuple[str, ...]:
-    """Class names in a file's header; () where they are no list of texts, for the classes have numbers too."""
-    try:
-        labels = read_json_text(part.metadata.get("labels", "[]"))
-    except ValueError:
-        return ()
-    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-        return ()
-    return tuple(" ".join(name[:200].split()) for name in labels)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1000 class names of ImageNet-1k, in the order of the sorted synsets."""
-    path = Path(__file__).parent / "labels" / "imagenet.txt"
-    return tuple(path.read_text(encoding="utf-8").splitlines())

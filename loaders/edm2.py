@@ -7,7 +7,7 @@ from typing import Any
 from ..models.edm2.config import EDM2Config
 from ..models.edm2.network import EDM2
 from ..models.family import Family
-from .checkpoint import class_labels
+from .class_names import class_labels
 from .detect import Part, find_part
 from .place import place_part
 from .quote import quoted

@@ -265,7 +265,7 @@ def load_text_encoder(
     reading = replace(reading, clean=clean_caption) if clean_captions else reading
     tokenizer = PromptTokenizer(words, reading, _pieces, found.encoder.title)
     clip = _clip(found, tokenizer, words.ids(prefix) if prefix else [], _dtype(found, precision))
-    return clip, note
+    return clip, ". ".join(text for text in (found.note, note) if text)
 
 
 def _words(found: EncoderFile) -> TextTokenizer:

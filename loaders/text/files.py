@@ -22,7 +22,7 @@ from ...models.text.encoders import (
 )
 from ..quote import listed, quoted, reason
 from ..read import CheckpointError, Weights, read_weights
-from ..sets import quantised
+from ..sets import chosen, quantised, without_others
 
 Tensors = dict[str, Tensor]
 
@@ -57,6 +57,7 @@ class EncoderFile:
         tensors: its weights under the network's own keys.
         path: of the (first) file.
         vocab: ids its embedding knows.
+        note: which of several sets of weights it is, or "".
     """
 
     encoder: TextEncoder
@@ -64,6 +65,7 @@ class EncoderFile:
     tensors: Tensors
     path: Path
     vocab: int
+    note: str = ""
 
     @property
     def folder(self) -> Path:
@@ -102,17 +104,19 @@ def find_encoder(paths: Sequence[Path]) -> EncoderFile:
 
 
 def _find_one(weights: Weights) -> EncoderFile:
+    # VQ-Diffusion's checkpoints hold its tower averaged, too, and its authors take that; other encoders are not trained here.
+    averaged = any(_IN_CHECKPOINT in key for key in weights.tensors)
     for start, read in ((_T5, _t5), (_HF_CLIP, _hf_clip), (_OPENAI_CLIP, _clip), (_QWEN, _qwen)):
-        # Of a checkpoint that holds the tower twice, the weights averaged over the training.
-        for key in sorted(weights.tensors, key=lambda key: not key.startswith("ema.")):
-            if key.endswith(start) and not re.search(r"decoder\.|visual\.", key):
-                prefix = key.removesuffix(start)
-                own = {
-                    k.removeprefix(prefix): v
-                    for k, v in weights.tensors.items()
-                    if k.startswith(prefix)
-                }
-                return _complete(weights, read, own)
+        towers = [
+            key.removesuffix(start)
+            for key in weights.tensors
+            if key.endswith(start) and not re.search(r"decoder\.|visual\.", key)
+        ]
+        if towers:
+            taken, *others = chosen(towers, averaged)
+            keys = without_others(weights.tensors, taken, towers)
+            own = {key.removeprefix(taken): weights.tensors[key] for key in keys}
+            return replace(_complete(weights, read, own), note=_which(weights, taken, others))
     sample = listed(weights.tensors) or "no tensors at all"
     raise CheckpointError(
         f"{quoted(weights.path.name)}: no text encoder of an autoregressive model in this file (it holds"
@@ -121,18 +125,31 @@ def _find_one(weights: Weights) -> EncoderFile:
     )
 
 
+def _which(weights: Weights, taken: str, others: Sequence[str]) -> str:
+    """Which of several sets of an encoder's weights was taken, in words; "" where there is one."""
+    if not others:
+        return ""
+    names = [f"'{quoted(p.rstrip('.'))}'" if p else "those at its top" for p in (taken, *others)]
+    return (
+        f"{quoted(weights.path.name)} holds {len(names)} sets of this text encoder's weights: {names[0]} were taken, not"
+        f" {listed(names[1:])}"
+    )
+
+
 def _complete(weights: Weights, read: Any, own: Tensors) -> EncoderFile:
+    form = quantised(own)
+    if form:
+        raise CheckpointError(
+            f"{quoted(weights.path.name)}: this text encoder's weights are quantised ({form}), which this pack does not read."
+            " Take the file in half or full precision"
+        )
     try:
         return read(weights, own)
     except CheckpointError:
         raise
     except Exception as error:  # whatever its shapes lead to, it is the file that is wrong
-        form = quantised(weights.tensors)
-        hint = (
-            f" Its weights are quantised ({form}), which this pack does not read." if form else ""
-        )
         raise CheckpointError(
-            f"{quoted(weights.path.name)}: {reason(error)}, so this text encoder cannot be read.{hint} The file is incomplete,"
+            f"{quoted(weights.path.name)}: {reason(error)}, so this text encoder cannot be read. The file is incomplete,"
             " or one of several: choose a file of a folder that holds all of them"
         ) from error
 
@@ -226,7 +243,7 @@ def _hf_clip(weights: Weights, own: Tensors) -> EncoderFile:
             parts = [named.pop(f"{block}{part}_proj.{what}") for part in "qkv"]
             named[f"{block}in_proj_{what}"] = torch.cat(parts)
     if "text_projection.weight" in own:
-        named["text_projection"] = own["text_projection.weight"].T
+        named["text_projection"] = own["text_projection.weight"].mT
     return _clip(weights, named)
 
 

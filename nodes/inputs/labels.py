@@ -6,7 +6,8 @@ import re
 
 from safetensors import safe_open
 
-from ...loaders.checkpoint import ARModel, imagenet_labels
+from ...loaders.checkpoint import ARModel
+from ...loaders.class_names import imagenet_labels
 from ...loaders.edm2 import EDM2Model
 from ...loaders.quote import listed, quoted
 from . import folders

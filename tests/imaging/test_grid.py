@@ -74,6 +74,13 @@ def test_long_captions_are_wrapped_and_cut() -> None:
     places(draw_sheet(arrange(squares(2), runs, 0, "")), 2)
 
 
+@pytest.mark.parametrize("text", ["two\nlines", "a\r\nb\tc", "\x1b[2J\u2028x", "long " * 200])
+def test_a_title_or_caption_of_several_lines_is_one_line(text: str) -> None:
+    sheet = arrange(squares(2), [{"prompt": text}, {"prompt": "other"}], 0, text)
+    assert len(sheet.title.splitlines()) == 1 and len(sheet.title) <= 304
+    places(draw_sheet(sheet), 2)
+
+
 # --- blind comparisons ------------------------------------------------------------------------------------------------
 
 

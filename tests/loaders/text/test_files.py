@@ -1,5 +1,6 @@
 """Text encoders in files: recognised by contents, whatever wraps them; refused with what they are."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,64 @@ def test_bad_tokenizer_files_are_refused(tmp_path: Path) -> None:
     other = prompts(tmp_path / "t5", CLIP_VECTOR.name, T5_SPECIAL)
     with pytest.raises(CheckpointError, match="has no <\\|startoftext\\|>"):
         line(other, "bird")
+
+
+# --- what has been reported -------------------------------------------------------------------------------------------
+
+
+def test_a_scaled_encoder_is_named_for_what_it_is(tmp_path: Path) -> None:
+    own = tiny_t5().state_dict()
+    scaled = {k: v.to(torch.float8_e4m3fn) if k.endswith("q.weight") else v for k, v in own.items()}
+    scales = {
+        k.replace("q.weight", "q.scale_weight"): torch.ones(())
+        for k in own
+        if k.endswith("q.weight")
+    }
+    message = refusal(write(scaled | scales, tmp_path / "t5_fp8_scaled.safetensors"))
+    assert "quantised (scaled 8-bit floats (fp8))" in message and "incomplete" not in message
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (4,), (32, 0), (0, 32), (2, 2, 2)])
+@pytest.mark.parametrize("made", [tiny_t5, tiny_qwen, tiny_clip])
+def test_sizes_of_any_shape_end_in_words(
+    tmp_path: Path, made: Callable[[], torch.nn.Module], shape: tuple[int, ...]
+) -> None:
+    own = made().state_dict()
+    for number, key in enumerate(own):
+        path = write({**own, key: torch.zeros(shape)}, tmp_path / f"{number}.safetensors")
+        try:
+            find_encoder([path])
+        except CheckpointError as refused:
+            assert path.name in str(refused)
+        path.unlink()
+
+
+@pytest.mark.parametrize("order", [("model", "ema"), ("ema", "model")])
+def test_of_two_sets_the_plain_one_is_taken_and_said(
+    tmp_path: Path, order: tuple[str, str]
+) -> None:
+    own = tiny_t5().state_dict()
+    both = {"model": own, "ema": {k: v + 1 for k, v in own.items()}}
+    flat = {f"{name}.{k}": v for name in order for k, v in both[name].items()}
+    found = find_encoder([write(flat, tmp_path / "both.safetensors")])
+    assert torch.equal(found.tensors["shared.weight"], own["shared.weight"])
+    assert "'model' were taken, not 'ema'" in found.note
+    assert find_encoder([write(own, tmp_path / "one.safetensors")]).note == ""
+
+
+def test_of_vq_diffusion_s_two_towers_the_averaged_one_is_taken(tmp_path: Path) -> None:
+    tower = ClipText(ClipTextConfig(40, 77, 64, 1, 1, 8))
+    randomise(tower)
+    own = {f"condition_emb.{k}": v for k, v in tower.state_dict().items()}
+    flat = {f"{name}.{k}": v + (name == "ema") for name in ("model", "ema") for k, v in own.items()}
+    found = find_encoder([write(flat, tmp_path / "ithq.safetensors")])
+    assert "'ema.condition_emb' were taken, not 'model.condition_emb'" in found.note
+
+
+@pytest.mark.parametrize("weight", [float("inf"), float("-inf"), float("nan"), 1e9])
+def test_a_weight_that_is_no_number_is_the_prompt_s_fault(tmp_path: Path, weight: float) -> None:
+    write_tokenizer(tmp_path, T5_SPECIAL)
+    words = read_tokenizer(tmp_path, tmp_path, "none")
+    tokenizer = PromptTokenizer(words, READINGS[FLAN_T5.name], lambda _: [("bird", weight)], "tiny")
+    with pytest.raises(ValueError, match="the prompt gives 'bird' the weight .*backslash"):
+        tokenizer.tokenize_with_weights("(bird:Infinity)")
