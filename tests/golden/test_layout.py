@@ -137,7 +137,16 @@ def test_a_penalty_that_a_case_states_is_the_one_that_acts(variant) -> None:
         golden.test_golden(variant("simplear/untied", other))
 
 
-def test_a_given_panel(variant) -> None:
+@pytest.mark.parametrize(
+    ("stated", "image", "tokens"),
+    [
+        ("ref.image", "ref.image", "ref.tokens"),
+        ({"image": "given_image"}, "given_image", "given_codes"),
+        ("ref.tokens", "", "ref.tokens"),
+    ],
+    ids=("pixels", "by its kind", "tokens alone"),
+)
+def test_a_given_panel(variant, stated: Any, image: str, tokens: str) -> None:
     """Image to image: what the case must hold, decoded here token by token without a cache."""
     request = (
         "Generate a dual-panel image of 32x64 where the <upper half> displays a <depth map>, while the <lower half>"
@@ -145,9 +154,11 @@ def test_a_given_panel(variant) -> None:
     )
 
     def paneled(facts: dict[str, Any], tensors: Tensors) -> Tensors:
-        facts["inputs"] |= {"texts": [request], "reference_image": "ref.image"}
+        facts["inputs"] |= {"texts": [request], "reference_image": stated}
         folder = HERE / "cases" / "lumina_mgpt2" / "t2i_decay"
-        return naive(facts, folder, request, tensors["enc.image"][..., :32].contiguous())
+        made = naive(facts, folder, request, tensors["enc.image"][..., :32].contiguous())
+        pixels, codes = made.pop("ref.image"), made.pop("ref.tokens")
+        return made | {tokens: codes} | ({image: pixels} if image else {})
 
     golden.test_golden(variant("lumina_mgpt2/t2i_decay", paneled))
 

@@ -101,9 +101,28 @@ def sentence_of(text: str) -> str:
 
 
 def reference(case: Any) -> str:
-    """Name of the tensor with the given panel, "" where there is none."""
+    """Name of the tensor with the given panel (its pixels, or its tokens), "" where there is none."""
     stated = case.facts["inputs"].get("reference_image")
+    if isinstance(stated, dict):  # by what it holds
+        stated = next((stated[key] for key in ("image", "tokens", "codes") if key in stated), None)
     return stated if isinstance(stated, str) else ""
+
+
+def panel_codes(case: Any, codec: Any, name: str) -> Tensor:
+    """The given panel's codes (1, positions); what else the case has of it, under names that begin as its own does."""
+    given = case.input(name)
+    stem = re.sub(r"[^._]*$", "", name)
+    if given.shape[-3:-2] != (3,) and not given.is_floating_point():
+        return given.flatten()[None]
+    panel = given.float() / 127.5 - 1 if given.dtype == torch.uint8 else given
+    features = codec.encode_features(panel.view(1, *panel.shape[-3:]))
+    codes = codec.nearest_code(features)
+    for key in ("z", "latent"):
+        case.compare(f"{stem}{key}", features, case.tolerance("other_float"))
+    for key in ("tokens", "codes"):
+        if case.has(f"{stem}{key}"):
+            case.compare(f"{stem}{key}", codes.view(case.expected[f"{stem}{key}"].shape))
+    return codes
 
 
 def given_panel(case: Any, codec: Any, config: Any, conditions: tuple[Prompt, Prompt]) -> Any:
@@ -111,15 +130,7 @@ def given_panel(case: Any, codec: Any, config: Any, conditions: tuple[Prompt, Pr
     name = reference(case)
     if not name:
         return None
-    panel = case.input(name)
-    features = codec.encode_features(panel)
-    codes = codec.nearest_code(features)
-    stem = name.rpartition(".")[0]
-    for key in ("z", "latent"):
-        case.compare(f"{stem}.{key}", features, case.tolerance("other_float"))
-    for key in ("tokens", "codes"):
-        if case.has(f"{stem}.{key}"):
-            case.compare(f"{stem}.{key}", codes.view(case.expected[f"{stem}.{key}"].shape))
+    codes = panel_codes(case, codec, name)
     lines = torch.nn.functional.pad(
         (codes + config.first).unflatten(1, (-1, config.grid[1])), (0, 1), value=config.line_end
     ).flatten(1)
