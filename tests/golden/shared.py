@@ -1,5 +1,6 @@
 """What the runners of the families have in common."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -299,18 +300,32 @@ def token_run(
 def extra_runs(case: Any) -> list[tuple[str, dict[str, Any]]]:
     """(prefix, settings) of the token-wise runs a case has besides its main one.
 
-    `run_nocfg.` is without guidance. Of `run_<name>.`, the settings stand in `guidance.extra_runs` or in `runs` under the name.
+    `run_nocfg.` is without guidance. Of `run_<name>.`, the settings stand in `guidance.extra_runs` or in `runs`: under the name, a
+    longer form of it (`run_interval.`, `cfg_interval`), or, where one of each is left, under any.
     """
     stated = case.facts.get("guidance", {}).get("extra_runs") or {}
     listed = case.facts.get("runs")
     stated = {**stated, **(listed if isinstance(listed, dict) else {})}
-    prefixes = sorted({match[1] for match in case.names(r"run_([^.]+)\..+")})
-    known = {"nocfg": {"scale": 1.0}}
-    return [(f"run_{name}.", known.get(name) or as_settings(stated.get(name))) for name in prefixes]
+    found = {"nocfg": {"scale": 1.0}}
+    names = sorted({match[1] for match in case.names(r"run_([^.]+)\..+")} - set(found))
+    left = [key for key in stated if key not in ("no_guidance", "nocfg", "main")]
+    for alike in (str.__eq__, str.__contains__, lambda key, name: key in name, lambda key, name: len(names) == 1):  # fmt: skip
+        for name in names:
+            key = next((key for key in left if name not in found and alike(key, name)), None)
+            if key is not None:
+                left.remove(key)
+                found[name] = as_settings(stated[key])
+    return [
+        (f"run_{name}.", found.get(name, {}))
+        for name in ("nocfg", *names)
+        if case.names(rf"run_{re.escape(name)}\..+")
+    ]
 
 
 def as_settings(stated: Any) -> dict[str, Any]:
-    """A run's settings; a number alone is the last step that is guided (LlamaGen's cfg_interval)."""
+    """A run's settings; a number alone is the last step that is guided (LlamaGen's cfg_interval), two are shares of the run."""
     if isinstance(stated, dict):
         return stated
+    if isinstance(stated, list):
+        return {"interval": stated}
     return {} if stated is None or isinstance(stated, bool) else {"cfg_interval": stated}

@@ -30,7 +30,10 @@ def run(case: Any) -> None:
         assert indices == case.facts["config"]["phi_index_per_scale"]
         check_tokenizer(case, codec, grids)
         if case.file("transformer") is not None:
-            model = find(case, "transformer")
+            heads = case.facts["config"][
+                "num_heads"
+            ]  # in no weight where q and k are not normalised
+            model = find(case, "transformer", heads=heads)
             assert list(model.config.grids) == grids
             labels = lambda settings: torch.tensor(settings["label"])  # noqa: E731
             check_runs(case, model, build(model), codec, labels)

@@ -39,7 +39,7 @@ def run(case: Any) -> None:
         if case.file("transformer") is None:
             return
         vector = check_text(case)
-        model = find(case, "transformer")
+        model = find(case, "transformer", heads=case.facts["config"]["num_heads"])
         assert list(model.config.grids) == grids
         vectors = {"text.embedding": vector}
         given = lambda name: vectors[name] if name in vectors else case.input(name)  # noqa: E731
