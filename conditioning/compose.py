@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..sampling.mixture import Mixture, Path
+from ..sampling.loops import grids_of, picture_size
+from ..sampling.mixture import Mixture, Path, as_mixture
 from ..sampling.model import Model
 from ..sampling.regions import Layer, Region
 from .base import Condition
@@ -23,12 +25,62 @@ KINDS: dict[type, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of the image.
+
+    Attributes:
+        top, left, height, width: in pixels, or in shares of the image.
+        shares: which of both.
+    """
+
+    top: float
+    left: float
+    height: float
+    width: float
+    shares: bool = False
+
+    def mask(self, height: int, width: int) -> Tensor:
+        """(1, height, width) in 0-1, 1 inside; pixels that it cuts have the share of them that lies inside.
+
+        Raises:
+            ValueError: none does.
+        """
+        sides = (height, width) if self.shares else (1, 1)
+        rows = _covered(self.top * sides[0], self.height * sides[0], height)
+        columns = _covered(self.left * sides[1], self.width * sides[1], width)
+        made = rows[:, None] * columns
+        if not bool(made.any()):
+            raise ValueError(
+                f"an area of a prompt lies outside the image, which has {width}x{height} pixels: change x, y, width or"
+                " height of Conditioning (Set Area)"
+            )
+        return made[None]
+
+
+def _covered(start: float, length: float, count: int) -> Tensor:
+    """Of every one of `count` pixels, how much lies between start and start + length."""
+    pixel = torch.arange(count)
+    return ((start + length - pixel).clamp(0, 1) - (start - pixel).clamp(0, 1)).clamp_min(0)
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A condition and where it holds."""
+    """A condition and where it holds: in a region, and of that in a box if there is one."""
 
     condition: Condition
     region: Region
+    box: Box | None = None
+
+    def placed(self, size: tuple[int, int], images: Sequence[int]) -> Region:
+        """The region of these images, of (height, width) pixels."""
+        region = self.region.rows(images)
+        if self.box is None:
+            return region
+        mask = self.box.mask(*size)
+        if region.mask is not None:
+            mask = mask * F.interpolate(region.mask[:, None], size=size, mode="area")[:, 0]
+        return replace(region, mask=mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,93 +99,130 @@ class Composition:
     parts: tuple[Part, ...]
 
     def __post_init__(self) -> None:
-        leaves = list(self.leaves())
+        leaves = list(leaves_of(self))
         if len(leaves) > MOST:
             raise ValueError(
                 f"{len(leaves)} conditions in one image are too many: at most {MOST}, the background among them. Join"
                 " masks of regions that show the same"
             )
         _check_kinds(leaves)
-        counts = {leaf.count for leaf in leaves} - {1}
-        masks = {len(mask) for mask in self._masks()} - {1}
-        if len(counts | masks) > 1:
+        counts = set(self._counts()) - {1}
+        if len(counts) > 1:
             raise ValueError(
-                f"the conditions and masks of a composed image are for {_listed(counts | masks)} images: give each of"
-                " them one entry for all images, or all the same number"
+                f"the conditions and masks of a composed image are for {_listed(counts)} images: give each of them one"
+                " entry for all images, or all the same number"
             )
+
+    @property
+    def members(self) -> tuple[Condition, ...]:
+        """The background and every part's condition."""
+        return (self.background, *(part.condition for part in self.parts))
 
     @property
     def count(self) -> int:
         """Entries: of the conditions, or of the masks where there are more of those."""
-        return max([leaf.count for leaf in self.leaves()] + [len(mask) for mask in self._masks()])
-
-    @property
-    def most_branches(self) -> int:
-        """Branches of a run with guidance, at most: one for each condition, and one, or one each, to push away from."""
-        leaves = list(self.leaves())
-        shared = all(isinstance(leaf, ClassConditioning) for leaf in leaves)
-        return len(leaves) + (1 if shared else len(leaves))
-
-    def leaves(self) -> Iterator[Condition]:
-        """The conditions that are no compositions."""
-        for condition in (self.background, *(part.condition for part in self.parts)):
-            if isinstance(condition, Composition):
-                yield from condition.leaves()
-            else:
-                yield condition
+        return max(self._counts())
 
     def check(self, model: Model) -> None:
-        for leaf in self.leaves():
-            leaf.check(model)
+        for condition in self.members:
+            condition.check(model)
 
     def branches(self, model: Model, copies: int) -> tuple[Mixture, Mixture]:
         """Both branches' mixtures, every entry `copies` times."""
-        found = list(self._placed((), copies, self.count))
-        whole = copies * self.count
-        both = [leaf.branches(model, copies if leaf.count > 1 else whole) for leaf, _ in found]
-        paths = tuple(path for _, path in found)
-        cond, uncond = zip(*both, strict=True)
-        return Mixture(cond, paths), Mixture(uncond, paths)
+        count, size = self.count, picture_size(model, grids_of(model))
+        images = [entry for entry in range(count) for _ in range(copies)]
+        layer = Layer(tuple(part.placed(size, images) for part in self.parts))
+        sides: tuple[list[Any], list[Any]] = ([], [])
+        paths: tuple[list[Path], list[Path]] = ([], [])
+        for place, member in enumerate(self.members):
+            both = member.branches(model, copies if member.count == count else copies * count)
+            for side, given in enumerate(map(as_mixture, both)):
+                sides[side].extend(given.conditions)
+                paths[side].extend(((layer, place), *path) for path in given.paths)
+        cond, uncond = (Mixture(tuple(c), tuple(p)) for c, p in zip(sides, paths, strict=True))
+        return cond, uncond
 
     def entry(self, index: int) -> "Composition":
         parts = tuple(
-            Part(_entry(part.condition, index), part.region.rows([index])) for part in self.parts
+            replace(part, condition=_entry(part.condition, index), region=part.region.rows([index]))
+            for part in self.parts
         )
         return Composition(_entry(self.background, index), parts)
 
-    def _masks(self) -> Iterator[Tensor]:
-        for part in self.parts:
-            if part.region.mask is not None:
-                yield part.region.mask
-        for condition in (self.background, *(part.condition for part in self.parts)):
-            if isinstance(condition, Composition):
-                yield from condition._masks()
-
-    def _placed(self, outer: Path, copies: int, count: int) -> Iterator[tuple[Condition, Path]]:
-        """Every leaf with its place among the layers; masks as many as images."""
-        images = [entry for entry in range(count) for _ in range(copies)]
-        layer = Layer(tuple(part.region.rows(images) for part in self.parts))
-        conditions = (self.background, *(part.condition for part in self.parts))
-        for place, condition in enumerate(conditions):
-            path = (*outer, (layer, place))
-            if isinstance(condition, Composition):
-                yield from condition._placed(path, copies, count)
-            else:
-                yield condition, path
+    def _counts(self) -> list[int]:
+        """How many images each condition and each mask is for."""
+        masks = [part.region.mask for part in self.parts]
+        return [member.count for member in self.members] + [
+            len(mask) for mask in masks if mask is not None
+        ]
 
     def __repr__(self) -> str:
-        shown = [repr(self.background).removeprefix("AR conditioning: ")]
+        shown = [_words(self.background)]
         for part in self.parts:
-            how = "blended with" if part.region.mask is None else "with a region of"
-            shown.append(f"{how} {repr(part.condition).removeprefix('AR conditioning: ')}")
+            everywhere = part.region.mask is None and part.box is None
+            how = "blended with" if everywhere else "with a region of"
+            shown.append(f"{how} {_words(part.condition)}")
         return f"AR conditioning: {', '.join(shown)}"
 
 
-def add_region(background: Condition, condition: Condition, region: Region) -> Composition:
+@dataclass(frozen=True, eq=False)
+class Against:
+    """A condition with a negative that is composed on its own."""
+
+    positive: Condition
+    negative: Condition
+
+    @property
+    def count(self) -> int:
+        return self.positive.count
+
+    def check(self, model: Model) -> None:
+        self.positive.check(model)
+        self.negative.check(model)
+        if self.negative.count not in (1, self.count):
+            raise ValueError(
+                f"there are {self.negative.count} negative prompts for {self.count} positive ones: give one for all, or one"
+                " each"
+            )
+
+    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+        whole = copies if self.negative.count == self.count else copies * self.count
+        return self.positive.branches(model, copies)[0], self.negative.branches(model, whole)[0]
+
+    def entry(self, index: int) -> "Against":
+        return Against(_entry(self.positive, index), _entry(self.negative, index))
+
+    def __repr__(self) -> str:
+        return f"AR conditioning: {_words(self.positive)}, with a negative prompt"
+
+
+def leaves_of(condition: Condition) -> Iterator[Condition]:
+    """The conditions that a condition is composed of; negatives that are composed on their own are left out."""
+    if isinstance(condition, Composition):
+        for member in condition.members:
+            yield from leaves_of(member)
+    elif isinstance(condition, Against):
+        yield from leaves_of(condition.positive)
+    else:
+        yield condition
+
+
+def most_branches(condition: Condition) -> int:
+    """Branches of a run with guidance, at most: of every condition one, and one, or one each, to push away from."""
+    if isinstance(condition, Against):
+        return len(list(leaves_of(condition.positive))) + len(list(leaves_of(condition.negative)))
+    leaves = list(leaves_of(condition))
+    shared = all(isinstance(leaf, ClassConditioning) for leaf in leaves)
+    return len(leaves) + (1 if shared else len(leaves))
+
+
+def add_region(
+    background: Condition, condition: Condition, region: Region, box: Box | None = None
+) -> Composition:
     """A region beside those that the background already has, or over all of it."""
-    part = Part(condition, region)
+    part = Part(condition, region, box)
     if isinstance(background, Composition) and all(
-        other.region.mask is not None for other in background.parts
+        other.region.mask is not None or other.box is not None for other in background.parts
     ):
         return replace(background, parts=(*background.parts, part))
     return Composition(background, (part,))
@@ -152,18 +241,35 @@ def softened(mask: Tensor, width: int) -> Tensor:
     reach = min(max(width // 4, 1), *(side - 1 for side in mask.shape[-2:]))
     if width < 1 or reach < 1:
         return mask.float()
-    soft = mask.float()[:, None]
-    for _ in range(2):
-        for kernel, pad in (
-            ((2 * reach + 1, 1), (0, 0, reach, reach)),
-            ((1, 2 * reach + 1), (reach, reach, 0, 0)),
-        ):
-            soft = F.avg_pool2d(F.pad(soft, pad, mode="replicate"), kernel, stride=1)
+    soft, side = mask.float()[:, None], 2 * reach + 1
+    for kernel, pad in [((side, 1), (0, 0, reach, reach)), ((1, side), (reach, reach, 0, 0))] * 2:
+        soft = F.avg_pool2d(F.pad(soft, pad, mode="replicate"), kernel, stride=1)
     return soft[:, 0].clamp(0, 1)
+
+
+def checked_mask(mask: Tensor) -> Tensor:
+    """A mask (M, H, W) as a region takes it.
+
+    Raises:
+        ValueError: one of them marks nothing.
+    """
+    mask = mask.float().clamp(0, 1)
+    empty = [str(i + 1) for i, one in enumerate(mask) if not bool((one > 0).any())]
+    if empty:
+        which = "the mask is" if len(mask) == 1 else f"mask {', '.join(empty)} is"
+        raise ValueError(
+            f"{which} empty, so the region would be nowhere: paint white where it is to hold (a mask from an image's alpha"
+            " channel may have to be inverted)"
+        )
+    return mask
 
 
 def _entry(condition: Condition, index: int) -> Condition:
     return condition.entry(index if condition.count > 1 else 0)
+
+
+def _words(condition: Condition) -> str:
+    return repr(condition).removeprefix("AR conditioning: ")
 
 
 def _check_kinds(leaves: Sequence[Condition]) -> None:
@@ -187,20 +293,3 @@ def _listed(values: set[Any]) -> str:
     """Values as words: a, b and c."""
     *most, last = sorted(str(value) for value in values)
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def checked_mask(mask: Tensor) -> Tensor:
-    """A mask (M, H, W) as a region takes it.
-
-    Raises:
-        ValueError: one of them marks nothing.
-    """
-    mask = mask.float().clamp(0, 1)
-    empty = [str(i + 1) for i, one in enumerate(mask) if not bool((one > 0).any())]
-    if empty:
-        which = "the mask is" if len(mask) == 1 else f"mask {', '.join(empty)} is"
-        raise ValueError(
-            f"{which} empty, so the region would be nowhere: paint white where it is to hold (a mask from an image's alpha"
-            " channel may have to be inverted)"
-        )
-    return mask

@@ -13,7 +13,8 @@ from ..models.parts.text import TextCondition, stack_texts
 from ..models.text.encoders import ENCODERS, MARK
 from ..sampling.model import Model
 
-# What other nodes put into a CONDITIONING and no autoregressive model can follow: options -> the node to remove.
+# What other nodes put into a CONDITIONING and no autoregressive model can follow: options -> the node to remove. The first
+# three are read before, as regions (`stock.py`), where an image is composed.
 UNHEARD = {
     "area": "Conditioning (Set Area)",
     "mask": "Conditioning (Set Mask)",

@@ -9,6 +9,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..conditioning.base import Condition
 from ..conditioning.classes import ClassConditioning
+from ..conditioning.compose import Composition
 from ..loaders.edm2 import EDM2Model, load_edm2
 from ..loaders.quote import quoted
 from ..models.edm2.images import raw_latents
@@ -147,6 +148,11 @@ def condition_of(model: EDM2Model, given: Condition | None) -> ClassConditioning
                 f"{quoted(model.name)} draws one of {model.config.classes} classes: connect AR Class Condition to ar_conditioning"
             )
         return ClassConditioning((0,), 0, ("no class",))
+    if isinstance(given, Composition):
+        raise ValueError(
+            f"{quoted(model.name)} is a diffusion model, and AR Region and AR Blend mix the predictions of token models:"
+            " connect AR Class Condition to ar_conditioning"
+        )
     if not isinstance(given, ClassConditioning):
         raise ValueError(
             f"{quoted(model.name)} knows classes and reads no text: connect AR Class Condition to ar_conditioning"

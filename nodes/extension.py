@@ -3,6 +3,7 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import guide
+from .compose import ARBlend, ARRegion
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
 from .diffusion_trace import ARDiffusionRecord, ARDiffusionTrace
@@ -34,6 +35,8 @@ class ARGuidanceExtension(ComfyExtension):
             ARLoadTextEncoder,
             ARTextCondition,
             ARPromptCondition,
+            ARRegion,
+            ARBlend,
             ARSampler,
             ARSeeds,
             ARRevealOrder,

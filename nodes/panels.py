@@ -6,6 +6,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..conditioning.compose import Composition
 from ..conditioning.prompt import PromptConditioning
 from ..imaging.editing import Edit
 from ..imaging.tokens import ImageTokens, owned
@@ -113,6 +114,11 @@ def with_panels(model: ARModel, condition: object, task: str, panel: str) -> Pro
         ValueError: the model makes none, or what the panel shows is not said, or said where it is known.
     """
     spec = model.family.prompt
+    if isinstance(condition, Composition):
+        raise ValueError(
+            "AR Dual Panel writes one prompt for both panels, and AR Region and AR Blend give several: connect AR Prompt"
+            " Condition to AR Sampler directly"
+        )
     if spec is None or spec.panels is None or not isinstance(condition, PromptConditioning):
         raise ValueError(
             f"{model.name} is a {model.family.title} model, which knows no images of two panels: AR Dual Panel is for"

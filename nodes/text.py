@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from ..conditioning.text import TextConditioning, read_conditioning
+from ..conditioning.stock import text_condition
 from ..loaders.checkpoint import ARModel
 from ..loaders.text.encoders import PRECISIONS, load_text_encoder
 from .checked import Node
@@ -116,7 +116,8 @@ class ARTextCondition(Node):
                 io.Conditioning.Input(
                     "positive",
                     tooltip="From CLIP Text Encode with the CLIP of AR Load Text Encoder. Several prompts joined by"
-                    " Conditioning (Combine) make a batch: one image each.",
+                    " Conditioning (Combine) make a batch: one image each. If one of them has a mask, an area or a time range"
+                    " (Conditioning (Set Mask) and its kin), all of them make one image together.",
                 ),
                 io.Conditioning.Input(
                     "negative",
@@ -138,9 +139,6 @@ class ARTextCondition(Node):
     def execute(
         cls, ar_model: ARModel, positive: list[Any], negative: list[Any] | None = None
     ) -> io.NodeOutput:
-        condition = TextConditioning(
-            read_conditioning(positive, "positive"),
-            () if negative is None else read_conditioning(negative, "negative"),
-        )
+        condition = text_condition(positive, negative)
         condition.check(ar_model)
         return io.NodeOutput(condition)

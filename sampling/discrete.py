@@ -20,7 +20,8 @@ from ..guidance.head import LOWEST, normalised
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import Filters, Noise
 from .edit import KeptSequence
-from .mixture import Mixing, job_conditions, mixed
+from .mixed import job_conditions, mixed
+from .mixture import Mixing
 from .reveal import Purity, Revealing
 
 

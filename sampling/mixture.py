@@ -27,7 +27,7 @@ class Mixture:
     """One branch's conditions, as the network takes them.
 
     Attributes:
-        conditions: of every part.
+        conditions: of every part; every one of B images.
         paths: of every part, where it lies: (layer, place in it; 0 = the background), outermost first.
     """
 
@@ -75,10 +75,32 @@ class Mixing:
     starts: tuple[int, ...]
     causal: bool
 
+    def told(self, run: RunInfo, guided: Sequence[bool]) -> str:
+        """What the run costs, in words; `guided`: of every step, whether one condition alone would need two branches."""
+        counts = [len(branches) for branches in self.computed]
+        tokens = [end - start for start, end in zip(run.starts, run.starts[1:], strict=False)]
+        work = sum(n * count for n, count in zip(tokens, counts, strict=True))
+        alone = sum(n * (1 + both) for n, both in zip(tokens, guided, strict=True))
+        spans = "; ".join(
+            f"{count} branches in steps {first + 1} to {end}"
+            for first, end, count in _spans(counts)
+        )
+        conditions = sum(branch.conditional for branch in self.branches)
+        return f"{conditions} conditions in one image: {spans}. About {work / alone:.2f} times the work of one condition"
+
     @property
     def conditions(self) -> tuple[Any, ...]:
         """Of all branches."""
         return tuple(branch.condition for branch in self.branches)
+
+
+def _spans(counts: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(first step, one past the last, count) of stretches of equal counts."""
+    found: list[tuple[int, int, int]] = []
+    for k, count in enumerate(counts):
+        first = found.pop()[0] if found and found[-1][2] == count else k
+        found.append((first, k + 1, count))
+    return found
 
 
 def resolve(
@@ -91,24 +113,36 @@ def resolve(
     Raises:
         ValueError: a region that lies between two steps, or a guidance that mixes the branches inside the network.
     """
-    cond, uncond = conditions
-    if not isinstance(cond, Mixture):
+    if not any(isinstance(given, Mixture) for given in conditions):
         return conditions, None
+    cond, uncond = (as_mixture(given) for given in conditions)
     if any(chain.mixes(run)):
         raise ValueError(
             "Hidden CFG mixes one conditional and one unconditional branch inside the network, and a condition of several"
             " regions has more: use AR Guidance: CFG, or take AR Region and AR Blend out"
         )
-    shares = _shares(cond, run, image_grid)
-    acting = [n for n, share in enumerate(shares) if bool(share.any())]
-    merged = _merged([cond.conditions[n] for n in acting], [shares[n] for n in acting], True)
+    merged = _merged(*_acting(cond, run, image_grid), True)
+    nulls, shares = _acting(uncond, run, image_grid)
     prompts = [branch.condition for branch in merged]
-    nulls = [_fitted(uncond.conditions[n], prompts) for n in acting]
-    against = _merged(nulls, [shares[n] for n in acting], False)
+    against = _merged([_fitted(null, prompts) for null in nulls], shares, False)
     if len(merged) == len(against) == 1:
         return (merged[0].condition, against[0].condition), None
     mixing = _planned(merged, against, run, chain)
     return mixing.conditions, mixing
+
+
+def as_mixture(given: Any) -> Mixture:
+    """A condition as a mixture of one."""
+    return given if isinstance(given, Mixture) else Mixture((given,), ((),))
+
+
+def _acting(
+    mixture: Mixture, run: RunInfo, image_grid: Grid | None
+) -> tuple[list[Any], list[Tensor]]:
+    """The conditions that have a say anywhere, and the share (B or 1, L) of each."""
+    shares = _shares(mixture, run, image_grid)
+    acting = [n for n, share in enumerate(shares) if bool(share.any())]
+    return [mixture.conditions[n] for n in acting], [shares[n] for n in acting]
 
 
 def _shares(mixture: Mixture, run: RunInfo, image_grid: Grid | None) -> list[Tensor]:
@@ -195,143 +229,3 @@ def _needed(branch: Branch, run: RunInfo, guided: Sequence[bool]) -> list[bool]:
     spans = zip(run.starts, run.starts[1:], strict=False)
     used = [bool(branch.used[start:end].any()) for start, end in spans]
     return used if branch.conditional else [a and b for a, b in zip(used, guided, strict=True)]
-
-
-def job_conditions(job: Any, uncond: bool) -> tuple[Any, ...]:
-    """What a network begins a job with: the conditional branch's condition and, if there is guidance, the unconditional
-    one's; those of all branches where they are mixed."""
-    return job.conditions if job.mixing else job.conditions[: 1 + uncond]
-
-
-def branch_count(job: Any) -> int:
-    """Branches of the fullest step of a job."""
-    if job.mixing:
-        return max(len(branches) for branches in job.mixing.computed)
-    return 1 + any(job.chain.needs_uncond(job.run))
-
-
-def mixed(network: Any, job: Any) -> Any:
-    """The network as a job's loop runs it: itself, or mixing."""
-    if not job.mixing:
-        return network
-    return MixedNetwork(network, job.mixing, job.batch, getattr(job, "visits", ()))
-
-
-class MixedState:
-    """One run: the network's own state, or one for each set of branches where no cache crosses steps."""
-
-    def __init__(self, begin: Callable[[tuple[int, ...]], Any], mixing: Mixing) -> None:
-        self._begin, self._mixing = begin, mixing
-        self._states: dict[tuple[int, ...], Any] = {}
-        self.known = 0  # tokens of a token-wise run
-        self.computed: tuple[int, ...] = ()  # in the latest step
-        self.first = 0  # its first token
-
-    def of(self, computed: tuple[int, ...]) -> Any:
-        """The network's state for these branches."""
-        every = tuple(range(len(self._mixing.branches)))
-        key = every if self._mixing.causal else computed
-        if key not in self._states:
-            self._states.clear()
-            self._states[key] = self._begin(key)
-        self.computed = computed
-        return self._states[key]
-
-    def weigh(self, values: Tensor | None, keys: Tensor | None) -> None:
-        """Weights (B, n) of the unconditional branches, which are the last rows."""
-        uncond = sum(not branch.conditional for branch in self._mixing.branches)
-        values, keys = (None if w is None else w.repeat(uncond, 1) for w in (values, keys))
-        self.of(self.computed).weigh(values, keys)
-
-
-class MixedNetwork:
-    """A network of two branches, each a mixture: what the loops ask of a network, whatever its kind.
-
-    Args:
-        network: runs the single branches. If it has `follow(state, branches, conditional)`, that is told, once the run has
-            begun, which of the branches are conditional.
-        order: of discrete diffusion, the t of every step.
-    """
-
-    def __init__(self, network: Any, mixing: Mixing, batch: int, order: Sequence[int] = ()) -> None:
-        self.network, self.mixing, self.batch = network, mixing, batch
-        self.config = network.config
-        self.compute_dtype = getattr(network, "compute_dtype", torch.float32)
-        self.order = order
-        self._shares: dict[torch.device, list[Tensor]] = {}
-
-    def begin(self, branches: Sequence[Any], device: torch.device) -> MixedState:
-        def begin(places: tuple[int, ...]) -> Any:
-            given = [branches[i] for i in places]
-            state = self.network.begin(given, device)
-            if hasattr(self.network, "follow"):
-                kinds = [self.mixing.branches[i].conditional for i in places]
-                self.network.follow(state, given, [n for n, kind in enumerate(kinds) if kind])
-            return state
-
-        return MixedState(begin, self.mixing)
-
-    def step(self, state: MixedState, scale: int, maps: Tensor | None, rows: int) -> Tensor:
-        """Mixed logits (rows, T, ...) of a step; `rows`: B, or 2 B with u. `scale` counts as the network's own does."""
-        index = self.order.index(scale) if self.order else scale
-        computed = self.mixing.computed[index]
-        inner, state.first = state.of(computed), self.mixing.starts[index]
-        logits = self.network.step(inner, scale, maps, self.batch * len(computed))
-        return self.mix(logits, state, rows)
-
-    def read(self, state: MixedState, tokens: Tensor, rows: int) -> Tensor:
-        """Mixed logits (rows, n, V) of what follows each of `tokens`."""
-        computed, state.first = self.mixing.computed[state.known], state.known
-        logits = self.network.read(state.of(computed), tokens, self.batch * len(computed))
-        return self.mix(logits, state, rows)
-
-    def advance(self, state: MixedState, tokens: Tensor) -> None:
-        self.network.advance(state.of(state.computed), tokens)
-        state.known += tokens.shape[1] + (state.known == 0)
-
-    def residual(
-        self, state: MixedState, codes: Tensor, strength: float, noise: Callable[..., Tensor]
-    ) -> Tensor:
-        """What a network draws by itself after the last step, its estimates mixed as the logits of that step."""
-        rows = self.batch * (
-            2 if any(not self.mixing.branches[i].conditional for i in state.computed) else 1
-        )
-        inner = state.of(state.computed)
-        return self.network.residual(
-            inner, codes, strength, noise, lambda estimates: self.mix(estimates, state, rows)
-        )
-
-    def transitions(self, device: torch.device) -> Any:
-        return self.network.transitions(device)
-
-    def mix(self, given: Tensor, state: MixedState, rows: int) -> Tensor:
-        """c (B, T, ...), or c and u (2 B, T, ...), from those of the computed branches (R B, T, ...)."""
-        parts = dict(zip(state.computed, given.split(self.batch), strict=True))
-        cond = self._sum(parts, True, state.first)
-        return (
-            cond if rows == self.batch else torch.cat((cond, self._sum(parts, False, state.first)))
-        )
-
-    def _sum(self, parts: dict[int, Tensor], conditional: bool, first: int) -> Tensor:
-        """Of one kind of branches; one that is alone at all tokens is given as it is."""
-        count = next(iter(parts.values())).shape[1]
-        here = slice(first, first + count)
-        acting = [
-            i
-            for i in parts
-            if self.mixing.branches[i].conditional == conditional
-            and bool(self.mixing.branches[i].used[here].any())
-        ]
-        if len(acting) == 1:
-            return parts[acting[0]]
-        shares = self._shares_on(parts[acting[0]].device)
-        total = torch.zeros_like(parts[acting[0]])
-        for i in acting:
-            share = shares[i][:, here]
-            total.addcmul_(parts[i], share.reshape(*share.shape, *(1,) * (total.dim() - 2)))
-        return total
-
-    def _shares_on(self, device: torch.device) -> list[Tensor]:
-        if device not in self._shares:
-            self._shares[device] = [branch.share.to(device) for branch in self.mixing.branches]
-        return self._shares[device]

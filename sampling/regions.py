@@ -6,6 +6,7 @@
 Letters: M masks (1 = the same for all images), n regions, T tokens of a step, L tokens of all steps.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,7 @@ class Region:
         start, end: share of the run before which, and after which, it does not count.
 
     Raises:
-        ValueError: a start behind the end.
+        ValueError: a start behind the end, or a weight below 0.
     """
 
     mask: Tensor | None = None
@@ -40,6 +41,8 @@ class Region:
 
     def __post_init__(self) -> None:
         Schedule(start=self.start, end=self.end)
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(f"the weight of a region must be 0 or more, not {self.weight}")
 
     def acts(self, index: int, count: int) -> bool:
         """Whether it counts at step `index` of `count`."""

@@ -16,7 +16,8 @@ from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
-from .mixture import Mixing, job_conditions, mixed
+from .mixed import job_conditions, mixed
+from .mixture import Mixing
 from .progress import NOT_FINITE, Progress
 from .weigh import weigh
 

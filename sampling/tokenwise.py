@@ -15,7 +15,8 @@ from ..guidance.chain import ActiveChain, Chain
 from ..guidance.record import NULL_RECORDER, Recorder
 from .draw import TokenSampler
 from .edit import KeptSequence
-from .mixture import Mixing, job_conditions, mixed
+from .mixed import job_conditions, mixed
+from .mixture import Mixing
 from .parallel import Window, agreeing, guess, stopwatch
 from .progress import NOT_FINITE, Progress
 from .weigh import WeighableState, weigh

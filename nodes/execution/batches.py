@@ -8,8 +8,7 @@ import comfy.model_management as mm
 import torch
 from torch import Tensor
 
-from ...conditioning.base import Condition
-from ...conditioning.compose import Composition
+from ...conditioning.compose import most_branches
 from ...guidance.record import join_traces
 from ...imaging.filmstrip import Maker
 from ...imaging.image_trace import ImageTrace
@@ -128,11 +127,6 @@ def parts_of(sampling: Sampling, at_once: int = 0) -> list[Sampling]:
         return [sampling]
     starts = range(0, len(images), size)
     return [replace(sampling, only=images[start : start + size]) for start in starts]
-
-
-def most_branches(condition: Condition) -> int:
-    """Branches of a run with guidance, at most; where it has less, an estimate from them is generous."""
-    return condition.most_branches if isinstance(condition, Composition) else 2
 
 
 def most_at_once(sampling: Sampling) -> int:

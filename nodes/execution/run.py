@@ -26,7 +26,7 @@ from ...loaders.quote import reason
 from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, Generated, grids_of
-from ...sampling.mixture import branch_count
+from ...sampling.mixed import branch_count
 from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
@@ -75,7 +75,9 @@ def run_sampling(
         ValueError: a guidance or an edit that cannot act on this model, before anything is computed.
     """
     parts = parts_of(sampling, at_once)
-    describe(parts[0])
+    job = describe(parts[0])
+    if job.mixing:
+        tell(job.mixing.told(job.run, job.chain.needs_uncond(job.run)))
     seen = view or View()
     share = ALONE if seen.mode == OFF else BESIDE_VIEWER
     report = Reporter(sampling, len(parts), share, seen.status)

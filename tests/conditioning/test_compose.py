@@ -9,6 +9,8 @@ from ar_guidance.conditioning.compose import (
     add_region,
     blend,
     checked_mask,
+    leaves_of,
+    most_branches,
     softened,
 )
 from ar_guidance.conditioning.text import TextConditioning
@@ -20,6 +22,7 @@ from ar_guidance.tests.tiny import tiny_var
 
 RUN = RunInfo("scale", ((1, 1), (2, 2)))
 MODEL = tiny_var()
+MODEL.tokenizer = MODEL.codec
 LEFT = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
 
 
@@ -95,12 +98,10 @@ def test_the_thirty_third_condition_is_refused() -> None:
 
 
 def test_every_condition_is_checked_against_the_model() -> None:
-    model, asked = tiny_var(), []
+    model = tiny_var()
     one, other = classes(0), classes(1)
     both = blend(one, add_region(other, one, Region(LEFT)), Region())
-    for condition in both.leaves():
-        asked.append(condition)
-    assert asked == [one, other, one]
+    assert list(leaves_of(both)) == [one, other, one]
     setattr(model, "name", "tiny")  # noqa: B010
     both.check(model)
     foreign = ClassConditioning((0,), 4, ("a",))
@@ -109,7 +110,7 @@ def test_every_condition_is_checked_against_the_model() -> None:
 
 
 def test_branches_are_counted_beforehand() -> None:
-    assert add_region(classes(0), classes(1), Region(LEFT)).most_branches == 3
+    assert most_branches(add_region(classes(0), classes(1), Region(LEFT))) == 3
 
 
 def test_empty_masks_are_refused_by_number() -> None:
