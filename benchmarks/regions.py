@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""Two classes in one image: are both recognised, is there a seam, and what does it cost?
+
+    python -m benchmarks.regions [--seeds 5] [--pictures 40] [--cost] [--show FILE]
+
+The bundled scale-wise model draws one class in the left half of each image and another in the right half (AR Region), with CFG
+and published filters. Every half is cut out and shown to the classifier that was trained on the same drawings, as it is on white
+ground, and continued by its mirror image; so are the halves of whole images of the same classes and seeds. *recognised*: the rate
+among the former as a share of the rate among the latter. *seam*: gradient energy across the middle, as a multiple of that of the whole
+images there. Intervals: 95 % over the seeds.
+
+--cost: seconds of a run of n regions against one of CFG, medians of alternating runs.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ar_guidance.conditioning.classes import ClassConditioning
+from ar_guidance.conditioning.compose import add_region, softened
+from ar_guidance.guidance.base import RunInfo
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
+from ar_guidance.sampling.mixture import resolve
+from ar_guidance.sampling.regions import Region
+from ar_guidance.sampling.scalewise import ScalewiseJob, generate
+from ar_guidance.tools.bundled.classifier import judge, load_classifier
+from ar_guidance.tools.bundled.groups import ANY_STYLE
+from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.bundled.seams import edge_energy
+from ar_guidance.tools.pack import ROOT
+from torch import Tensor
+
+SIDE = 64
+CPU = torch.device("cpu")
+RIGHT = (torch.arange(SIDE) >= SIDE // 2).float().expand(1, SIDE, SIDE)
+EDGES = (0, 8)  # pixels
+SCALES = (4.0, 7.0)  # of CFG
+T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 8: 2.36, 10: 2.26}  # Student's t, by seeds
+
+
+class Bundled:
+    """The model as conditions ask for one, and the classifier."""
+
+    name = "bundled"
+
+    def __init__(self) -> None:
+        self.tokenizer, self.network = load_pair(ROOT / "bundled", "scale")
+        self.config = self.network.config
+        self.family: Any = type("Family", (), {"kind": "scale"})
+        self.classifier = load_classifier(ROOT / "tests" / "bundled" / "classifier.safetensors")
+
+    def classes(self, groups: Tensor) -> ClassConditioning:
+        labels = (groups * (ANY_STYLE + 1) + ANY_STYLE).tolist()
+        return ClassConditioning(tuple(labels), self.config.classes, tuple(map(str, labels)))
+
+    def job(self, condition: Any, count: int, seed: int, scale: float = 4.0) -> ScalewiseJob:
+        """A run of one image of each entry."""
+        run = RunInfo("scale", self.config.grids, published=Schedule("linear ramp"))
+        chain = Chain((CFG(scale),))
+        given, mixing = resolve(condition.branches(self, 1), run, chain, None)
+        draw = StreamSampler(Filters(top_p=0.95), Streams(seed, count))
+        return ScalewiseJob(given, count, run, chain, draw, mixing=mixing)
+
+    @torch.inference_mode()
+    def images(self, condition: Any, count: int, seed: int, scale: float = 4.0) -> Tensor:
+        """(B, 3, 64, 64) in [-1, 1]."""
+        job = self.job(condition, count, seed, scale)
+        made = generate(self.network, self.tokenizer, job, CPU)
+        return self.tokenizer.decode(made.features)
+
+    def recognised(self, images: Tensor, groups: Tensor) -> float:
+        _, logits, _ = judge(self.classifier, images)
+        return float((logits.argmax(1) == groups).float().mean())
+
+
+def on_white(images: Tensor, right: bool) -> Tensor:
+    """A half of images (B, 3, H, W), the other half white."""
+    return torch.where(RIGHT > 0 if right else RIGHT == 0, images, 1.0)
+
+
+def mirrored(images: Tensor, right: bool) -> Tensor:
+    """A half of images, continued by its mirror image."""
+    half = images[..., SIDE // 2 :] if right else images[..., : SIDE // 2]
+    return torch.cat((half.flip(-1), half) if right else (half, half.flip(-1)), dim=-1)
+
+
+CROPS = {"on white": on_white, "mirrored": mirrored}
+
+
+def pairs(model: Bundled, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Groups for the left and the right halves, of each pair two different ones."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = model.config.classes // (ANY_STYLE + 1)
+    left = torch.randint(groups, (count,), generator=generator)
+    return left, (left + torch.randint(1, groups, (count,), generator=generator)) % groups
+
+
+def measured(model: Bundled, count: int, seed: int, scale: float) -> dict[int, list[float]]:
+    """Width of the soft edge -> share of halves recognised with each crop, seam."""
+    left, right = pairs(model, count, seed)
+    whole = [model.images(model.classes(groups), count, seed, scale) for groups in (left, right)]
+    natural = torch.cat([edge_energy(w.movedim(1, -1), RIGHT) for w in whole]).mean()
+
+    def rate(crop: Any, ours: Sequence[Tensor]) -> float:
+        of_left = model.recognised(crop(ours[0], False), left)
+        return of_left + model.recognised(crop(ours[1], True), right)
+
+    found = {}
+    for edge in EDGES:
+        made = model.images(composed(model, left, right, edge), count, seed, scale)
+        shares = [rate(crop, (made, made)) / rate(crop, whole) for crop in CROPS.values()]
+        seam = edge_energy(made.movedim(1, -1), RIGHT).mean() / natural
+        found[edge] = [*shares, float(seam)]
+    return found
+
+
+def composed(model: Bundled, left: Tensor, right: Tensor, edge: int) -> Any:
+    return add_region(model.classes(left), model.classes(right), Region(softened(RIGHT, edge)))
+
+
+def interval(values: Sequence[float]) -> str:
+    """Mean and half the 95 % interval."""
+    half = T95.get(len(values), 1.96) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.mean(values):.2f} ±{half:.2f}"
+
+
+def cost(model: Bundled, batch: int = 8, repeats: int = 7) -> None:
+    """Print seconds of runs of 1, 2, 3, 4 and 8 conditions, as multiples of the first's."""
+    numbers = (1, 2, 3, 4, 8)
+    seconds: dict[int, list[float]] = {n: [] for n in numbers}
+    for _ in range(repeats):
+        for n in numbers:
+            condition: Any = model.classes(torch.full((batch,), 3))
+            for i in range(1, n):
+                mask = torch.zeros(1, SIDE, SIDE)
+                mask[:, :, i * SIDE // n : (i + 1) * SIDE // n] = 1
+                condition = add_region(
+                    condition, model.classes(torch.full((batch,), 3 + i)), Region(mask)
+                )
+            started = time.perf_counter()
+            with torch.inference_mode():
+                generate(model.network, model.tokenizer, model.job(condition, batch, 1), CPU)
+            seconds[n].append(time.perf_counter() - started)
+    one = min(seconds[1])
+    print("| conditions | bound (n + 1) / 2 | measured |\n|---|---|---|")
+    for n in numbers[1:]:
+        print(f"| {n} | {(n + 1) / 2:.1f} | {min(seconds[n]) / one:.2f} |")
+
+
+def show(model: Bundled, path: Path, seed: int = 1, count: int = 8) -> None:
+    """A sheet: whole images of both classes, and both as halves of one."""
+    left, right = pairs(model, count, seed)
+    rows = [model.images(model.classes(groups), count, seed) for groups in (left, right)]
+    rows.append(model.images(composed(model, left, right, 8), count, seed))
+    sheet = torch.cat([torch.cat(list(row), dim=-1) for row in rows], dim=-2)
+    from PIL import Image
+
+    pixels = ((sheet.movedim(0, -1) + 1) * 127.5).clamp(0, 255).byte().numpy()
+    Image.fromarray(pixels).resize((sheet.shape[-1] * 2, sheet.shape[-2] * 2), 0).save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--show", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = Bundled()
+    if options.show:
+        show(model, options.show)
+        return
+    if options.cost:
+        cost(model)
+        return
+    print(
+        "| CFG | soft edge | recognised, on white | recognised, mirrored | seam |\n|---|---|---|---|---|"
+    )
+    for scale in SCALES:
+        seeds = [measured(model, options.pictures, seed, scale) for seed in range(options.seeds)]
+        for edge in EDGES:
+            columns = zip(*(found[edge] for found in seeds), strict=True)
+            cells = " | ".join(interval(column) for column in columns)
+            print(f"| {scale:g} | {edge} px | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
