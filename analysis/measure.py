@@ -39,6 +39,8 @@ class Measured:
         evenness, divergence: 0-1; divergence is () when no subject was marked.
         entropy: of the guided prediction / ln V, mean over tokens.
         strength: mean L2 norm of what was measured.
+        conditional, nudge: entropies as `entropy`, of the conditional prediction and of softmax(c - u), of some of the tokens
+            (SoftCFG, Fig. 3 and 7); () where none was recorded.
         whole: of a token-by-token run, whose steps here are rows of tokens: the same of the image as one step, which
             is what the means are then.
     """
@@ -49,6 +51,8 @@ class Measured:
     entropy: tuple[Row, ...]
     strength: tuple[Row, ...]
     whole: "Measured | None" = None
+    conditional: tuple[Row, ...] = ()
+    nudge: tuple[Row, ...] = ()
 
     def of_image(self, name: str, image: int) -> float | None:
         """Mean of a metric over the steps of one image, weighted by tokens, first step left out; or of `whole`."""
@@ -115,7 +119,18 @@ def measure(
         entropy=_rows(entropies, lambda flat: flat.mean(-1), trace.batch),
         strength=_rows(per_step, lambda flat: flat.mean(-1), trace.batch),
         whole=whole,
+        conditional=_sampled(trace, "conditional entropy"),
+        nudge=_sampled(trace, "nudge entropy"),
     )
+
+
+def _sampled(trace: Trace, name: str) -> tuple[Row, ...]:
+    """Numbers that were found from some tokens, by image; () if there are none."""
+    steps = trace.samples.get(name)
+    if steps is None:
+        return ()
+    missing = [None] * trace.batch
+    return _by_image([missing if s is None else s.tolist() for s in steps], trace.batch)
 
 
 def vocabulary_of(trace: Trace, spread: str) -> int | None:

@@ -15,11 +15,12 @@ from functools import cache, cached_property
 from itertools import takewhile
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .base import Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Numbered, Recorder, norms, numbered
+from .record import NULL_RECORDER, Numbered, Recorder, norms, numbered, sampled
 
 
 @dataclass(frozen=True)
@@ -265,3 +266,23 @@ class ActiveChain:
         if head is not None:
             add("confidence", index, lambda: head.confidence(cond))
             add("entropy", index, lambda: head.entropy(guided))
+            if uncond is not None:
+                self._sample(index, head, cond, uncond)
+
+    def _sample(self, index: int, head: Head, cond: Tensor, uncond: Tensor) -> None:
+        """Entropies, of some tokens, of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C)."""
+        some, add = sampled(index, cond.shape[1]), self.recorder.sample
+        if some is None:
+            return
+        both = cache(lambda: _entropies(head, cond[:, some], uncond[:, some]))
+        add("conditional entropy", index, lambda: both()[0])
+        add("nudge entropy", index, lambda: both()[1])
+
+
+def _entropies(head: Head, cond: Tensor, uncond: Tensor) -> Tensor:
+    """(2, B) mean entropies of the prediction and of the nudge, in one pass over both."""
+    return (
+        head.entropy(torch.stack([cond, cond - uncond]).flatten(0, 1))
+        .mean(-1)
+        .unflatten(0, (2, -1))
+    )

@@ -19,11 +19,18 @@ class Recorder:
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
 
+    def sample(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
+        """Store a number per image (B,) that `make` computes from some of a step's tokens."""
+
     def note_vocabulary(self, size: int) -> None:
         """Store the length of a row of logits."""
 
 
 NULL_RECORDER = Recorder()
+SINGLE, SEVERAL = (
+    4,
+    8,
+)  # sampled are every 4th of the steps of one token, and at most 8 tokens of the others
 ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.01 to 5e-4 and more
 
 
@@ -34,6 +41,13 @@ def norms(change: Tensor, beside: Tensor) -> Tensor:
     """
     sizes = change.norm(dim=-1)
     return sizes.masked_fill_(sizes <= ROUNDING * beside, 0.0)
+
+
+def sampled(step: int, tokens: int) -> slice | None:
+    """Which tokens of a step are looked at where looking at all would cost too much; None: none of this step's."""
+    if tokens > 1:
+        return slice(None, None, -(-tokens // SEVERAL))
+    return None if step % SINGLE else slice(None)
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,9 @@ class Numbered(Recorder):
 
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
+
+    def sample(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
+        self.inner.sample(numbered(name, self.numbers), step, make)
 
 
 def numbered(name: str, numbers: Mapping[str, int]) -> str:
@@ -74,6 +91,7 @@ class Trace:
         image_grid: (h, w) of what the rows of a token-by-token run make up; None where every step is a whole image.
         vocabulary: length V of a token's row of logits; 0 if not known.
         noise: of a diffusion run, the noise level every step starts from; () for others.
+        samples: name -> per step a number per image (B,) that was found from some of its tokens, or None.
     """
 
     grids: tuple[Grid, ...]
@@ -83,6 +101,7 @@ class Trace:
     image_grid: Grid | None = None
     vocabulary: int = 0
     noise: tuple[float, ...] = ()
+    samples: Mapping[str, Maps] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         steps = f"{len(self.grids)} {'rows of tokens' if self.image_grid else 'steps'}"
@@ -103,7 +122,9 @@ class Trace:
             return self
         maps = {name: [_joined(rows)] for name, rows in self.maps.items()}
         numbers = {name: [_mean(row)] for name, row in self.numbers.items()}
-        return replace(self, grids=(self.image_grid,), maps=maps, numbers=numbers, image_grid=None)
+        samples = {name: [_mean_image(rows)] for name, rows in self.samples.items()}
+        made = replace(self, maps=maps, numbers=numbers, samples=samples)
+        return replace(made, grids=(self.image_grid,), image_grid=None)
 
 
 @dataclass
@@ -123,12 +144,16 @@ class TraceRecorder(Recorder):
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
     vocabulary: int = 0
+    samples: dict[str, list[Tensor | None]] = field(default_factory=dict)
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
 
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
+
+    def sample(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
+        self.samples.setdefault(name, [None] * len(self.grids))[step] = make()
 
     def note_vocabulary(self, size: int) -> None:
         self.vocabulary = size
@@ -145,6 +170,7 @@ class TraceRecorder(Recorder):
             _batch(maps),
             vocabulary=self.vocabulary,
             noise=self.noise,
+            samples={name: _to_cpu(steps) for name, steps in self.samples.items()},
         )
 
     def _by_rows(self, height: int, width: int) -> Trace:
@@ -160,7 +186,26 @@ class TraceRecorder(Recorder):
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
         }
-        return Trace(grids, maps, numbers, _batch(maps), self.image_grid, self.vocabulary)
+        samples = {
+            name: _to_cpu([_mean_image(steps[-count:][s : s + width]) for s in starts])
+            for name, steps in self.samples.items()
+        }
+        return Trace(
+            grids, maps, numbers, _batch(maps), self.image_grid, self.vocabulary, samples=samples
+        )
+
+
+def _to_cpu(steps: Maps) -> Maps:
+    """Numbers (B,) of every step in one copy."""
+    there = [step for step in steps if step is not None]
+    copied = iter(torch.stack(there).float().cpu()) if there else iter(())
+    return [None if step is None else next(copied) for step in steps]
+
+
+def _mean_image(steps: Maps) -> Tensor | None:
+    """Mean of numbers (B,) over the steps that have some."""
+    there = [step for step in steps if step is not None]
+    return torch.stack(there).mean(0) if there else None
 
 
 def _off_device(maps: Mapping[str, Maps], grids: Sequence[Grid]) -> dict[str, Maps]:
@@ -196,7 +241,9 @@ def join_traces(traces: Sequence[Trace]) -> Trace:
     if len(traces) == 1:
         return traces[0]
     maps = {name: _join_maps([trace.maps[name] for trace in traces]) for name in traces[0].maps}
-    return replace(traces[0], maps=maps, batch=sum(trace.batch for trace in traces))
+    samples = {n: _join_maps([t.samples[n] for t in traces]) for n in traces[0].samples}
+    batch = sum(trace.batch for trace in traces)
+    return replace(traces[0], maps=maps, samples=samples, batch=batch)
 
 
 def _join_maps(parts: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:

@@ -11,6 +11,7 @@ from .canvas import FAINT, INK, PAPER, Colour, fitting_size, font, text_width
 
 # Told apart by colour-blind readers too (Okabe and Ito), and by the shape of their points.
 BLUE, ORANGE, GREEN = (0, 114, 178), (213, 94, 0), (0, 140, 105)
+SKY, PURPLE = (86, 180, 233), (204, 121, 167)
 SIZE = (768, 480)
 FINE = 2
 SHADE = (240, 241, 245)

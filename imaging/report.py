@@ -10,18 +10,24 @@ from ..analysis.crossing import Crossing, on_own_range
 from ..analysis.measure import Measured
 from ..guidance.record import Trace
 from .canvas import from_pil, number
-from .plot import BLUE, DIAMOND, GREEN, ORANGE, SQUARE, Plot, Series, draw_plot
+from .plot import BLUE, DIAMOND, DISC, GREEN, ORANGE, PURPLE, SKY, SQUARE, Plot, Series, draw_plot
 
 METRICS = ("evenness", "divergence", "entropy", "strength")
-STYLE = {"evenness": (BLUE, "disc"), "divergence": (ORANGE, SQUARE), "entropy": (GREEN, DIAMOND)}
+STYLE = {"evenness": (BLUE, DISC), "divergence": (ORANGE, SQUARE), "entropy": (GREEN, DIAMOND)}
+SAMPLED = {
+    "conditional": (SKY, DISC),
+    "nudge": (PURPLE, SQUARE),
+}  # entropies before guidance, and of the nudge
 
 
 def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) -> str:
     """Everything measured: the means, every step, every image."""
+    sampled = [name for name in SAMPLED if _has(measured, name)]
     steps = [
         {"step": step + 1, "grid": list(grid)}
         | ({"noise": _short(trace.noise[step])} if trace.noise else {})
         | {name: _short(value) for name, value in zip(METRICS, row, strict=True)}
+        | {f"{name} entropy": _short(measured.per_step(name)[step]) for name in sampled}
         | {
             name: _short(values[step])
             for name, values in trace.numbers.items()
@@ -34,11 +40,12 @@ def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) ->
         for k in range(trace.batch)
     ]
     means = {name: _short(measured.mean(name)) for name in METRICS}
+    means |= {f"{name} entropy": _short(measured.mean(name)) for name in sampled}
     return _dump(means | {"guidance": list(guidance), "steps": steps, "pictures": images})
 
 
 def metrics_plot(measured: Measured, trace: Trace) -> Tensor:
-    """Evenness, divergence and entropy over the steps, as IMAGE; of a diffusion run, also when each guidance was on."""
+    """Evenness, divergence and entropies over the steps, as IMAGE; of a diffusion run, also when each guidance was on."""
     steps = range(1, len(measured.tokens) + 1)
     told = [name for name in STYLE if _has(measured, name)]
     names = [name for name in told if name != "entropy" or not trace.noise]  # of tokens
@@ -48,6 +55,11 @@ def metrics_plot(measured: Measured, trace: Trace) -> Tensor:
         for name in names
     )
     series = [Series(name, steps, measured.per_step(name), *STYLE[name]) for name in names]
+    series += [
+        Series(f"… {name}", steps, measured.per_step(name), *style)
+        for name, style in SAMPLED.items()
+        if _has(measured, name)
+    ]
     ticks = steps if len(steps) <= 20 else None
     label = "row of tokens (top to bottom)" if rows else "scale (coarse to fine)"
     if trace.noise:

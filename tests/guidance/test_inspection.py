@@ -12,7 +12,7 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
-from ar_guidance.guidance.record import Trace, TraceRecorder, norms
+from ar_guidance.guidance.record import Trace, TraceRecorder, join_traces, norms, sampled
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.tests.tiny import tiny_var
 from hypothesis import given, settings
@@ -232,3 +232,25 @@ def test_a_probe_exactly_on_the_crossing() -> None:
 def test_own_range_is_zero_to_one(values) -> None:
     made = on_own_range(values)
     assert all(0 <= v <= 1 and math.isfinite(v) for v in made)
+
+
+def test_entropies_of_both_sides_of_a_scale_wise_run() -> None:
+    guided, plain = measure(traced(CFG(3.0, "constant"))), measure(traced())
+    assert plain.conditional == () and plain.nudge == ()  # no second branch, no nudge
+    for name in ("conditional", "nudge"):
+        assert all(value is not None and 0 < value <= 1 for value in guided.per_step(name))
+    assert guided.per_step("conditional") != guided.per_step("nudge")
+    same = measure(traced(CFG(3.0, "constant"), labels=(1,)))
+    assert len(same.nudge) == 1 and len(guided.nudge) == 2
+
+
+def test_few_tokens_of_a_large_step_are_sampled() -> None:
+    assert len(range(4096)[sampled(3, 4096)]) == 8 and range(5)[sampled(3, 5)] == range(5)
+    assert [sampled(k, 1) is None for k in range(5)] == [False, True, True, True, False]
+
+
+def test_sampled_numbers_of_the_parts_of_a_batch_are_joined() -> None:
+    parts = [traced(CFG(3.0, "constant"), labels=(label,)) for label in (1, 2)]
+    joined = join_traces(parts)
+    for step, values in enumerate(joined.samples["nudge entropy"]):
+        assert torch.equal(values, torch.cat([p.samples["nudge entropy"][step] for p in parts]))

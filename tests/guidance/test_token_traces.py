@@ -1,19 +1,21 @@
 """Traces of token-by-token runs: single tokens become rows, rows become one map of the image."""
 
 import json
+import math
 
 import pytest
 import torch
 from ar_guidance.analysis.measure import SHARE, background_of, measure
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.record import Trace, TraceRecorder
+from ar_guidance.guidance.record import SINGLE, Trace, TraceRecorder
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.imaging import report
 from ar_guidance.imaging.maps import MapStyle, draw_maps, overlay
 from ar_guidance.sampling.tokenwise import Progress, generate
 from ar_guidance.tests.tiny import CPU
 from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES, TinyTokens
+from torch.distributions import Categorical
 
 
 @pytest.fixture(params=sorted(TOKEN_FAMILIES))
@@ -118,3 +120,27 @@ def test_recording_changes_no_token(model) -> None:
     guidances = (SoftCFG(3.0, "constant"),)
     _, steps = traced(model, *guidances)
     assert torch.equal(steps[-1].tokens, model.sample([1, 2], guidances).tokens)
+
+
+def test_entropies_of_both_sides_are_sampled_every_fourth_token(model) -> None:
+    trace, steps = traced(model, CFG(3.0, "constant"))
+    measured = measure(trace)
+    height, width = model.network.config.grid
+    first = len(steps) - height * width
+    for row in range(height):
+        own = [k for k in range(first + row * width, first + (row + 1) * width) if k % SINGLE == 0]
+        for name, of in (
+            ("conditional", lambda step: step.cond),
+            ("nudge", lambda step: step.cond - step.uncond),
+        ):
+            made = measured.per_step(name)[row]
+            if not own:
+                assert made is None
+                continue
+            logits = torch.stack([of(steps[k])[:, 0] for k in own])
+            expected = Categorical(logits=logits).entropy().mean() / math.log(logits.shape[-1])
+            assert made == pytest.approx(expected.item(), abs=1e-4)
+    assert 0 < measured.mean("nudge") <= 1
+    content = json.loads(report.metrics_json(trace, ("cfg",), measured))
+    assert content["nudge entropy"] == pytest.approx(measured.mean("nudge"), abs=1e-4)
+    assert "conditional entropy" in content["steps"][0]
