@@ -24,7 +24,7 @@ class ARClassCondition(Node):
             category="AR Guidance",
             description="Says what to generate, for models that know a fixed list of classes. One image per class; the"
             " sampler can make several of each.",
-            search_aliases=["class label", "ImageNet", "VAR class"],
+            search_aliases=["class label", "ImageNet", "VAR class", "emoji"],
             inputs=[
                 io.MultiType.Input(
                     "ar_model", [Model, EDM2Link], tooltip="The model whose classes these are."
@@ -43,7 +43,7 @@ class ARClassCondition(Node):
                     default="",
                     multiline=True,
                     tooltip="Several classes in one batch: names or numbers, separated by commas or new lines."
-                    " Leave empty to use the label above.",
+                    " Everyday words (cats) and emoji are understood for the bundled models. Leave empty to use the label above.",
                 ),
             ],
             outputs=[

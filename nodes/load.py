@@ -23,6 +23,7 @@ class ARLoadCheckpoint(Node):
             description="Loads a visual autoregressive model: its transformer and the image tokenizer that turns its"
             " tokens into images. The kind and size of the model are read from the file.",
             search_aliases=[
+                "emoji",
                 "VAR",
                 "LlamaGen",
                 "AliTok",

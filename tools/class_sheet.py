@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import torch
+from ar_guidance.conditioning.class_words import WORDS
 from PIL import Image
 
 from .bundled.groups import labels
@@ -38,6 +39,7 @@ def main() -> None:
         "columns": COLUMNS,
         "side": SIDE,
         "names": [names[i] for i in order],
+        "words": WORDS,  # what else finds a class
     }
     (web / "classes.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 

@@ -3,7 +3,7 @@
 python -m tools.thumbnails [STEM ...]      # writes workflows/<stem>.jpg, of all of them where none is named
 
 A workflow that runs without downloads is run, and its thumbnail shows the images it saves. Of any other the
-graph itself is drawn, because no image of a model that was not there can be shown.
+graph itself is drawn, because no image of a model that was not there can be shown. A ribbon says which of the two it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ar_guidance.imaging.canvas import fitting_size, font, text_width
 from PIL import Image, ImageDraw
 
 from .dev.console import Problem
@@ -24,6 +25,7 @@ from .dev.hosts import NEWEST
 from .pack import ROOT
 
 SIDE, GAP, MOST = 400, 6, 9
+RIBBON = 28  # pixels tall
 TITLE = 30  # pixels above a node's own position
 COLOURS = {"canvas": "#202024", "node": "#3a3a40", "own": "#2c4a66", "title": "#56565e"}
 NOTES = {"MarkdownNote", "Note"}
@@ -36,7 +38,7 @@ def main(stems: list[str]) -> None:
 
     wanted = stems or [path.stem for path in ALL_EXAMPLES]
     for stem in sorted(set(wanted) - set(EXAMPLES)):
-        save(drawn(example(stem)[1]), stem)
+        save(drawn(example(stem)[1]), stem, offline=False)
     offline = [stem for stem in wanted if stem in EXAMPLES]
     if not offline:
         return
@@ -44,7 +46,8 @@ def main(stems: list[str]) -> None:
         running = start_host(NEWEST, Path(base))
         try:
             for stem in offline:
-                save(sheet(pictures(HostClient(running.url), *example(stem))), stem)
+                made = pictures(HostClient(running.url), *example(stem))
+                save(sheet(made), stem, offline=True)
         finally:
             running.stop()
 
@@ -123,8 +126,24 @@ def wire(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[flo
     ]
 
 
-def save(image: Image.Image, stem: str) -> None:
+def with_ribbon(image: Image.Image, offline: bool) -> Image.Image:
+    """The thumbnail with a ribbon, in the lower left corner of the square that the template browser shows of it."""
+    text, colour = ("no download", "#2e7d32") if offline else ("needs model files", "#8a5a00")
+    shown = image.copy()
+    brush, (width, height) = ImageDraw.Draw(shown), shown.size
+    bottom = (height + min(width, height)) // 2
+    left, right = (width - min(width, height)) // 2, (width + min(width, height)) // 2
+    size = fitting_size([text], right - left - 4 * GAP, RIBBON * 2 // 3)
+    wide = text_width(text, size) + 2 * GAP
+    brush.rounded_rectangle((left + 2, bottom - RIBBON, left + 2 + wide, bottom - 3), 6, colour)
+    corner = left + 2 + GAP, bottom - RIBBON + (RIBBON - 3 - size) // 2 - 2
+    brush.text(corner, text, fill="white", font=font(size))
+    return shown
+
+
+def save(image: Image.Image, stem: str, offline: bool) -> None:
     """Write the thumbnail."""
+    image = with_ribbon(image, offline)
     image.save(ROOT / "workflows" / f"{stem}.jpg", quality=82, optimize=True)
     print(f"workflows/{stem}.jpg: {image.width}×{image.height}")
 

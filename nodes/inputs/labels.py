@@ -6,6 +6,7 @@ import re
 
 from safetensors import safe_open
 
+from ...conditioning.class_words import meant
 from ...loaders.checkpoint import ARModel
 from ...loaders.class_names import imagenet_labels
 from ...loaders.edm2 import EDM2Model
@@ -79,6 +80,9 @@ def _named(model: Labelled, name: str) -> int:
     lowered = [label.lower() for label in model.labels]
     if name.lower() in lowered:
         return lowered.index(name.lower())
+    word = meant(name, model.labels)
+    if word is not None:
+        return model.labels.index(word)
     containing = [i for i, label in enumerate(lowered) if name.lower() in label]
     if len(containing) == 1:
         return containing[0]
