@@ -9,9 +9,14 @@ from .compat import schema, widget
 from .execution.live import STATUS, live_sender
 from .execution.probe import ScaleSearch, with_scale
 from .inspect import subject_of
-from .types import Sampling, SamplingLink
+from .types import EDM2Sampling, Sampling, SamplingLink
 
 AS_THEY_ARE, BY_SCALE = "as they are", "divided by the scale"
+NO_SEARCH = (
+    "AR Find Scale searches among runs of models that draw tokens, and this is one of an EDM2 diffusion model. To compare its"
+    " scales, connect AR Sweep to the guidance node's scale and the images to AR Grid; AR Guidance Metrics gives evenness and"
+    " divergence of each"
+)
 OWN_RANGES = "each on its own range"  # of workflows saved before the paper's text was at hand
 
 
@@ -119,6 +124,8 @@ class ARFindScale(Node):
         compare: str = AS_THEY_ARE,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
+        if isinstance(ar_sampling, EDM2Sampling):
+            raise ValueError(NO_SEARCH)
         batch = pictures * ar_sampling.conditioning.count
         subject = None if mask is None else subject_of(mask, batch)
         own = compare == OWN_RANGES

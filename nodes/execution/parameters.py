@@ -6,15 +6,15 @@ from typing import Any
 from ...imaging.canvas import number
 from ...imaging.differences import Parameters
 from ...imaging.editing import BLENDED, TOKENS_ONLY, Edit
-from ..types import Sampling
+from ..types import EDM2Sampling, Sampling
 
 
-def parameters_of(sampling: Sampling) -> Parameters:
+def parameters_of(sampling: Sampling | EDM2Sampling) -> Parameters:
     """Name -> value of every setting of a run; those of a guidance bear its name where there are several."""
-    found: Parameters = {"model": sampling.model.name}
+    found = _networks(sampling)
     found["condition"] = repr(sampling.conditioning).removeprefix("AR conditioning: ")
     for entry in fields(sampling):
-        if entry.name not in ("model", "conditioning", "guidances", "edit"):
+        if entry.name not in ("model", "edm2", "conditioning", "guidances", "edit"):
             found |= _flat(entry.name, getattr(sampling, entry.name))
     found["guidance"] = " > ".join(guidance.name for guidance in sampling.guidances) or "none"
     for place, guidance in enumerate(sampling.guidances):
@@ -23,7 +23,15 @@ def parameters_of(sampling: Sampling) -> Parameters:
         own = {entry.name: getattr(guidance, entry.name) for entry in fields(guidance)}  # type: ignore[arg-type]
         for key, value in own.items():
             found |= _flat(f"{name} {key}" if len(sampling.guidances) > 1 else key, value)
-    return found | _kept(sampling.edit)
+    return found if isinstance(sampling, EDM2Sampling) else found | _kept(sampling.edit)
+
+
+def _networks(sampling: Sampling | EDM2Sampling) -> Parameters:
+    """What draws, and of EDM2 what guidance pushes away from."""
+    if not isinstance(sampling, EDM2Sampling):
+        return {"model": sampling.model.name}
+    guide = sampling.edm2.guide_name or "none"
+    return {"model": sampling.edm2.name, "guide": guide}
 
 
 def _kept(edit: Edit | None) -> Parameters:

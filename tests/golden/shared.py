@@ -106,6 +106,12 @@ def guide(settings: dict[str, Any], scale: float, schedule: str = "family defaul
     return CFG(scale, schedule, start=start, end=end)
 
 
+def filters_of(settings: dict[str, Any]) -> Filters:
+    """Filters as a case states them; what it leaves out, or null, is off."""
+    names = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+    return Filters(**{name: settings.get(name) or off for name, off in names.items()})
+
+
 def check_tokenizer(case: Any, codec: Any, grids: list) -> None:
     images = case.tolerance("images_abs", "float32_abs")
     features = case.tolerance("features_abs", "images_abs", "float32_abs")

@@ -32,17 +32,20 @@ STEPS = 4
 NUMBERS = itertools.count()
 LATENT, UNCOND, PIXEL = "edm2-latent.pkl", "edm2-latent-uncond.pkl", "edm2-pixel.pkl"
 SMALLER = "edm2-pixel-smaller.safetensors"
+LARGER, OTHERS = "edm2-latent-larger.pkl", "edm2-latent-other-labels.pkl"
 FILES = {
     LATENT: {},
     UNCOND: {"label_dim": 0, "model_channels": 4, "channels_per_head": 4},
     PIXEL: {"img_channels": 3},
     SMALLER: {"img_channels": 3, "model_channels": 4, "channels_per_head": 4},
+    LARGER: {"img_resolution": 16},
+    OTHERS: {"label_dim": 7},
 }
 
 
 @pytest.fixture
 def edm2(host: RunningHost) -> RunningHost:
-    """A host with four tiny networks."""
+    """A host with tiny networks."""
     folder = host.models / "ar_checkpoints"
     for seed, (name, changes) in enumerate(FILES.items()):
         if not (folder / name).is_file():
@@ -147,6 +150,23 @@ def by_hand(
         return generate(denoiser, noise, Heun(STEPS, **heun))
 
 
+def by_formula(host: RunningHost, plain: float, attended: float) -> Tensor:
+    """IGG A.5 written out: D = u + w (c - u) + w' A (c - u), A = softmax(G G^T / sqrt(d)), G = c - u, positions x channels."""
+    one, other = network(host, LATENT), network(host, UNCOND)
+    labels, size = torch.eye(5)[[1]], one.config.resolution
+
+    def denoised(x: Tensor, sigma: Tensor, index: int, first: bool) -> Tensor:
+        u = other(x, sigma, labels)
+        nudge = (one(x, sigma, labels) - u).flatten(2).transpose(1, 2)
+        attention = (nudge @ nudge.transpose(1, 2) / nudge.shape[-1] ** 0.5).softmax(-1)
+        added = plain * nudge + attended * attention @ nudge
+        return u + added.transpose(1, 2).unflatten(2, (size, size))
+
+    with torch.no_grad():
+        noise = Streams.of([(1, 0)]).normals((4, size, size), torch.device("cpu"))
+        return generate(denoised, noise, Heun(STEPS))
+
+
 def close(made: Tensor, wanted: Tensor) -> bool:
     return bool((made - wanted).abs().max() <= 1e-3 * wanted.abs().max())
 
@@ -159,6 +179,7 @@ def test_the_papers_mix_through_the_nodes_is_the_formula(edm2: RunningHost) -> N
         made = latents(edm2, graph(LATENT, UNCOND, mixed(plain, attended)))
         link = Mixed(scale=plain, igg_scale=attended, schedule="constant")
         wanted = by_hand(edm2, LATENT, UNCOND, (link,), [(1, 0)])
+        assert close(wanted, by_formula(edm2, plain, attended))
         assert made.shape == (1, 4, 8, 8) and close(made, raw_latents(wanted))
     other = latents(edm2, graph(LATENT, UNCOND, cfg(None, 1.4, schedule="constant")))
     assert not close(other, made)
@@ -302,6 +323,38 @@ def test_maps_and_metrics(edm2: RunningHost) -> None:
     assert len(list(edm2.output.glob("edm2/maps_*.png"))) == STEPS
 
 
+def test_a_sweep_of_the_scale_is_a_sheet_with_its_settings(edm2: RunningHost) -> None:
+    """One run for each value; the settings that differ become the labels."""
+    prompt = graph(PIXEL, SMALLER, cfg(None, 2.0))
+    prompt["sweep"] = node(
+        "ARSweep", first_values="1.5, 3", second_values="", first_name="scale", second_name="second"
+    )
+    prompt["link0"]["inputs"]["scale"] = ["sweep", 0]
+    prompt["grid"] = node(
+        "ARGrid",
+        images=["decode", 0],
+        ar_sampling=["link0", 0],
+        columns=0,
+        title="",
+        blind="reveal",
+    )
+    prompt["key"] = node("PreviewAny", source=["grid", 1])
+    result = edm2.run(prompt)
+    assert (result.status, result.error) == ("success", "")
+    shown = result.outputs["key"]["text"][0]
+    assert "scale" in shown and "1.5" in shown and "3" in shown and "steps" not in shown
+
+
+def test_the_search_for_a_scale_says_what_to_do_instead(edm2: RunningHost) -> None:
+    """Before the run: the next prompt's first progress is its own."""
+    prompt = graph(PIXEL, SMALLER, cfg(None, 2.0))
+    prompt["find"] = node("ARFindScale", ar_sampling=["link0", 0], min_scale=1.0, max_scale=4.0, probes=4, pictures=1)  # fmt: skip
+    prompt["message"] = node("PreviewAny", source=["find", 2])
+    result = edm2.run(prompt)
+    assert "connect AR Sweep to the guidance node's scale" in result.error
+    assert not result.progress
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -324,6 +377,8 @@ REFUSED: dict[str, Callable[[], Json]] = {
     "no guiding network is loaded": lambda: graph(LATENT, "none", cfg(None, 2.0)),
     "the guide is the network itself": lambda: graph(LATENT, LATENT),
     "do not belong together": lambda: graph(LATENT, SMALLER, cfg(None, 2.0)),
+    "8x8 latents of 4 channels against 16x16": lambda: graph(LATENT, LARGER, cfg(None, 2.0)),
+    "knows 5 classes, the guide 7": lambda: graph(LATENT, OTHERS, cfg(None, 2.0)),
     "class 5 is out of range": lambda: graph(LATENT, UNCOND, classes="5"),
     "connect AR Class Condition": lambda: graph(LATENT, UNCOND, classes=""),
     "knows no classes": lambda: graph(UNCOND, "none", classes="0"),

@@ -111,6 +111,34 @@ def test_guidances_and_maps(host: RunningHost, classes) -> None:
     assert host.run(graph).outputs
 
 
+def test_sweep_and_search(host: RunningHost, classes) -> None:
+    """AR Sweep's sheet has both scales; AR Find Scale answers."""
+    graph = greedy(classes, classes="3")
+    graph["sweep"] = node(
+        "ARSweep", first_values="1.5, 3", second_values="", first_name="scale", second_name="second"
+    )
+    graph["cfg"]["inputs"]["scale"] = ["sweep", 0]
+    graph["grid"] = node(
+        "ARGrid", images=["decode", 0], ar_sampling=["cfg", 0], columns=0, title="", blind="reveal"
+    )
+    graph["key"] = node("PreviewAny", source=["grid", 1])
+    result = host.run(graph)
+    assert (result.status, result.error) == ("success", "")
+    assert "1.5" in result.outputs["key"]["text"][0]
+    graph = greedy(classes, classes="3")
+    mask = node("SolidMask", value=1.0, width=4, height=8)
+    graph["left"] = node("MaskComposite", destination=["plain", 0], source=["white", 0], x=0, y=0, operation="add")  # fmt: skip
+    graph["plain"], graph["white"] = node("SolidMask", value=0.0, width=8, height=8), mask
+    graph["find"] = node(
+        "ARFindScale", ar_sampling=["cfg", 0], mask=["left", 0], min_scale=1.0, max_scale=6.0, probes=4, pictures=1
+    )  # fmt: skip
+    graph["message"] = node("PreviewAny", source=["find", 2])
+    graph["save"]["inputs"]["images"] = ["find", 4]
+    result = host.run(graph)
+    assert (result.status, result.error) == ("success", "")
+    assert result.outputs["message"]["text"][0]
+
+
 def test_tokens_go_round(host: RunningHost, classes) -> None:
     """Image to tokens, tokens to image, and an in-painting that keeps what lies outside the mask."""
     graph = greedy(classes, classes="3")

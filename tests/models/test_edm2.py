@@ -30,6 +30,19 @@ def released(width: int, classes: int = 1000) -> EDM2Config:
     return EDM2Config(64, 4, classes, widths, 3, (16, 8), widths[-1], width)
 
 
+def test_edm2_s_with_its_guide_and_its_vae_fits_8_gb() -> None:
+    """512 x 512, half precision: networks, a run, and what ComfyUI sets aside for the VAE's decoding (comfy/sd.py)."""
+    with torch.device("meta"):
+        main, guide = (
+            build(released(width, classes), dtype=torch.float16)
+            for width, classes in ((192, 1000), (128, 0))
+        )
+    held = sum(t.nbytes for n in (main, guide) for t in n.state_dict().values())
+    vae, decoding = 83_653_863 * 2, 2178 * 64 * 64 * 64 * 2
+    needed = held + main.run_bytes(1, (64, 64)) + vae + decoding
+    assert 1e9 < needed < 3e9
+
+
 @pytest.mark.parametrize(("width", "count"), RELEASED.items())
 def test_released_sizes_have_the_published_number_of_parameters(width: int, count: int) -> None:
     with torch.device("meta"):

@@ -110,7 +110,10 @@ def job_of(case: Any, model: Any, network: Any, settings: dict[str, Any]) -> Sca
     given = case.has("negative.features")
     null = prompts(case, "negative") if given else network.null_condition(len(text.features))
     # Each step's own temperature, and, as in the reference, the likelier of a bit's two values.
-    sampler_settings = SamplerSettings(temperatures=tuple(settings["tau_list"]), top_k=1, top_p=0.0)
+    steps = len(model.config.grids)  # the reference's lists may be longer
+    temperatures = tuple(settings["tau_list"][:steps])
+    settings = {**settings, "cfg_list": settings["cfg_list"][:steps]}
+    sampler_settings = SamplerSettings(temperatures=temperatures, top_k=1, top_p=0.0)
     batch = len(text.features)
     return plan(
         model, (text, null), batch, guidances(settings), sampler_settings, Streams(0, batch)

@@ -10,8 +10,7 @@ from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text.captions import clean_caption
 from ar_guidance.models.llamagen import left_pad
-from ar_guidance.sampling.draw import Filters
-from golden_shared import extra_runs, guide, token_run
+from golden_shared import extra_runs, filters_of, guide, token_run
 
 
 def run(case: Any) -> None:
@@ -95,6 +94,6 @@ def check_filters(case: Any) -> None:
     for settings in case.facts["sampling"].get("filters") or ():
         if not case.has(settings["expected"]):
             continue
-        filters = Filters(settings["temperature"], settings["top_k"], settings["top_p"])
+        filters = filters_of(settings)
         probabilities = filters.apply(case.input("filter.logits")).softmax(-1)
         case.close(settings["expected"], probabilities, case.tolerance("filter.*"))

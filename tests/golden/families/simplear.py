@@ -8,8 +8,7 @@ from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig, CosmosDV
-from ar_guidance.sampling.draw import Filters
-from golden_shared import Sequence, extra_runs, guide, token_run
+from golden_shared import Sequence, extra_runs, filters_of, guide, token_run
 
 RELEASED = (8, 8, 8, 5, 5, 5)
 
@@ -87,7 +86,7 @@ def check_filters(case: Any, guided: torch.Tensor) -> None:
     stated = case.facts["sampling"].get("filter")
     for match in case.names(r"filter\.step(\d+)_probs"):
         settings = stated[int(match[1])] if isinstance(stated, list) else stated
-        filters = Filters(settings["temperature"], settings["top_k"], settings["top_p"])
+        filters = filters_of(settings)
         rows = guided[: len(case.expected[match[0]]), int(match[1])]
         near = case.tolerance(match[0], "other_float")
         case.compare(match[0], filters.apply(rows).softmax(-1), near)

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.models.parts.text import TextCondition
-from ar_guidance.sampling.draw import Filters, Streams, smooth_weights
+from ar_guidance.sampling.draw import Streams, smooth_weights
 from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
-from golden_shared import CPU, Setup, build, check_tokenizer, find, load, recorded
+from golden_shared import CPU, Setup, build, check_tokenizer, filters_of, find, load, recorded
 
 
 def setup(case: Any) -> Setup:
@@ -113,7 +113,7 @@ def conditions(case: Any, batch: int) -> tuple[TextCondition, TextCondition]:
 def check_filter(case: Any) -> None:
     if not case.has("filter.logits"):
         return
-    kept = Filters(**case.facts["config"]["filter"]).apply(case.input("filter.logits"))
+    kept = filters_of(case.facts["config"]["filter"]).apply(case.input("filter.logits"))
     case.compare("filter.kept", kept.isfinite())
 
 

@@ -48,6 +48,7 @@ class _Official:
         assert list(sizes.table) == config["spatial_size_of_position_embedding"]
         self.network = build(self.main)
         self.near = {**case.facts["tolerance"]}
+        self.decoder: Any = None
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
@@ -92,14 +93,15 @@ class _Official:
             if case.has("dec.tokens"):
                 made = self.pixels(codec, case.input("dec.tokens"))
                 case.compare("dec.image", made, pixels)
-        self.decoder = codec
+            self.decoder = codec
 
     def pixels(self, codec: Any, tokens: Tensor) -> Tensor:
         """Images in 0-255."""
         return (codec.decode(codec.lookup(tokens, self.main.config.grid)) + 1) * 127.5
 
     def image(self, name: str, tokens: Tensor) -> None:
-        self.case.compare(name, lambda: self.pixels(self.decoder, tokens), self.near["image"])
+        made = lambda: self.pixels(self.decoder, tokens) if self.decoder else None  # noqa: E731
+        self.case.compare(name, made, self.near["image"])
 
     # --- the text tower --------------------------------------------------------------------------------------------
 
