@@ -20,6 +20,7 @@ from .parts.cache import KVCache, LayerCache, PositionWeights, Weighable
 from .parts.cast import cast_like
 from .parts.feedforward import FeedForward
 from .parts.levels import SquareScales, level_index, sides_from_file
+from .parts.linear import linear
 from .parts.network import Cached
 from .parts.norms import plain_norm
 from .parts.operations import Operations, Place
@@ -68,7 +69,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (rows, T, C) -> q, k, v (rows, H, T, d); q and k normalised in fp32."""
         bias = torch.cat([self.q_bias, self.zero_k_bias.to(self.q_bias.device), self.v_bias])
-        qkv = self.mat_qkv(x) + cast_like(bias, x)
+        qkv = linear(self.mat_qkv, x, cast_like(bias, x)).contiguous()
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.scale_mul_1H11 is not None:
             scale = self.scale_mul_1H11.to(x.device, torch.float32).clamp_max(math.log(100)).exp()
@@ -86,7 +87,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Softmax attention and output projection, -> (rows, T, C)."""
         out = attend_many(q, k, v, mask, weights, self.scale)
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return linear(self.proj, out.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -260,7 +261,8 @@ class VAR(Cached, nn.Module):
 
     def _logits(self, x: Tensor, head: Tensor) -> Tensor:
         scale, shift = head.unbind(2)
-        return self.head((plain_norm(x) * (1 + scale) + shift).to(self.compute_dtype)).float()
+        x = (plain_norm(x) * (1 + scale) + shift).to(self.compute_dtype)
+        return linear(self.head, x).float()
 
 
 def sizes_from_file(facts: FileFacts) -> dict[str, Any]:

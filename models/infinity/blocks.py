@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from ..parts.cache import KVCache
 from ..parts.cast import cast_like
 from ..parts.feedforward import FeedForward
+from ..parts.linear import linear
 from ..parts.norms import plain_norm
 from ..parts.operations import Operations, Place
 from ..parts.rope import line_angles, rotate
@@ -64,11 +65,11 @@ class CrossAttention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """q (rows, H, T, d), live (rows, 1, 1, n) -> (rows, T, C)."""
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=live)
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return linear(self.proj, out.transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
-        q = self.mat_q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q = linear(self.mat_q, x).contiguous().unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return self.attend(q, k, v, live)
 
 

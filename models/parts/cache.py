@@ -51,10 +51,11 @@ class KVCache:
     Args:
         layers, heads, head_dim: of the network.
         rows: branches x batch of the first step; later steps may use fewer (the first ones).
-        length: positions of the whole run.
+        length: positions that a later step of the run looks back at.
         start: position of image token 0.
 
-    `append` stores one layer's new positions; `advance` closes the step once every layer has stored its own.
+    `append` stores one layer's new positions; `advance` closes the step once every layer has stored its own. A step beyond
+    `length` is the last: nobody looks back at it, so its positions are not kept.
     """
 
     def __init__(
@@ -92,6 +93,12 @@ class KVCache:
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store k and v (rows, heads, T, head_dim) of this step; all positions so far, for the same rows."""
         rows, end = k.shape[0], self.filled + k.shape[2]
+        if end > self.keys.shape[3]:
+            before = slice(self.filled)
+            return (
+                torch.cat((self.keys[layer, :rows, :, before], k), dim=2),
+                torch.cat((self.values[layer, :rows, :, before], v), dim=2),
+            )
         self.keys[layer, :rows, :, self.filled : end] = k
         self.values[layer, :rows, :, self.filled : end] = v
         return self.keys[layer, :rows, :, :end], self.values[layer, :rows, :, :end]

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from .linear import linear
 from .operations import Operations, Place
 
 
@@ -18,4 +19,4 @@ class FeedForward(nn.Module):
         self.fc2 = ops.Linear(config.ffn, config.width, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return linear(self.fc2, F.gelu(linear(self.fc1, x), approximate="tanh"))

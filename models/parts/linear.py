@@ -1,29 +1,34 @@
-"""Linear layers at a few positions at once, as in a window of guessed tokens."""
+"""Linear layers on the processor: the same products in the order that its libraries do better."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-FEW = range(
-    2, 33
-)  # positions: one is a matrix-vector product already, many are a matrix product worth its name
 LARGE = 1 << 18  # elements of a weight; a smaller one lies in the processor's cache
+FEW = 16  # rows below which x^T must not be laid out on its own: the library then falls back to a slow path
 
 
-def linear(layer: Any, x: Tensor) -> Tensor:
-    """layer(x), x (..., D), as W x^T on the processor for a few positions in single precision.
+def linear(layer: Any, x: Tensor, bias: Tensor | None = None) -> Tensor:
+    """layer(x) + bias, x (..., D), as W x^T on the processor in single precision where W is large.
 
-    The same products in another order: libraries split W x^T over the cores by rows of W, and x W^T badly. Left to the layer
-    where a host's does more than a product (another type or place of its weight, patches on it).
+    Libraries split W x^T over the cores by rows of W, and x W^T badly. Left to the layer for a single row, on a single
+    core, and where a host's does more than a product (another type or place of its weight, patches on it).
+
+    Args:
+        bias: in place of the layer's own, where a file keeps it in parts.
     """
     rows = x.numel() // x.shape[-1]
-    if rows not in FEW or not _plain(layer, x):
-        return layer(x)
-    y = torch.mm(layer.weight, x.reshape(rows, -1).t()).t()
-    if layer.bias is not None:
-        y = y + layer.bias
-    return y.unflatten(0, x.shape[:-1])
+    if rows < 2 or torch.get_num_threads() < 2 or not _plain(layer, x):
+        return layer(x) if bias is None else layer(x) + bias
+    flat = x.reshape(rows, -1)
+    columns = (flat.contiguous() if rows < FEW else flat).t()
+    bias = layer.bias if bias is None else bias
+    if bias is None:
+        y = torch.mm(layer.weight, columns)
+    else:
+        y = torch.addmm(bias[:, None], layer.weight, columns)
+    return y.t().unflatten(0, x.shape[:-1])
 
 
 def _plain(layer: Any, x: Tensor) -> bool:

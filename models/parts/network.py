@@ -8,15 +8,16 @@ from .cache import KVCache
 
 
 class Cached:
-    """A network whose layers keep keys and values; `config` has depth, heads, width and length."""
+    """A network whose layers keep keys and values; `config` has depth, heads, width, length and grid."""
 
     config: Any
     compute_dtype: torch.dtype
 
     @property
     def positions(self) -> int:
-        """Positions whose keys and values are kept from step to step; 0 where no step sees those before it."""
-        return self.config.length
+        """Positions whose keys and values are kept from step to step: all but the last step's, which nobody looks back at."""
+        h, w = self.config.grid
+        return self.config.length - h * w
 
     @property
     def text_positions(self) -> int:

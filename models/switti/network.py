@@ -67,7 +67,7 @@ class Switti(Cached, nn.Module):
     @property
     def positions(self) -> int:
         """Only the causal kind sees earlier scales."""
-        return self.config.causal * self.config.length
+        return self.config.causal * super().positions
 
     @property
     def text_positions(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
@@ -10,6 +11,11 @@ from ..parts.operations import Operations, Place
 
 Groups = Callable[[int], int]
 """Norm groups of a layer by its width."""
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """x (B, C, h, w), on the processor with the channels of a place side by side: its convolutions then make no copy of it."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
 class ResidualBlock(nn.Module):
@@ -28,8 +34,9 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(F.silu(self.norm1(x), inplace=True))
+        h = F.silu(self.norm2(h), inplace=True)  # in place: at the full size every map counts
+        return self.conv2(h).add_(self.nin_shortcut(x))
 
 
 class AttentionBlock(nn.Module):

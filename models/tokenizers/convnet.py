@@ -3,7 +3,7 @@
 Letters: B images, Z code channels, f downsampling factor, (H, W) the feature grid.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
-from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample
+from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample, channels_last
 
 Attention = Callable[..., nn.Module]
 """Makes an attention block: (width, groups, ops, **place)."""
@@ -96,14 +96,17 @@ class Level(nn.Module):
         self.downsample: nn.Module | None = None
         self.upsample: nn.Module | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def parts(self) -> Iterator[nn.Module]:
+        """What is done one after the other. A caller that does it itself does not hold the level's input all the while."""
         for i, block in enumerate(self.block):
-            x = block(x)
+            yield block
             if len(self.attn):
-                x = self.attn[i](x)
-        for resize in (self.downsample, self.upsample):
-            if resize is not None:
-                x = resize(x)
+                yield self.attn[i]
+        yield from (resize for resize in (self.downsample, self.upsample) if resize is not None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts():
+            x = part(x)
         return x
 
 
@@ -159,7 +162,7 @@ class Decoder(nn.Module):
         self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x))
-        for level in reversed(self.up):
-            x = level(x)
+        x = self.mid(self.conv_in(channels_last(x)))
+        for part in (part for level in reversed(self.up) for part in level.parts()):  # pyright: ignore
+            x = part(x)
         return self.conv_out(F.silu(self.norm_out(x)))

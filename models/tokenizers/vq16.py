@@ -4,6 +4,7 @@ Letters: B images, E codebook channels, Z encoder channels, V codebook size, (h,
 Codes are compared and decoded on the unit sphere: encoder outputs and codebook rows are L2-normalised.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
-from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
+from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample, channels_last
 
 GROUPS = 32
 
@@ -69,14 +70,17 @@ class Level(nn.Module):
         self.downsample: nn.Module | None = None
         self.upsample: nn.Module | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def parts(self) -> Iterator[nn.Module]:
+        """What is done one after the other. A caller that does it itself does not hold the level's input all the while."""
         for j, block in enumerate(self.res):
-            x = block(x)
+            yield block
             if len(self.attn):
-                x = self.attn[j](x)
-        for resize in (self.downsample, self.upsample):
-            if resize is not None:
-                x = resize(x)
+                yield self.attn[j]
+        yield from (resize for resize in (self.downsample, self.upsample) if resize is not None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts():
+            x = part(x)
         return x
 
 
@@ -135,8 +139,8 @@ class Decoder(nn.Module):
         self.conv_out = ops.Conv2d(widths[-1], 3, 3, padding=1, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv_in(x)
-        for part in (*self.mid, *self.conv_blocks):
+        x = self.conv_in(channels_last(x))
+        for part in (*self.mid, *(part for level in self.conv_blocks for part in level.parts())):  # pyright: ignore
             x = part(x)
         return self.conv_out(F.silu(self.norm_out(x)))
 

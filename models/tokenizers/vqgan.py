@@ -18,7 +18,7 @@ from ..family import Family, FileFacts
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from .codebook import Codebook
-from .conv_blocks import AttentionBlock, Upsample
+from .conv_blocks import AttentionBlock, Upsample, channels_last
 from .convnet import Level, Middle
 from .movq import CHUNK, Encoder, MoVQConfig
 from .movq import config_from_file as movq_config
@@ -81,9 +81,9 @@ class Decoder(nn.Module):
         self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x))
-        for level in reversed(self.up):
-            x = level(x)
+        x = self.mid(self.conv_in(channels_last(x)))
+        for part in (part for level in reversed(self.up) for part in level.parts()):  # pyright: ignore
+            x = part(x)
         return self.conv_out(F.silu(self.norm_out(x)))
 
 
