@@ -21,7 +21,7 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import NULL_RECORDER
 from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS
-from ar_guidance.models.family import Defaults, Family
+from ar_guidance.models.family import Defaults, TransformerFamily
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.sampling.draw import Streams
@@ -38,7 +38,7 @@ PROMPT = 20  # tokens of the random prompt
 class Model:
     """A released network as the loops and the plan see one."""
 
-    family: Family
+    family: TransformerFamily
     config: Any
     network: Any
     tokenizer: Any
@@ -48,7 +48,7 @@ class Model:
         return self.family.defaults_for(self.config)
 
 
-def build(family: Family, release: Release, dtype: torch.dtype, device: str) -> Model:
+def build(family: TransformerFamily, release: Release, dtype: torch.dtype, device: str) -> Model:
     """Both networks; on the meta device they take no memory."""
     codec = next(f for f in TOKENIZERS if f.name == family.tokenizer)
     sizes = family.fit(release.transformer, release.tokenizer)
@@ -113,7 +113,9 @@ def told(place: Any, model: Model, batch: int) -> int:
     return place.run_bytes(model.network, model.tokenizer, 2 * batch, batch, given)
 
 
-def row(place: Any, family: Family, release: Release, batch: int, dtype: torch.dtype) -> str:
+def row(
+    place: Any, family: TransformerFamily, release: Release, batch: int, dtype: torch.dtype
+) -> str:
     """One line of the table of sizes."""
     model = build(family, release, dtype, "meta")
     parameters = sum(p.numel() for p in model.network.parameters())
@@ -157,7 +159,7 @@ def measure(modules: tuple[Any, Any], name: str, batch: int, dtype: torch.dtype)
     return f"| {name} | {seconds:.1f} | {worked:.1f} | {(peak_bytes() - before) / 1e9:.2f} | {predicted / 1e9:.2f} |"
 
 
-def named(name: str) -> tuple[Family, Release]:
+def named(name: str) -> tuple[TransformerFamily, Release]:
     for family in TRANSFORMERS:
         for release in RELEASES.get(family.name, ()):
             if release.name == name:

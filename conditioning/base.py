@@ -1,7 +1,8 @@
 """What every condition offers to a run."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
+from ..sampling.mixture import BranchCondition
 from ..sampling.model import Model
 
 
@@ -17,7 +18,7 @@ class Condition(Protocol):
         """Raise ValueError when it was not made for this model."""
         ...
 
-    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+    def branches(self, model: Model, copies: int) -> tuple[BranchCondition, BranchCondition]:
         """The conditional and the unconditional branch's condition, as the network takes them: every entry `copies` times."""
         ...
 

@@ -1,11 +1,12 @@
 """Classes, for models that know a fixed list of them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from ..loaders.quote import quoted
+from ..models.family import class_count
+from ..models.parts.text import NetworkCondition
 from ..sampling.model import Model
 
 
@@ -28,13 +29,13 @@ class ClassConditioning:
         return len(self.labels)
 
     def check(self, model: Model) -> None:
-        if self.classes != getattr(model.config, "classes", 0):
+        if self.classes != class_count(model.config):
             raise ValueError(
                 f"the class condition was made for a model of {self.classes} classes, but {quoted(model.name)}"
-                f" has {getattr(model.config, 'classes', 0)}: connect both nodes to the same AR Load Checkpoint"
+                f" has {class_count(model.config)}: connect both nodes to the same AR Load Checkpoint"
             )
 
-    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+    def branches(self, model: Model, copies: int) -> tuple[NetworkCondition, NetworkCondition]:
         labels = torch.tensor(self.labels).repeat_interleave(copies)
         return labels, model.network.null_condition(len(labels))
 

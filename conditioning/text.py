@@ -1,6 +1,6 @@
 """Stock CONDITIONING as a condition for the text-conditional families: read, checked, turned into what a network takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..loaders.quote import quoted
-from ..models.family import TextSpec
-from ..models.parts.text import TextCondition, stack_texts
+from ..models.family import TextSpec, TransformerConfig
+from ..models.parts.text import NetworkCondition, TextCondition, stack_texts
 from ..models.text.encoders import ENCODERS, MARK
 from ..sampling.model import Model
 
@@ -25,6 +25,10 @@ UNHEARD = {
     "reference_latents": "ReferenceLatent",
     "concat_latent_image": "InpaintModelConditioning",
 }
+
+
+StockOptions = Mapping[str, Any]  # what its maker, and other nodes, put beside the features
+StockConditioning = Sequence[tuple[Tensor, StockOptions]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,7 @@ class Prompts:
         return [replace(self, text=self.text.row(i)) for i in range(self.count)]
 
 
-def read_conditioning(conditioning: Sequence[Any], which: str) -> tuple[Prompts, ...]:
+def read_conditioning(conditioning: StockConditioning, which: str) -> tuple[Prompts, ...]:
     """The entries of a stock CONDITIONING; `which`: the input's name, for messages.
 
     Raises:
@@ -61,7 +65,7 @@ def read_conditioning(conditioning: Sequence[Any], which: str) -> tuple[Prompts,
     return tuple(_entry(features, options, which) for features, options in conditioning)
 
 
-def _entry(features: Tensor, options: dict[str, Any], which: str) -> Prompts:
+def _entry(features: Tensor, options: StockOptions, which: str) -> Prompts:
     for option, node in UNHEARD.items():
         if options.get(option) is not None:
             raise ValueError(
@@ -115,7 +119,7 @@ class TextConditioning:
                 " connect a second CLIP Text Encode to it, with an empty text or what to avoid"
             )
 
-    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+    def branches(self, model: Model, copies: int) -> tuple[NetworkCondition, NetworkCondition]:
         cond = _condition(model, self.positive, copies)
         if not self.negative:
             return cond, model.network.null_condition(copies * self.count)
@@ -149,7 +153,7 @@ def text_spec(model: Model) -> TextSpec:
     return model.family.text
 
 
-def _condition(model: Model, prompts: Sequence[Prompts], copies: int) -> Any:
+def _condition(model: Model, prompts: Sequence[Prompts], copies: int) -> NetworkCondition:
     """All prompts, each `copies` times, as the network takes them."""
     spec, text = text_spec(model), stack_texts([entry.text for entry in prompts])
     length = text.features.shape[1] if spec.fixed else max(_tokens(text), 1)
@@ -194,7 +198,7 @@ def _finite(text: TextCondition) -> bool:
     return all(part is None or bool(part.isfinite().all()) for part in (text.features, text.pooled))
 
 
-def _foreign(spec: TextSpec, config: Any, prompts: Prompts) -> str:
+def _foreign(spec: TextSpec, config: TransformerConfig, prompts: Prompts) -> str:
     """What shows that another encoder made this conditioning, or ""."""
     text, pooled = prompts.text, spec.pooled(config)
     rows, width = text.features.shape[1:]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -58,10 +58,10 @@ class RunInfo:
         key = id(owner), name
         if key not in self._found:
             self._found[key] = owner, make()  # the owner lives on: no other gets its id
-        return self._found[key][1]
+        return cast(Made, self._found[key][1])
 
     @cached_property
-    def _found(self) -> dict[tuple[int, str], tuple[object, Any]]:
+    def _found(self) -> dict[tuple[int, str], tuple[object, object]]:
         return {}
 
     @cached_property
@@ -178,12 +178,12 @@ def parameter(default: Any, tooltip: str, **limits: Any) -> Any:
     return field(default=default, metadata={"parameter": Parameter(tooltip, **limits)})
 
 
-def settings(method: "type[Guidance]") -> list[Field[Any]]:
+def settings(method: "type[Guidance]") -> list[Field[object]]:
     """The fields a user sets, each with its `Parameter` in the metadata; one a method inherits without use has none."""
     return [shown for shown in fields(method) if "parameter" in shown.metadata]  # type: ignore[arg-type]
 
 
-def check_setting(name: str, value: Any, limits: Parameter) -> None:
+def check_setting(name: str, value: object, limits: Parameter) -> None:
     """Raise ValueError for a value that its widget would not give: not an option, no number, or out of range."""
     if limits.options:
         if value not in limits.options:
@@ -218,7 +218,7 @@ class Guidance:
     remarks: ClassVar[str] = ""  # a further paragraph of the help page
     combines: ClassVar[bool]  # True: combines the branches. False: refines the signal.
     on_cond: ClassVar[bool] = False  # CFG-like: its terms, and those beside it, are added on c.
-    neutral: ClassVar[Mapping[str, Any]]  # settings with which it does nothing, to the bit
+    neutral: ClassVar[Mapping[str, float | str]]  # settings with which it does nothing, to the bit
     inside: ClassVar[bool] = (
         False  # True: acts inside the network; its `apply` has nothing left to do.
     )

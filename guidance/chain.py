@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import takewhile
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -184,7 +183,7 @@ class ActiveChain:
     run: RunInfo
     recorder: Recorder
     recorders: tuple[Recorder, ...]  # every guidance's own view of it
-    states: tuple[Any, ...]
+    states: tuple[object, ...]
 
     @property
     def weighs(self) -> bool:

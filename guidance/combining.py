@@ -40,7 +40,7 @@ class Combining(Guidance):
     """
 
     combines: ClassVar[bool] = True
-    neutral: ClassVar[Mapping[str, Any]] = {"scale": 1.0, "schedule": "constant"}
+    neutral: ClassVar[Mapping[str, float | str]] = {"scale": 1.0, "schedule": "constant"}
 
     scale: float = scale_parameter(
         "How strongly the image follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."

@@ -8,7 +8,7 @@ Both branches go on from x, each with its own text and modulation; the logits ar
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .base import Guidance, RunInfo, Signal, Step, parameter
 from .combining import NUMBERS
@@ -35,7 +35,7 @@ class HiddenCFG(Guidance):
         " `scale` at this step."
     )
     combines: ClassVar[bool] = False
-    neutral: ClassVar[Mapping[str, Any]] = {"scale": 1.0}
+    neutral: ClassVar[Mapping[str, float | str]] = {"scale": 1.0}
     inside: ClassVar[bool] = True
 
     scale: float = parameter(

@@ -15,7 +15,7 @@ token (G_j scaled by the attention it receives, sum_i A_ij, mean 1), and centrin
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -108,7 +108,7 @@ class IGG(Combining):
     """
 
     name: ClassVar[str] = "igg"
-    neutral: ClassVar[Mapping[str, Any]] = {"scale": 0.0, "schedule": "constant"}
+    neutral: ClassVar[Mapping[str, float | str]] = {"scale": 0.0, "schedule": "constant"}
     node_id: ClassVar[str] = "ARGuidanceIGG"
     title: ClassVar[str] = "AR Guidance: IGG"
     summary: ClassVar[str] = (

@@ -7,7 +7,7 @@ Equal to a chain of CFG and IGG with the same schedule: the terms are (gamma_k -
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -28,7 +28,11 @@ class Mixed(IGG):
 
     name: ClassVar[str] = "mixed"
     on_cond: ClassVar[bool] = True
-    neutral: ClassVar[Mapping[str, Any]] = {"scale": 1.0, "igg_scale": 0.0, "schedule": "constant"}
+    neutral: ClassVar[Mapping[str, float | str]] = {
+        "scale": 1.0,
+        "igg_scale": 0.0,
+        "schedule": "constant",
+    }
     node_id: ClassVar[str] = "ARGuidanceMixed"
     title: ClassVar[str] = "AR Guidance: CFG-IGG mix"
     summary: ClassVar[str] = (

@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -163,7 +163,7 @@ class SSG(Guidance):
         " released models has not been tried."
     )
     combines: ClassVar[bool] = False
-    neutral: ClassVar[Mapping[str, Any]] = {"beta": 0.0}
+    neutral: ClassVar[Mapping[str, float | str]] = {"beta": 0.0}
     remembers: ClassVar[bool] = True
 
     # 1.2: the best of those tried on the bundled model, on a plateau from 0.8 to 2.5 (docs/guidance-sweep.md).

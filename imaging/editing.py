@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from ..guidance.base import RunInfo
 from ..sampling.draw import Streams
 from ..sampling.edit import KeptSequence, KeptTokens, inpainting, keep_first, repainted_cells
+from ..sampling.model import Model
 from ..sampling.pixels import compose
 from .tokens import ImageTokens
 
@@ -64,7 +65,29 @@ def row_of(count: int, whole: int, images: Sequence[int], what: str) -> list[int
     return [image * count // whole for image in images]
 
 
-def kept_by(sampling: Any, run: RunInfo, streams: Sequence[tuple[int, int]]) -> Any:
+class Edited(Protocol):
+    """A run, as far as an edit looks at it; `nodes.types.Sampling` is one."""
+
+    @property
+    def edit(self) -> Edit | None: ...
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def whole(self) -> int:
+        """Images of the whole batch."""
+        ...
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """Places in the whole batch of the images to make."""
+        ...
+
+
+def kept_by(
+    sampling: Edited, run: RunInfo, streams: Sequence[tuple[int, int]]
+) -> KeptTokens | KeptSequence | None:
     """What the loop must keep: `KeptTokens`, `KeptSequence`, or None without an edit.
 
     `streams`: (seed, image index) of every image to be made.
@@ -72,7 +95,7 @@ def kept_by(sampling: Any, run: RunInfo, streams: Sequence[tuple[int, int]]) -> 
     Raises:
         ValueError: the edit's tokens do not fit the model, or their number the batch.
     """
-    edit: Edit | None = sampling.edit
+    edit = sampling.edit
     if edit is None:
         return None
     model = sampling.model
@@ -86,7 +109,7 @@ def kept_by(sampling: Any, run: RunInfo, streams: Sequence[tuple[int, int]]) -> 
     return _kept_sequence(edit, source, mask)
 
 
-def _mask_rows(edit: Edit, sampling: Any) -> Tensor | None:
+def _mask_rows(edit: Edit, sampling: Edited) -> Tensor | None:
     """The mask of every image to be made, (B, H, W)."""
     if edit.mask is None:
         return None
@@ -126,9 +149,9 @@ def _kept_sequence(edit: Edit, source: ImageTokens, mask: Tensor | None) -> Kept
     return KeptSequence(tokens, first | ~free)
 
 
-def composite(image: Tensor, sampling: Any) -> Tensor:
+def composite(image: Tensor, sampling: Edited) -> Tensor:
     """IMAGE (B, H, W, 3) with the edit's own pixels outside its mask, exactly; fading in from the mask's edge."""
-    edit: Edit | None = sampling.edit
+    edit = sampling.edit
     mask = None if edit is None else _mask_rows(edit, sampling)
     if edit is None or edit.pixels is None or mask is None:
         return image
@@ -136,7 +159,7 @@ def composite(image: Tensor, sampling: Any) -> Tensor:
     return compose(image, edit.pixels[rows], mask, edit.softness)
 
 
-def shown(image: Tensor, sampling: Any) -> Tensor:
+def shown(image: Tensor, sampling: Edited) -> Tensor:
     """Of IMAGE (B, H, W, 3), what is handed on: everything, or the panel that was drawn."""
-    edit: Edit | None = sampling.edit
+    edit = sampling.edit
     return image[:, image.shape[1] // 2 :] if edit is not None and edit.lower else image

@@ -8,14 +8,13 @@ to cost `UNKNOWN` seconds, so it is not made before the run has lasted long enou
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from weakref import WeakKeyDictionary
 
 ALONE = 0.05  # of the time a run has taken, for previews and live maps together
 BESIDE_VIEWER = 0.03  # the rest is for what the viewer keeps and sends
 UNKNOWN = 0.05  # seconds
 
-_per_pixel: "WeakKeyDictionary[Any, float]" = WeakKeyDictionary()  # decoder -> seconds
+_per_pixel: "WeakKeyDictionary[object, float]" = WeakKeyDictionary()  # decoder -> seconds
 
 
 class Budget:
@@ -57,12 +56,12 @@ class Budget:
         self.expected = self.spent - before
 
 
-def remember(decoder: Any, seconds: float, pixels: int) -> None:
+def remember(decoder: object, seconds: float, pixels: int) -> None:
     """Note that this decoder took so long for images of so many pixels in all."""
     _per_pixel[decoder] = seconds / pixels
 
 
-def expected_seconds(decoder: Any, pixels: int) -> float:
+def expected_seconds(decoder: object, pixels: int) -> float:
     """How long the decoder is likely to take for an image of so many pixels."""
     known = _per_pixel.get(decoder)
     return UNKNOWN if known is None else known * pixels

@@ -1,8 +1,7 @@
 """Measurements and searches in words: JSON and plots for the inspecting nodes."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -140,5 +139,5 @@ def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
 
 
-def _dump(content: dict[str, Any]) -> str:
+def _dump(content: Mapping[str, object]) -> str:
     return json.dumps(content, indent=1, allow_nan=False)

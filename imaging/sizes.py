@@ -2,11 +2,11 @@
 
 import math
 import re
-from typing import Any
 
 from ..loaders.families import TRANSFORMERS
 from ..loaders.quote import quoted
 from ..sampling.loops import grids_of
+from ..sampling.model import Model
 
 MODEL_DEFAULT = "model default"
 AS_NEAR = (
@@ -45,7 +45,7 @@ def parse(text: str) -> Size | None:
     return int(found[2]), int(found[1])
 
 
-def nearest(model: Any, height: int, width: int) -> Size:
+def nearest(model: Model, height: int, width: int) -> Size:
     """The size of an `ARModel`'s images that is nearest to a given one.
 
     The very size, if the model makes it. Else the nearest shape, and of that shape the area of the images that the model is

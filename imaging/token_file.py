@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..loaders.quote import quoted, reason
 from ..loaders.read import Weights, read_weights
 from ..loaders.writing import write_new
+from ..models.family import Kind
 from .tokens import ImageTokens
 
 Read = TypeVar("Read")
@@ -102,7 +103,9 @@ def _parsed(weights: Weights) -> ImageTokens:
         raise ValueError("its feature map does not hold finite numbers")
     # Copies: what is kept must not lie in the file, which could not be replaced then on some systems.
     kept = None if features is None else features.clone()
-    return ImageTokens(facts["kind"], grids, steps, facts["codec"], facts["family"], kept)
+    return ImageTokens(
+        cast(Kind, facts["kind"]), grids, steps, facts["codec"], facts["family"], kept
+    )
 
 
 def _grid(entry: object) -> tuple[int, int]:

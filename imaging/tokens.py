@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..loaders.quote import quoted
-from ..sampling.loops import LOOPS, Grid, grids_of, picture_size
+from ..models.family import Kind, TransformerConfig
+from ..sampling.loops import LOOPS, Grid, grids_of, picture_size, scale_codec
 from ..sampling.model import Model
 
 KINDS = ("scale", "token", "discrete")
@@ -30,7 +30,7 @@ class ImageTokens:
         ValueError: these do not fit each other.
     """
 
-    kind: str
+    kind: Kind
     grids: tuple[Grid, ...]
     steps: tuple[Tensor, ...]
     codec: str
@@ -96,7 +96,7 @@ class ImageTokens:
     def _check_range(self, model: Model) -> None:
         """Raise ValueError when a file held numbers that no tokenizer gave."""
         codes = getattr(model.tokenizer.config, "vocab", None)
-        form = () if codes else (model.config.bits,)
+        form = () if codes else (model.config.vocab // 2,)  # two logits per bit
         if tuple(self.steps[0].shape[2:]) != form:
             raise ValueError(
                 f"these tokens are damaged: a token of {quoted(model.name)} is {f'{form[0]} bits' if form else 'one number'}."
@@ -108,7 +108,7 @@ class ImageTokens:
                 f"these tokens are damaged: some are not between 0 and {end - 1}. Load another file"
             )
         if self.features is not None:
-            empty = model.tokenizer.empty_features(self.batch, self.grids, torch.device("meta"))
+            empty = scale_codec(model).empty_features(self.batch, self.grids, torch.device("meta"))
             if self.features.shape != empty.shape:
                 raise ValueError(
                     f"these tokens are damaged: a feature map of {tuple(self.features.shape)} comes with them, and"
@@ -149,7 +149,7 @@ def check_shapes(kind: str, grids: Sequence[Grid], steps: Sequence[Tensor]) -> N
             )
 
 
-def config_of(model: Model, grid: Grid) -> Any:
+def config_of(model: Model, grid: Grid) -> TransformerConfig | None:
     """The model's config for images whose finest grid this is; None where it makes no such images."""
     if grid == grids_of(model)[-1]:
         return model.config

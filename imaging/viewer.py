@@ -7,7 +7,6 @@ Nothing here is needed for the image, and the node works the same where the web 
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..analysis.measure import measure
 from ..guidance.base import Grid, RunInfo
 from ..guidance.record import Trace, TraceRecorder
+from ..sampling.loops import AnyProgress
 from ..sampling.preview import colour, fit_colours
 from .data_urls import data_urls
 from .filmstrip import Maker, filmstrip
@@ -27,7 +27,7 @@ SIDE, FRAME_SIDE = 1024, 256  # of the finished image and of those on the way, a
 TOP = 5  # candidates per token
 LIVE_MAPS = ("added", "nudge", "confidence")  # the first that was recorded is shown while running
 
-Json = dict[str, Any]
+Json = dict[str, object]
 Send = Callable[[Json], None]
 Decode = Callable[[Tensor], Tensor]  # features (B, Z, h, w) -> IMAGE (B, H, W, 3)
 
@@ -38,7 +38,7 @@ class Viewer:
 
     Attributes:
         recorder: of the run.
-        features: progress -> feature maps (B, Z, h, w) so far, or None where images grow row by row.
+        features: progress -> feature maps (B, Z, h, w) so far; None, or what gives None, where images grow row by row.
         decode: how to decode for the exact, dear images; None = colours only.
         candidates: keep the likeliest tokens before and after guidance.
         send: where the live map goes; None = nowhere.
@@ -48,7 +48,7 @@ class Viewer:
     """
 
     recorder: TraceRecorder
-    features: Callable[[Any], Tensor] | None
+    features: Callable[[AnyProgress], Tensor | None] | None
     decode: Decode | None = None
     candidates: bool = False
     send: Send | None = None
@@ -58,10 +58,11 @@ class Viewer:
     steps: list[Tensor] = field(default_factory=list)
     tops: list[tuple[Tensor, ...]] = field(default_factory=list)
 
-    def __call__(self, progress: Any) -> None:
+    def __call__(self, progress: AnyProgress) -> None:
         """Called after every step."""
-        if self.features is not None:
-            self.steps.append(self.features(progress)[:IMAGES].half())
+        features = self.features and self.features(progress)
+        if features is not None:
+            self.steps.append(features[:IMAGES].half())
         if not self.candidates:
             return
         if progress.tokens.ndim == 3:  # of bits: 2^D tokens are no list to choose from
@@ -69,7 +70,7 @@ class Viewer:
         else:
             self.tops.append(likeliest(progress))
 
-    def live(self, progress: Any) -> None:
+    def live(self, progress: AnyProgress) -> None:
         """Send the newest map of the first image."""
         if self.send is None:
             return
@@ -172,7 +173,7 @@ def published_schedule(run: RunInfo) -> Json:
     return {"steps": run.count, "published": {name: getattr(own, name) for name in names}}
 
 
-def likeliest(progress: Any) -> tuple[Tensor, ...]:
+def likeliest(progress: AnyProgress) -> tuple[Tensor, ...]:
     """Drawn tokens (B, T); the `TOP` likeliest before guidance and their probabilities (B, T, TOP); the same after it."""
     newest = progress.tokens[:IMAGES, -progress.cond.shape[1] :]
     count = min(TOP, progress.cond.shape[-1])
@@ -181,7 +182,7 @@ def likeliest(progress: Any) -> tuple[Tensor, ...]:
     return newest, before.indices, before.values, after.indices, after.values
 
 
-def per_mille(shares: Tensor) -> list[Any]:
+def per_mille(shares: Tensor) -> list[list[int]]:
     """Probabilities as whole thousandths."""
     return (shares * 1000).round().int().tolist()
 

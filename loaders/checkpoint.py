@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ..models.family import Defaults, view
+from ..models.family import Codec, Defaults, TransformerConfig, TransformerFamily, view
+from ..models.parts.network import Transformer
 from .class_names import class_labels
-from .detect import Part, find_part, fitted, has_part
+from .detect import TokenizerPart, TransformerPart, find_part, fitted, has_part
 from .fingerprint import fingerprint
-from .place import place_part
+from .place import Patcher, place_part
 from .quote import quoted
 from .read import CheckpointError, Weights, read_weights
 
@@ -30,10 +30,10 @@ class ARModel:
     """
 
     name: str
-    family: Any
-    config: Any
-    patcher: Any
-    tokenizer_patcher: Any
+    family: TransformerFamily
+    config: TransformerConfig
+    patcher: Patcher
+    tokenizer_patcher: Patcher
     defaults: Defaults
     labels: tuple[str, ...] = ()
     label_set: str = ""
@@ -41,17 +41,18 @@ class ARModel:
     codec: str = ""
     note: str = ""
 
-    def get_models(self) -> list[Any]:
+    def get_models(self) -> list[Patcher]:
         """Further patchers, for the host's bookkeeping."""
         return [self.tokenizer_patcher]
 
     @property
-    def network(self) -> Any:
+    def network(self) -> Transformer:
         """The transformer, for images of the size that `config` says."""
-        return view(self.patcher.model, self.config)
+        network: Transformer = self.patcher.model
+        return view(network, self.config)
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Codec:
         return self.tokenizer_patcher.model
 
     def at(self, height: int, width: int) -> "ARModel":
@@ -101,7 +102,7 @@ def load_model(
     )
 
 
-def _tokenizer_part(main: Part, tokenizer: str | Path | None) -> Part:
+def _tokenizer_part(main: TransformerPart, tokenizer: str | Path | None) -> TokenizerPart:
     weights: Weights = main.weights
     if tokenizer is not None:
         return find_part(read_weights(tokenizer), "tokenizer")
@@ -113,7 +114,7 @@ def _tokenizer_part(main: Part, tokenizer: str | Path | None) -> Part:
     return find_part(weights, "tokenizer")
 
 
-def _sized(main: Part, codec: Part, picture_size: int) -> Part:
+def _sized(main: TransformerPart, codec: TokenizerPart, picture_size: int) -> TransformerPart:
     """The transformer for images of this side; 0 leaves it as it is."""
     if not picture_size:
         return main

@@ -1,13 +1,25 @@
 """Which networks a file holds, by key names and shapes; a file name is never evidence."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
 
-from ..models.family import Defaults, Family, FileFacts
+from ..models.edm2.config import EDM2Config
+from ..models.family import (
+    CodecConfig,
+    Defaults,
+    DiffusionFamily,
+    Family,
+    FileFacts,
+    PartName,
+    TokenizerFamily,
+    TransformerConfig,
+    TransformerFamily,
+)
 from .families import PARTS
 from .kinds import read_json_text
 from .plausible import check_plausible
@@ -23,8 +35,12 @@ LEVELS = "lvl_1L"  # of the scale-wise families
 _NOUNS = {"transformer": "transformer", "tokenizer": "", "diffusion": "diffusion network"}
 
 
+F = TypeVar("F", bound=Family, covariant=True)
+S = TypeVar("S", covariant=True)
+
+
 @dataclass(frozen=True)
-class Part:
+class Part(Generic[F, S]):
     """One network found in a file, checked against its own description.
 
     Attributes:
@@ -35,8 +51,8 @@ class Part:
         note: which of several sets of weights it is, or "".
     """
 
-    family: Family
-    config: Any
+    family: F
+    config: S
     tensors: dict[str, Tensor]
     weights: Weights
     note: str = ""
@@ -46,8 +62,8 @@ class Part:
         return self.weights.metadata
 
     @property
-    def defaults(self) -> Defaults:
-        """The family's published settings, or those the file's metadata gives (transformers)."""
+    def defaults(self: "TransformerPart") -> Defaults:
+        """The family's published settings, or those the file's metadata gives."""
         own = self.family.defaults_for(self.config)
         return own if "defaults" not in self.metadata else self._stored(own)
 
@@ -68,7 +84,18 @@ class Part:
             ) from error
 
 
-def find_part(weights: Weights, part: str) -> Part:
+TransformerPart = Part[TransformerFamily, TransformerConfig]
+TokenizerPart = Part[TokenizerFamily, CodecConfig]
+DiffusionPart = Part[DiffusionFamily, EDM2Config]
+
+
+@overload
+def find_part(weights: Weights, part: Literal["transformer"]) -> TransformerPart: ...
+@overload
+def find_part(weights: Weights, part: Literal["tokenizer"]) -> TokenizerPart: ...
+@overload
+def find_part(weights: Weights, part: Literal["diffusion"]) -> DiffusionPart: ...
+def find_part(weights: Weights, part: PartName) -> Part[Family, object]:
     """The one `part` ("transformer", "tokenizer" or "diffusion") in a file.
 
     Raises:
@@ -108,13 +135,13 @@ def _facts(weights: Weights, family: Family, tensors: dict[str, Tensor], part: s
         weights.metadata,
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
-        weights.vocabulary if family.prompt else {},
+        weights.vocabulary if getattr(family, "prompt", None) else {},
         weights.generation,
         weights.code_lists if part == "tokenizer" else (),
     )
 
 
-def _like(example: Any, value: Any) -> Any:
+def _like(example: object, value: object) -> Any:
     """A setting out of a header, if it is what the published one is: a number, a text, yes or no, a pair of numbers."""
     if isinstance(value, list):
         value = tuple(value)
@@ -139,7 +166,7 @@ def _integers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def fitted(transformer: Part, tokenizer: Part) -> Part:
+def fitted(transformer: TransformerPart, tokenizer: TokenizerPart) -> TokenizerPart:
     """The tokenizer as this transformer uses it.
 
     Raises:
@@ -160,13 +187,13 @@ def fitted(transformer: Part, tokenizer: Part) -> Part:
     return replace(tokenizer, config=config)
 
 
-def has_part(weights: Weights, part: str) -> bool:
+def has_part(weights: Weights, part: PartName) -> bool:
     """Whether a file holds a network of this kind at all."""
     return _find(weights, PARTS[part]) is not None
 
 
 def _find(
-    weights: Weights, families: tuple[Family, ...]
+    weights: Weights, families: Sequence[Family]
 ) -> tuple[Family, dict[str, Tensor], str] | None:
     """First family whose required keys are all there under one prefix ("", "module.", "trainer.var_wo_ddp.", ...).
 
@@ -204,7 +231,7 @@ def _which(weights: Weights, family: Family, prefixes: list[str]) -> str:
     )
 
 
-def _nothing_found(weights: Weights, part: str) -> str:
+def _nothing_found(weights: Weights, part: PartName) -> str:
     name = quoted(weights.path.name)
     if form := quantised(weights.tensors):
         return (
@@ -233,7 +260,7 @@ def _remedy(found: str, wanted: str) -> str:
     return f"Choose it as the {found} and another file as the {wanted}"
 
 
-def _nearest(weights: Weights, families: tuple[Family, ...]) -> tuple[Family, list[str]]:
+def _nearest(weights: Weights, families: Sequence[Family]) -> tuple[Family, list[str]]:
     """The family with the most required keys present anywhere, and those that are missing ([] if none is there)."""
     best = (-1, families[0], [])
     for family in families:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..models.edm2.config import EDM2Config
 from ..models.edm2.network import EDM2
-from ..models.family import Family
+from ..models.family import DiffusionFamily
 from .class_names import class_labels
-from .detect import Part, find_part
-from .place import place_part
+from .detect import DiffusionPart, find_part
+from .place import Patcher, place_part
 from .quote import quoted
 from .read import CheckpointError, read_weights
 
@@ -28,20 +27,20 @@ class EDM2Model:
     """
 
     name: str
-    family: Family
+    family: DiffusionFamily
     config: EDM2Config
-    patcher: Any
+    patcher: Patcher
     guide_name: str = ""
-    guide_patcher: Any = None
+    guide_patcher: Patcher | None = None
     labels: tuple[str, ...] = ()
     label_set: str = ""
 
-    def get_models(self) -> list[Any]:
+    def get_models(self) -> list[Patcher]:
         """Further patchers, for the host's bookkeeping."""
         return [] if self.guide_patcher is None else [self.guide_patcher]
 
     @property
-    def patchers(self) -> list[Any]:
+    def patchers(self) -> list[Patcher]:
         """Both networks', or the one there is."""
         return [self.patcher, *self.get_models()]
 
@@ -81,7 +80,7 @@ def load_edm2(path: str | Path, guide: str | Path | None = None) -> EDM2Model:
     )
 
 
-def check_pair(main: Part, guide: Part) -> None:
+def check_pair(main: DiffusionPart, guide: DiffusionPart) -> None:
     """Raise CheckpointError when a network cannot be compared with another one."""
     ours, theirs = main.config, guide.config
     name, other = (quoted(part.weights.path.name) for part in (main, guide))

@@ -9,11 +9,10 @@ import json
 import mmap
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +38,7 @@ class Persistent:
     """An object of the release's own classes: what is left of it without its program."""
 
     class_name: str
-    state: Mapping[str, Any]
+    state: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Network:
     """
 
     tensors: dict[str, Tensor]
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     encoder: str
 
     def described(self) -> str:
@@ -76,10 +75,11 @@ def read_network(path: Path) -> Network:
     if mapped[:1] != b"\x80":
         raise Damaged("it does not begin like one")
     content, _ = read_pickle(mapped, NAMES)
-    network = content.get("ema") if isinstance(content, dict) else None
+    held = content if isinstance(content, dict) else {}
+    network = held.get("ema")
     if not isinstance(network, Persistent) or network.class_name != NETWORK:
         raise Refused(f"no EDM2 network: 'ema' is {_kind(network)}")
-    encoder = content.get("encoder")
+    encoder = held.get("encoder")
     return Network(
         dict(_tensors(network, "")),
         _plain(network.state.get("_init_kwargs")),
@@ -87,11 +87,11 @@ def read_network(path: Path) -> Network:
     )
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return f"a {value.class_name}" if isinstance(value, Persistent) else "missing"
 
 
-def _tensors(module: Any, prefix: str, depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+def _tensors(module: object, prefix: str, depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """Tensors of a module and of those inside it."""
     if isinstance(module, Persistent) and module.class_name not in MODULES:
         raise Refused(f"a module of the class {module.class_name}")
@@ -109,18 +109,18 @@ def _tensors(module: Any, prefix: str, depth: int = 0) -> Iterator[tuple[str, Te
             yield from _tensors(inner, f"{prefix}{name}.", depth + 1)
 
 
-def _entries(state: Mapping[str, Any], group: str) -> Mapping[str, Any]:
+def _entries(state: Mapping[str, object], group: str) -> Mapping[str, object]:
     found = state.get(group, {})
     if not isinstance(found, Mapping):
         raise Damaged(f"{group} is no dictionary")
     return found
 
 
-def _plain(arguments: Any) -> dict[str, Any]:
+def _plain(arguments: object) -> dict[str, object]:
     """Arguments that are numbers, texts, or lists of them."""
     simple = (str, int, float, type(None))
 
-    def fits(value: Any) -> bool:
+    def fits(value: object) -> bool:
         if isinstance(value, (list, tuple)):
             return len(value) < 64 and all(isinstance(entry, simple) for entry in value)
         return isinstance(value, simple)
@@ -132,7 +132,7 @@ def _plain(arguments: Any) -> dict[str, Any]:
 # What stands in for the names of a release file.
 
 
-def _persistent(meta: Mapping[str, Any]) -> Persistent:
+def _persistent(meta: Mapping[str, object]) -> Persistent:
     """`torch_utils.persistence._reconstruct_persistent_obj`, without the program."""
     name, state = meta["class_name"], meta["state"]
     if meta["type"] != "class" or not isinstance(name, str) or not isinstance(state, Mapping):
@@ -170,7 +170,7 @@ def _numbers(body: memoryview, dtype: torch.dtype) -> Tensor:
         return torch.frombuffer(body, dtype=dtype)
 
 
-def _persistent_id(entry: Any) -> tuple[str, int]:
+def _persistent_id(entry: object) -> tuple[str, int]:
     """('storage', its class, key, device, numbers, view) -> class and numbers."""
     word, kind, _, _, count, *view = entry if isinstance(entry, tuple) else ("",) * 5
     if word != "storage" or not isinstance(kind, Name) or view not in ([], [None]):
@@ -180,7 +180,7 @@ def _persistent_id(entry: Any) -> tuple[str, int]:
     return kind.path, count
 
 
-def _tensor(storage: Tensor, offset: int, size: tuple, stride: tuple, *rest: Any) -> Tensor:
+def _tensor(storage: Tensor, offset: int, size: tuple, stride: tuple, *rest: object) -> Tensor:
     """`torch._utils._rebuild_tensor_v2`: a view of a storage, inside its bounds."""
     numbers = (offset, *size, *stride)
     if not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in numbers):
@@ -196,13 +196,13 @@ def _tensor(storage: Tensor, offset: int, size: tuple, stride: tuple, *rest: Any
     return storage.as_strided(size, stride, offset)
 
 
-def _parameter(tensor: Tensor, *rest: Any) -> Tensor:
+def _parameter(tensor: Tensor, *rest: object) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise Damaged("a parameter is no tensor")
     return tensor
 
 
-def _ordered(*pairs: Any) -> dict[Any, Any]:
+def _ordered(*pairs: Iterable[tuple[object, object]]) -> dict[str, object]:
     """`collections.OrderedDict`, empty or of a list of pairs with plain names."""
     if not pairs:
         return {}
@@ -214,12 +214,12 @@ def _names(*entries: Name) -> dict[str, Name]:
     return {entry.path: entry for entry in entries}
 
 
-def _array(*arguments: Any) -> Instance:
+def _array(*arguments: object) -> Instance:
     """A numpy array: the encoder's scale and bias, which follow from its class."""
     return Instance("numpy array")
 
 
-def _set(*arguments: Any) -> set[str]:
+def _set(*arguments: object) -> set[str]:
     """A set of names; nothing here reads any."""
     return set()
 

@@ -4,12 +4,12 @@ import hashlib
 
 import torch
 
-from .detect import Part
+from .detect import TokenizerPart
 
 SAMPLES = 64  # numbers read of every tensor: enough to tell two trainings apart, little to read
 
 
-def fingerprint(part: Part) -> str:
+def fingerprint(part: TokenizerPart) -> str:
     """16 hexadecimal digits from a network's sizes and some of its weights.
 
     The weights are rounded to half precision first, so that a half-precision copy of a file counts as the same network.

@@ -9,9 +9,8 @@ import math
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,14 +43,14 @@ _UNREADABLE = (
 class _Box:
     """Stands for any module of the program: keeps its attributes, does nothing."""
 
-    def __init__(self, *ignored: Any) -> None:
-        self.content: Any = None
+    def __init__(self, *ignored: object) -> None:
+        self.content: object = None
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         self.content = state
 
 
-def _nothing(*ignored: Any) -> None:
+def _nothing(*ignored: object) -> None:
     """Stands for the helpers that mark lists and dictionaries of a program's settings."""
 
 
@@ -96,7 +95,7 @@ class _Reader(pickle.Unpickler):
             raise ValueError(f"{name} in it is compressed, which TorchScript never does")
         return self.archive.read(entry)
 
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+    def find_class(self, module: str, name: str) -> Callable[..., object]:
         """What a name stands for: never anything that exists outside of this file."""
         if module.split(".")[0] == "__torch__":
             return _Box
@@ -110,7 +109,7 @@ class _Reader(pickle.Unpickler):
             return _Kind(DTYPES[name])
         raise ValueError(f"it names {module}.{name}, which is neither a module nor a tensor")
 
-    def persistent_load(self, pid: Any) -> Tensor:
+    def persistent_load(self, pid: tuple[str, "_Kind", object, object, object]) -> Tensor:
         """One storage: ("storage", kind, number, device, elements)."""
         kind, number = pid[1], str(pid[2])
         if number not in self.storages:
@@ -128,18 +127,20 @@ class _Kind:
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
 
-    def __call__(self, *ignored: Any) -> None:
+    def __call__(self, *ignored: object) -> None:
         """Never needed: kinds are only named."""
 
 
-def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *ignored: Any) -> Tensor:
+def _tensor(
+    storage: Tensor, offset: int, size: Sequence[int], stride: Sequence[int], *ignored: object
+) -> Tensor:
     """A view of a storage; RuntimeError where it would reach beyond."""
     if math.prod(size) > storage.numel():
         raise ValueError(f"a tensor of shape {tuple(size)} is larger than its storage")
     return storage.as_strided(size, stride, offset)
 
 
-def _flatten(tree: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def _flatten(tree: object, prefix: str) -> Iterator[tuple[str, Tensor]]:
     attributes = tree.content if isinstance(tree, _Box) else None
     if not isinstance(attributes, dict):
         return

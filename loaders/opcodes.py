@@ -8,13 +8,16 @@ that memory grows with the number of objects, which is bounded, and not with the
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 STEPS = 1 << 22  # most opcodes: a release file of the largest network has about 30 000
 TEXT = (
     1 << 24
 )  # bytes of all texts together: a release file holds its modules' program texts, about 100 kB
 LINE = 256  # longest name
+
+
+Kind = TypeVar("Kind")
 
 
 class Refused(ValueError):
@@ -36,8 +39,8 @@ class Name:
     """
 
     path: str
-    call: Callable[..., Any] | None = None
-    new: Callable[[], Any] | None = None
+    call: Callable[..., object] | None = None
+    new: Callable[[], object] | None = None
 
 
 @dataclass
@@ -45,14 +48,14 @@ class Instance:
     """An object of a class on the list, with the state the file gives it."""
 
     kind: str
-    state: Any = None
+    state: object = None
 
 
 def read_pickle(
     data: memoryview,
     names: Mapping[str, Name],
-    persistent: Callable[[Any], Any] | None = None,
-) -> tuple[Any, int]:
+    persistent: Callable[[object], object] | None = None,
+) -> tuple[object, int]:
     """The object of the pickle at the beginning of some bytes, and where it ends.
 
     Args:
@@ -74,16 +77,16 @@ class _Walker:
         self,
         data: memoryview,
         names: Mapping[str, Name],
-        persistent: Callable[[Any], Any] | None,
+        persistent: Callable[[object], object] | None,
     ) -> None:
         self.data, self.names, self.persistent = data, names, persistent
         self.place = 0
-        self.stack: list[Any] = []
+        self.stack: list[object] = []
         self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
+        self.memo: dict[int, object] = {}
         self.text_left = TEXT
 
-    def run(self) -> tuple[Any, int]:
+    def run(self) -> tuple[object, int]:
         for _ in range(STEPS):
             code = self.bytes(1)[0]
             if code == _STOP:
@@ -104,8 +107,11 @@ class _Walker:
         self.place = end
         return taken
 
-    def number(self, layout: str) -> Any:
+    def number(self, layout: str) -> int:
         return struct.unpack(layout, self.bytes(struct.calcsize(layout)))[0]
+
+    def decimal(self) -> float:
+        return struct.unpack(">d", self.bytes(8))[0]
 
     def text(self, count: int) -> str:
         self.text_left -= count
@@ -125,23 +131,24 @@ class _Walker:
 
     # the stack
 
-    def push(self, value: Any) -> None:
+    def push(self, value: object) -> None:
         self.stack.append(value)
 
-    def pop(self) -> Any:
+    def pop(self) -> object:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise Damaged("a value is missing")
         return self.stack.pop()
 
-    def top(self, kind: type) -> Any:
+    def top(self, kind: type[Kind]) -> Kind:
         """The container on top, which is about to be filled."""
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise Damaged("a value is missing")
-        if not isinstance(self.stack[-1], kind):
-            raise Refused(f"adding to {_named(self.stack[-1])}")
-        return self.stack[-1]
+        found = self.stack[-1]
+        if not isinstance(found, kind):
+            raise Refused(f"adding to {_named(found)}")
+        return found
 
-    def since_mark(self) -> list[Any]:
+    def since_mark(self) -> list[object]:
         if not self.marks:
             raise Damaged("a mark is missing")
         start = self.marks.pop()
@@ -151,7 +158,7 @@ class _Walker:
 
     # names, calls and objects
 
-    def find(self, module: Any, name: Any) -> None:
+    def find(self, module: object, name: object) -> None:
         path = f"{module}.{name}"
         if path not in self.names:
             raise Refused(path[:LINE])
@@ -191,7 +198,7 @@ class _Walker:
 
     # containers
 
-    def set_items(self, items: list[Any]) -> None:
+    def set_items(self, items: list[object]) -> None:
         if len(items) % 2:
             raise Damaged("a key has no value")
         target = self.top(dict)
@@ -209,21 +216,21 @@ class _Walker:
         self.push(self.memo[place])
 
 
-def _key(value: Any) -> Any:
+def _key(value: object) -> object:
     """What may be a key or a member of a set: plain values, whose hash costs nothing."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise Refused(f"{_named(value)} as a key")
 
 
-def _named(value: Any) -> str:
+def _named(value: object) -> str:
     """What a value is, for a message."""
     if isinstance(value, Name):
         return value.path
     return value.kind if isinstance(value, Instance) else type(value).__name__
 
 
-def _extend(w: _Walker, values: list[Any]) -> None:
+def _extend(w: _Walker, values: list[object]) -> None:
     w.top(list).extend(values)
 
 
@@ -242,7 +249,7 @@ def _some(w: _Walker, count: int) -> None:
 
 
 _STOP = ord(".")
-_STEPS: dict[int, Callable[[_Walker], Any]] = {
+_STEPS: dict[int, Callable[[_Walker], object]] = {
     code[0]: step
     for code, step in {
         b"\x80": lambda w: w.bytes(1),  # protocol
@@ -257,7 +264,7 @@ _STEPS: dict[int, Callable[[_Walker], Any]] = {
         b"M": lambda w: w.push(w.number("<H")),
         b"J": lambda w: w.push(w.number("<i")),
         b"\x8a": lambda w: w.push(int.from_bytes(w.bytes(w.number("<B")), "little", signed=True)),
-        b"G": lambda w: w.push(w.number(">d")),
+        b"G": lambda w: w.push(w.decimal()),
         b"\x8c": lambda w: w.push(w.text(w.number("<B"))),
         b"X": lambda w: w.push(w.text(w.number("<I"))),
         b"\x8d": lambda w: w.push(w.text(w.number("<Q"))),

@@ -2,26 +2,35 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
 import torch
 
+from ..models.family import Codec, Family, SteppedConfig, TransformerConfig
 from ..models.parts.causal import CausalNetwork
+from ..models.parts.network import Transformer
+from ..models.parts.text import NetworkCondition
 from .detect import Part
 
 
-def place_part(part: Part) -> Any:
+class Patcher(Protocol):
+    """A network in ComfyUI's memory management (`comfy.model_patcher.ModelPatcher`)."""
+
+    model: Any
+    load_device: torch.device
+
+
+def place_part(part: Part[Family, object]) -> Patcher:
     """Build the network of a checked part and hand it to ComfyUI: a `ModelPatcher`, weights still off the GPU."""
     load_device, offload_device = mm.get_torch_device(), mm.unet_offload_device()
     storage, compute = _dtypes(part, load_device)
     network = part.family.build(
         part.config, operations=comfy.ops.manual_cast, dtype=storage, device=offload_device
     ).eval()
-    network.compute_dtype = compute
-    network.device = offload_device
+    vars(network).update(compute_dtype=compute, device=offload_device)
     if hasattr(mm, "archive_model_dtypes"):
         mm.archive_model_dtypes(network)
     # Looked up now, not at import: newer hosts replace this class while they start.
@@ -49,7 +58,7 @@ def place_part(part: Part) -> Any:
     return patcher
 
 
-def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+def _dtypes(part: Part[Family, object], device: torch.device) -> tuple[torch.dtype, torch.dtype]:
     """How weights are stored and in which type matrix products run: image decoders in fp32, as their releases do."""
     if part.family.part == "tokenizer":
         return torch.float32, torch.float32
@@ -60,11 +69,11 @@ def _dtypes(part: Part, device: torch.device) -> tuple[torch.dtype, torch.dtype]
 
 
 def run_bytes(
-    transformer: Any,
-    tokenizer: Any,
+    transformer: Transformer,
+    tokenizer: Codec,
     rows: int,
     batch: int,
-    conditions: Sequence[Any] = (),
+    conditions: Sequence[NetworkCondition] = (),
     widest: int = 1,
 ) -> int:
     """Estimate of what a run needs besides weights: cache, fp32 logits, activations, the decoder.
@@ -76,36 +85,36 @@ def run_bytes(
         conditions: of the branches, for networks that read them before the first token.
         widest: most tokens that a pass of a token-wise model draws.
     """
-    config = transformer.config
+    config: TransformerConfig = transformer.config
     if isinstance(transformer, CausalNetwork):
         prefix, drawn = transformer.prefix_length(conditions), widest
-        tokens, cache = prefix + widest - 1, transformer.cache_bytes(rows, prefix)
+        tokens, cache = prefix + widest - 1, CausalNetwork.cache_bytes(transformer, rows, prefix)
     else:
-        tokens = drawn = config.step_tokens
+        tokens = drawn = cast(SteppedConfig, config).step_tokens
         cache = transformer.cache_bytes(rows)
     logits = 4 * drawn * config.vocab * (rows + 6 * batch)  # raw, guided, and the filters' sorts
     activations = 4 * rows * tokens * (3 * config.width + config.ffn + 3 * config.width)
     return cache + logits + activations + decode_bytes(tokenizer, config)
 
 
-def decode_bytes(tokenizer: Any, config: Any) -> int:
+def decode_bytes(tokenizer: Codec, config: TransformerConfig) -> int:
     """Peak of the image decoder for one chunk of images (see `decode_chunk`): six maps of the full size."""
     sizes = tokenizer.config
     channels = getattr(sizes, "full_channels", sizes.channels)
     return 6 * 4 * channels * pixels(tokenizer, config) * decode_chunk(tokenizer, config)
 
 
-def pixels(tokenizer: Any, config: Any) -> int:
+def pixels(tokenizer: Codec, config: TransformerConfig) -> int:
     """Pixels of one image."""
     height, width = config.grid
     return height * width * tokenizer.config.factor**2
 
 
-def decode_chunk(tokenizer: Any, config: Any) -> int:
+def decode_chunk(tokenizer: Codec, config: TransformerConfig) -> int:
     """How many images to decode at once: about one 512 x 512 image's worth of memory."""
     return max(1, 512 * 512 // pixels(tokenizer, config))
 
 
-def to_gpu(patchers: Sequence[Any], memory: int) -> None:
+def to_gpu(patchers: Sequence[Patcher], memory: int) -> None:
     """Ask ComfyUI to make the networks ready on their device, with `memory` bytes left for the run."""
     mm.load_models_gpu(list(patchers), memory_required=memory)

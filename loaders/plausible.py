@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 MOST = 1 << 24  # of any size: no vocabulary, width or length reaches it
 LONGEST = 4096  # entries of a list of sizes
 WIDEST = 1024  # tokens along a side of an image
 
 
-def check_plausible(config: Any) -> None:
+def check_plausible(config: object) -> None:
     """Raise ValueError when a config holds a number that no network has; nested configs and lists as well."""
     if is_dataclass(config) and not isinstance(config, type):
         for entry in fields(config):
@@ -24,7 +23,7 @@ def check_plausible(config: Any) -> None:
         raise ValueError(f"its {width} channels cannot be shared by {heads} heads")
 
 
-def _check(name: str, value: Any) -> None:
+def _check(name: str, value: object) -> None:
     if isinstance(value, (list, tuple)):
         if len(value) > LONGEST:
             raise ValueError(f"{name} lists {len(value):,} sizes")

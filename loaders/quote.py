@@ -7,13 +7,12 @@ hide what the message advises, a megabyte would bury it, and a letter that the l
 import locale
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 LONGEST = 80  # letters shown of one thing
 LONGEST_MESSAGE = 4000
 
 
-def quoted(value: Any, most: int = LONGEST) -> str:
+def quoted(value: object, most: int = LONGEST) -> str:
     """One line of at most about `most` letters that shows a value.
 
     Longer texts keep their beginning and their end, and say how long they are.
@@ -25,7 +24,7 @@ def quoted(value: Any, most: int = LONGEST) -> str:
     return printable(text)
 
 
-def listed(values: Iterable[Any], most: int = 3) -> str:
+def listed(values: Iterable[object], most: int = 3) -> str:
     """The first few of some values, and how many more there are."""
     known = list(values)
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
@@ -64,7 +63,7 @@ def _encodings() -> set[str]:
     return {name for name in (*names, locale.getpreferredencoding(False)) if name}
 
 
-def _repr(value: Any) -> str:
+def _repr(value: object) -> str:
     """What a value calls itself; never an error. Numbers of thousands of digits have no text in Python."""
     try:
         return str(value)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, FileFacts, TransformerFamily
 from .parts.attention import Sight
 from .parts.causal import CausalNetwork
 from .parts.grid import Grid
@@ -88,7 +88,7 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x).to(dtype)).float()
 
 
-class AliTok(CausalNetwork):
+class AliTok(CausalNetwork[AliTokConfig, Tensor]):
     """The transformer. Conditions: class labels (B,).
 
     Args:
@@ -169,10 +169,9 @@ def published_defaults(config: AliTokConfig) -> Defaults:
     return Defaults(scale=scale, schedule="cosine power", top_k=0, top_p=1.0, power=power)
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="alitok",
     title="AliTok",
-    part="transformer",
     required=(
         "embeddings.weight",
         "blocks.0.attn.q_norm.weight",

@@ -3,15 +3,116 @@
 import copy
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .parts.grid import Grid
-from .parts.text import TextCondition, with_tokens
+from .parts.network import Network
+from .parts.settings import Json
+from .parts.text import NetworkCondition, TextCondition, with_tokens
 from .text.encoders import TextEncoder
+
+PartName = Literal["transformer", "tokenizer", "diffusion"]
+Kind = Literal["scale", "token", "discrete"]
+Conditioning = Literal["class", "text", "prompt"]
+Null = Literal["model", "prompt"]
+
+
+class TransformerConfig(Protocol):
+    """What every transformer's sizes say, whatever else they hold: each family has a dataclass of its own."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def grid(self) -> Grid:
+        """(h, w) in tokens of the image that is made."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Tokens of an image, over all scales."""
+        ...
+
+    @property
+    def vocab(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def ffn(self) -> int: ...
+
+
+class SteppedConfig(TransformerConfig, Protocol):
+    """Of networks that predict many tokens in a step: scale-wise ones, and discrete diffusion."""
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """(h, w) of every step."""
+        ...
+
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        ...
+
+
+class DiffusingConfig(SteppedConfig, Protocol):
+    """Of discrete diffusion."""
+
+    @property
+    def steps(self) -> int:
+        """Steps T of the diffusion."""
+        ...
+
+
+class CodecConfig(Protocol):
+    """What every image tokenizer's sizes say."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def factor(self) -> int:
+        """Pixels per side of a token."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Of the decoder's map at its full size, where there is no `full_channels`."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Channels of a code vector."""
+        ...
+
+
+class Codec(Network, Protocol):
+    """An image tokenizer: between images (B, 3, H, W) in [-1, 1] and feature maps (B, Z, h, w), and what tokens stand for.
+
+    `config` is a `CodecConfig`. Scale-wise ones offer more (`sampling.scalewise.ScaleCodec`).
+    """
+
+    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """Code vectors (B, Z, h, w) of tokens (B, h*w)."""
+        ...
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Images of feature maps."""
+        ...
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Tokens (B, h*w) of images, where one grid says all."""
+        ...
+
+
+C = TypeVar("C")
+T = TypeVar("T", bound=TransformerConfig)
+K = TypeVar("K", bound=CodecConfig)
+N = TypeVar("N", bound=Network)
 
 
 @dataclass(frozen=True)
@@ -34,15 +135,15 @@ class FileFacts:
     shapes: Mapping[str, tuple[int, ...]]
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Json] = field(default_factory=dict)
     samples: Mapping[str, float] = field(default_factory=dict)
     vocabulary: Mapping[str, int] = field(default_factory=dict)
-    generation: Mapping[str, Any] = field(default_factory=dict)
+    generation: Mapping[str, Json] = field(default_factory=dict)
     code_lists: tuple[tuple[int, ...], ...] = ()
 
     def own_settings(
-        self, sizes: Mapping[str, Any], marks: Collection[str] = (), kind: str = ""
-    ) -> Mapping[str, Any]:
+        self, sizes: Mapping[str, object], marks: Collection[str] = (), kind: str = ""
+    ) -> Mapping[str, Json]:
         """The settings if they are recognisably this network's, else {}: many models may lie in one folder.
 
         They are if they hold one of `sizes` or `marks`, and nothing contradicts.
@@ -59,7 +160,7 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
-class PromptSpec:
+class PromptSpec(Generic[C]):
     """How a family that reads text itself is told what to draw: a text, its ids by the family's tokenizer, then a head.
 
     Attributes:
@@ -76,15 +177,15 @@ class PromptSpec:
         tasks: name of a task -> (sentence, what the panel shows; "" = the user says it).
     """
 
-    text: Callable[[Any, str], str]
-    words: Callable[[Any], int]
-    room: Callable[[Any], int]
-    head: Callable[[Any], tuple[int, ...]] = lambda config: ()
-    special: Callable[[Any], Mapping[str, int]] = lambda config: {}
+    text: Callable[[C, str], str]
+    words: Callable[[C], int]
+    room: Callable[[C], int]
+    head: Callable[[C], tuple[int, ...]] = lambda config: ()
+    special: Callable[[C], Mapping[str, int]] = lambda config: {}
     negative: str | None = None
-    negative_text: Callable[[Any, str], str] | None = None
+    negative_text: Callable[[C, str], str] | None = None
     leads: bool = False
-    panels: Callable[[Any, str, str], str] | None = None
+    panels: Callable[[C, str, str], str] | None = None
     tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -118,7 +219,7 @@ class Defaults:
     smooth_filtered: bool = True
 
 
-def same_codes(transformer: Any, tokenizer: Any) -> Any:
+def same_codes(transformer: object, tokenizer: K) -> K:
     """The tokenizer's config as it is, if its tokens are those the transformer predicts.
 
     Raises:
@@ -136,7 +237,7 @@ def same_codes(transformer: Any, tokenizer: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class TextSpec:
+class TextSpec(Generic[C]):
     """What a family reads of a prompt that a text encoder has read before it.
 
     Attributes:
@@ -150,50 +251,31 @@ class TextSpec:
     """
 
     encoder: TextEncoder
-    width: Callable[[Any], int]
-    tokens: Callable[[Any], int]
+    width: Callable[[C], int]
+    tokens: Callable[[C], int]
     fixed: bool = False
     masked: bool = False
-    pooled: Callable[[Any], int] = lambda config: 0
-    condition: Callable[[Any, TextCondition], Any] = with_tokens
+    pooled: Callable[[C], int] = lambda config: 0
+    condition: Callable[[C, TextCondition], NetworkCondition] = with_tokens
 
 
-@dataclass(frozen=True)
-class Family:
+@dataclass(frozen=True, kw_only=True)
+class Family(Generic[C]):
     """One kind of network: how to recognise its weights and how to build it.
 
     Attributes:
         name: identifier, as in case files and metadata.
         title: for people.
-        part: "transformer", "tokenizer" or "diffusion".
+        part: which part of a model it is.
         required: keys (after unwrapping) that must all be there.
         config: facts of the file -> config dataclass; raises ValueError when they do not fit together.
         build: (config, operations=, dtype=, device=) -> network.
         banned: beginnings of keys of which none may be there.
         ignored: keys (regular expression) a file may hold and the network does not need.
         absent: keys (regular expression) the network computes itself and a file may lack.
-        kind: "scale", "token" or "discrete" (discrete diffusion) (transformers).
-        conditioning: "class", "text" (features of a text encoder) or "prompt" (reads text itself) (transformers).
-        text: what it reads of an encoded prompt, for conditioning "text".
-        prompt: how text is read, for conditioning "prompt".
-        null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
-            (an encoded empty or negative prompt) (transformers).
-        tokenizer: name of the tokenizer family that decodes its tokens (transformers).
-        tokenizer_file: what the tokenizer's released file is called (transformers).
-        free_size: the file does not say how large its images are, so the user may (transformers); the config has a `grid`.
-        sizes: (height, width) in pixels its releases make, for the list a user chooses from (transformers).
-        frames: config -> (h, w) in tokens of every image the network can make, its own first (transformers).
-        at: (config, one of its frames) -> the config for images of that size (transformers).
-        causal: config -> whether a cache carries a branch's past from step to step (transformers).
-        mixable: config -> blocks at whose output branches may be mixed, 0 = none (transformers).
-        residual: after its last step the network draws what the codes leave out, a continuous map (transformers).
-        smoothable: its steps can mix code vectors instead of drawing one (transformers).
-        dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32 (transformers).
-        defaults: published sampling settings, or a function of the config that gives them (transformers).
+        dtypes: types its weights may be stored and multiplied in, preferred first; the residual stream is fp32.
         convert: (key, tensor) of a variant of the layout -> those of the layout the network has.
         trim: (config, tensors) -> those the network takes, where it needs a part of them only.
-        fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
-            ValueError saying what does not fit (transformers).
         samples: (key, index) of single elements the config needs of buffers too large to hand over.
         averaged: of a file with plain and averaged (EMA) weights, the authors' own sampler takes the averaged ones.
         prepare: (key, all tensors) -> that tensor as the network takes it, where files hold it in another form.
@@ -201,43 +283,85 @@ class Family:
 
     name: str
     title: str
-    part: str
+    part: PartName
     required: tuple[str, ...]
-    config: Callable[[FileFacts], Any]
-    build: Callable[..., Any]
+    config: Callable[[FileFacts], C]
+    build: Callable[..., nn.Module]
     banned: tuple[str, ...] = ()
     ignored: str = r"(?!)"
     absent: str = r"(?!)"
-    kind: str = ""
-    conditioning: str = ""
-    text: TextSpec | None = None
-    prompt: PromptSpec | None = None
-    null: str = "model"
-    tokenizer: str = ""
-    tokenizer_file: str = ""
-    free_size: bool = False
-    sizes: tuple[tuple[int, int], ...] = ()
-    frames: Callable[[Any], tuple[Grid, ...]] = lambda config: (config.grid,)
-    at: Callable[[Any, Grid], Any] = lambda config, frame: config
-    causal: Callable[[Any], bool] = lambda config: True
-    mixable: Callable[[Any], int] = lambda config: 0
-    residual: bool = False
-    smoothable: bool = False
     dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16, torch.float32)
-    defaults: Defaults | Callable[[Any], Defaults] | None = None
     convert: Callable[[str, Tensor], tuple[str, Tensor]] = lambda key, tensor: (key, tensor)
-    trim: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
-    fit: Callable[[Any, Any], Any] = same_codes
+    trim: Callable[[C, dict[str, Tensor]], dict[str, Tensor]] = lambda config, tensors: tensors
     samples: tuple[tuple[str, tuple[int, ...]], ...] = ()
     averaged: bool = False
     prepare: Callable[[str, Mapping[str, Tensor]], Tensor] = lambda key, tensors: tensors[key]
 
-    def defaults_for(self, config: Any) -> Defaults:
-        """The published settings for a network of these sizes; plain ones where there are none."""
-        found = self.defaults(config) if callable(self.defaults) else self.defaults
-        return found or Defaults(4.0, "constant", 0, 1.0)
 
-    def sized(self, config: Any, height: int, width: int, factor: int) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class TokenizerFamily(Family[K]):
+    """A network between images and tokens."""
+
+    part: PartName = field(default="tokenizer", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionFamily(Family[C]):
+    """A network that takes noise from an image."""
+
+    part: PartName = field(default="diffusion", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerFamily(Family[T]):
+    """A network that predicts tokens: what it is told, which images it makes, how it was published.
+
+    Attributes:
+        kind: "scale", "token" or "discrete" (discrete diffusion).
+        conditioning: "class", "text" (features of a text encoder) or "prompt" (reads text itself).
+        text: what it reads of an encoded prompt, for conditioning "text".
+        prompt: how text is read, for conditioning "prompt".
+        null: where the unconditional branch's condition comes from: "model" (the network's `null_condition`) or "prompt"
+            (an encoded empty or negative prompt).
+        tokenizer: name of the tokenizer family that decodes its tokens.
+        tokenizer_file: what the tokenizer's released file is called.
+        free_size: the file does not say how large its images are, so the user may; the config has a `grid` to set.
+        sizes: (height, width) in pixels its releases make, for the list a user chooses from.
+        frames: config -> (h, w) in tokens of every image the network can make, its own first.
+        at: (config, one of its frames) -> the config for images of that size.
+        causal: config -> whether a cache carries a branch's past from step to step.
+        mixable: config -> blocks at whose output branches may be mixed, 0 = none.
+        residual: after its last step the network draws what the codes leave out, a continuous map.
+        smoothable: its steps can mix code vectors instead of drawing one.
+        defaults: published sampling settings, or a function of the config that gives them.
+        fit: (config, config of a tokenizer of the right family) -> the tokenizer's config for this transformer; raises
+            ValueError saying what does not fit.
+    """
+
+    part: PartName = field(default="transformer", init=False)
+    kind: Kind
+    conditioning: Conditioning
+    tokenizer: str
+    text: TextSpec[T] | None = None
+    prompt: PromptSpec[T] | None = None
+    null: Null = "model"
+    tokenizer_file: str = ""
+    free_size: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
+    frames: Callable[[T], tuple[Grid, ...]] = lambda config: (config.grid,)
+    at: Callable[[T, Grid], T] = lambda config, frame: config
+    causal: Callable[[T], bool] = lambda config: True
+    mixable: Callable[[T], int] = lambda config: 0
+    residual: bool = False
+    smoothable: bool = False
+    defaults: Defaults | Callable[[T], Defaults]
+    fit: Callable[[T, Any], CodecConfig] = same_codes
+
+    def defaults_for(self, config: T) -> Defaults:
+        """The published settings for a network of these sizes."""
+        return self.defaults(config) if callable(self.defaults) else self.defaults
+
+    def sized(self, config: T, height: int, width: int, factor: int) -> T:
         """The config for images of this size in pixels; `factor`: pixels per side of a token.
 
         Raises:
@@ -253,13 +377,18 @@ class Family:
         )
 
 
+def class_count(config: object) -> int:
+    """How many classes a network knows; 0 = it is not told a class."""
+    return getattr(config, "classes", 0)
+
+
 def _unlike(size: Grid, wanted: Grid) -> tuple[float, float]:
     """How far a (height, width) is from another: in shape, and, among equal shapes, in area."""
     shapes, areas = zip(*((h / w, h * w) for h, w in (size, wanted)), strict=True)
     return round(abs(math.log(shapes[0] / shapes[1])), 6), abs(math.log(areas[0] / areas[1]))
 
 
-def view(network: Any, config: Any) -> Any:
+def view(network: N, config: object) -> N:
     """The same network, weights shared, as it runs under another config; the network itself is left as it is."""
     if config == network.config:
         return network

@@ -6,14 +6,13 @@ Letters as in `parts/causal.py`. The class is one prefix position, the caption 1
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from .family import Defaults, Family, FileFacts, TextSpec
+from .family import Defaults, FileFacts, TextSpec, TransformerFamily
 from .parts.attention import Sight
 from .parts.cast import cast_like
 from .parts.causal import CausalNetwork
@@ -24,7 +23,7 @@ from .parts.operations import Operations, Place
 from .parts.rope import grid_angles, rope_table
 from .parts.settings import whole
 from .parts.swiglu import LlamaSwiGLU
-from .parts.text import TextCondition
+from .parts.text import Caption, TextCondition, left_pad
 from .text.encoders import FLAN_T5
 
 
@@ -59,32 +58,6 @@ class LlamaGenConfig:
     def step_tokens(self) -> int:
         """Positions of the largest forward pass."""
         return self.prefix
-
-
-@dataclass(frozen=True)
-class Caption:
-    """Text features (B, P, caption width), padded on the left, and their mask (B, P), 1 = text.
-
-    Both None: the empty caption the network was trained with, which takes the mask of the first branch.
-    """
-
-    features: Tensor | None = None
-    mask: Tensor | None = None
-
-    def fitted(self, prompts: "Sequence[Caption]") -> "Caption":
-        """The empty caption for several prompts of an image: as long as the longest of them."""
-        masks = [prompt.mask for prompt in prompts if prompt.mask is not None]
-        if self.mask is not None or not masks:
-            return self
-        return replace(self, mask=torch.stack(masks).amax(0))
-
-
-def left_pad(features: Tensor, mask: Tensor) -> Caption:
-    """Text features (B, P, C) padded on the right, as encoders give them -> padded on the left, padding zeroed."""
-    order = mask.argsort(dim=1, stable=True)  # padding (0) first, text in its own order
-    moved = features.gather(1, order[..., None].expand_as(features))
-    mask = mask.gather(1, order)
-    return Caption(moved * mask[..., None].to(moved.dtype), mask)
 
 
 class Attention(nn.Module):
@@ -141,6 +114,8 @@ class CaptionProjection(nn.Module):
 class CaptionEmbedder(nn.Module):
     """Text features into the network's width, and the empty caption's features."""
 
+    uncond_embedding: Tensor
+
     def __init__(self, config: LlamaGenConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.cap_proj = CaptionProjection(config, ops, **place)
@@ -148,7 +123,7 @@ class CaptionEmbedder(nn.Module):
         self.register_buffer("uncond_embedding", empty)
 
 
-class LlamaGen(CausalNetwork):
+class LlamaGen(CausalNetwork[LlamaGenConfig, Tensor | Caption]):
     """The transformer. Conditions: class labels (B,), or a `Caption`.
 
     Args:
@@ -170,12 +145,12 @@ class LlamaGen(CausalNetwork):
         self.compute_dtype = dtype or torch.get_default_dtype()
         self.tok_embeddings = operations.Embedding(config.vocab, config.width, **place)
         embedder = ClassEmbedder if config.classes else CaptionEmbedder
-        self.cls_embedding: Any = embedder(config, operations, **place)
+        self.cls_embedding = embedder(config, operations, **place)
         self.layers = nn.ModuleList(Block(config, operations, **place) for _ in range(config.depth))
         self.norm = RMSNorm(config.width, **place)
         self.output = operations.Linear(config.width, config.vocab, bias=False, **place)
 
-    def null_condition(self, batch: int) -> Any:
+    def null_condition(self, batch: int) -> Tensor | Caption:
         """The unconditional branch's condition."""
         if self.config.classes:
             return torch.full((batch,), self.config.classes, dtype=torch.long)
@@ -183,22 +158,27 @@ class LlamaGen(CausalNetwork):
 
     # --- what `CausalNetwork` asks for -----------------------------------------------------------------------------
 
-    def prefix(self, branches: Sequence[Any], device: torch.device) -> tuple[Tensor, Tensor | None]:
-        if self.config.classes:
-            labels = torch.cat(list(branches)).to(device)
-            return self.cls_embedding.embedding_table(labels)[:, None], None
-        masks = [branches[0].mask if b.mask is None else b.mask for b in branches]
+    def prefix(
+        self, branches: Sequence[Tensor | Caption], device: torch.device
+    ) -> tuple[Tensor, Tensor | None]:
+        embedder = self.cls_embedding
+        if isinstance(embedder, ClassEmbedder):
+            labels = torch.cat([b for b in branches if isinstance(b, Tensor)]).to(device)
+            return embedder.embedding_table(labels)[:, None], None
+        captions = [b for b in branches if isinstance(b, Caption)]
+        first = captions[0].mask
+        assert first is not None, "the first branch is a real caption"
+        masks = [first if caption.mask is None else caption.mask for caption in captions]
+        empty = cast_like(
+            embedder.uncond_embedding, torch.empty(0, dtype=self.compute_dtype, device=device)
+        )
         features = [
-            self._empty_caption(masks[0].shape[0], device)
-            if branch.features is None
-            else branch.features.to(device, self.compute_dtype)
-            for branch in branches
+            empty.expand(len(first), -1, -1)
+            if caption.features is None
+            else caption.features.to(device, self.compute_dtype)
+            for caption in captions
         ]
-        return self.cls_embedding.cap_proj(torch.cat(features)), torch.cat(masks).to(device) == 0
-
-    def _empty_caption(self, batch: int, device: torch.device) -> Tensor:
-        like = torch.empty(0, dtype=self.compute_dtype, device=device)
-        return cast_like(self.cls_embedding.uncond_embedding, like).expand(batch, -1, -1)
+        return embedder.cap_proj(torch.cat(features)), torch.cat(masks).to(device) == 0
 
     def embed(self, tokens: Tensor) -> Tensor:
         return self.tok_embeddings(tokens)
@@ -270,10 +250,9 @@ def at(config: LlamaGenConfig, frame: Grid) -> LlamaGenConfig:
 
 _COMMON = ("tok_embeddings.weight", "layers.0.attention.wqkv.weight", "output.weight")
 
-FAMILY_CLASS = Family(
+FAMILY_CLASS = TransformerFamily(
     name="llamagen",
     title="LlamaGen",
-    part="transformer",
     required=(
         *_COMMON,
         "layers.0.feed_forward.w1.weight",
@@ -301,10 +280,9 @@ def caption_from(config: LlamaGenConfig, text: TextCondition) -> Caption:
     return left_pad(F.pad(text.features, (0, 0, 0, missing)), F.pad(text.live, (0, missing)).long())
 
 
-FAMILY_TEXT = Family(
+FAMILY_TEXT = TransformerFamily(
     name="llamagen_text",
     title="LlamaGen text-to-image",
-    part="transformer",
     required=(
         *_COMMON,
         "layers.0.feed_forward.w1.weight",

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from .family import Defaults, Family, FileFacts, PromptSpec
+from .family import Defaults, FileFacts, PromptSpec, TransformerFamily
 from .parts.cast import cast_like
 from .parts.causal import places
 from .parts.grid import Grid
@@ -131,7 +131,7 @@ class NormedAttention(Attention):
         return self.q_norm(q), self.k_norm(k)
 
 
-class Lumina(LanguageNetwork):
+class Lumina(LanguageNetwork[LuminaConfig]):
     """The transformer. Conditions: a `Prompt` that ends with the image's head; tokens: image tokens, from 0.
 
     Args:
@@ -331,10 +331,9 @@ def drawn_rows(config: LuminaConfig, tensors: dict[str, Tensor]) -> dict[str, Te
     return tensors | {"lm_head.weight": head}
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="lumina_mgpt2",
     title="Lumina-mGPT 2",
-    part="transformer",
     required=(
         "model.layers.0.self_attn.q_norm.bias",
         "model.embed_tokens.weight",

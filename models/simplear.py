@@ -7,12 +7,11 @@ drawn, as in the authors' sampling; one that is no code is decoded as the neares
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .family import Defaults, Family, FileFacts, PromptSpec
+from .family import Defaults, FileFacts, PromptSpec, TransformerFamily
 from .parts.causal import TokenState
 from .parts.grid import Grid
 from .parts.language import LanguageNetwork
@@ -101,7 +100,7 @@ class SimpleARState(TokenState):
     conditional: Sequence[int] = (0,)
 
 
-class SimpleAR(LanguageNetwork):
+class SimpleAR(LanguageNetwork[SimpleARConfig]):
     """The transformer, see `LanguageNetwork`; with the repetition penalty of its generation settings.
 
     The penalty acts on conditional branches alone and before guidance, as in the authors' sampling.
@@ -270,20 +269,19 @@ def at(config: SimpleARConfig, frame: Grid) -> SimpleARConfig:
     return replace(config, grid=frame)
 
 
-def prompt_text(config: Any, prompt: str) -> str:
+def prompt_text(config: SimpleARConfig, prompt: str) -> str:
     """What the network was trained to read, and the published scripts give it."""
     return f"{START}A highly realistic image of {prompt}{IMAGE}"
 
 
-def negative_text(config: Any, negative: str) -> str:
+def negative_text(config: SimpleARConfig, negative: str) -> str:
     """The unconditional branch's text: no style in front."""
     return f"{START}{negative}{IMAGE}"
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="simplear",
     title="SimpleAR",
-    part="transformer",
     required=(
         "model.embed_tokens.weight",
         "model.layers.0.self_attn.q_proj.bias",

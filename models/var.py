@@ -7,14 +7,14 @@ T tokens of a scale, L tokens of all scales, V vocabulary, Z codebook channels.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from .family import Defaults, Family, FileFacts
+from .family import Defaults, FileFacts, TransformerFamily
 from .parts.attention import attend_many
 from .parts.cache import KVCache, LayerCache, PositionWeights, Weighable
 from .parts.cast import cast_like
@@ -46,12 +46,32 @@ class VARConfig(SquareScales):
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
 
 
+class AttentionConfig(Protocol):
+    """Sizes of a layer's attention; HART's and Infinity's networks have the same."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def qk_norm(self) -> bool: ...
+
+
+class HeadConfig(Protocol):
+    """Channels of the stream."""
+
+    @property
+    def width(self) -> int: ...
+
+
 class Attention(nn.Module):
     """Self-attention over everything cached; with qk-norm the softmax scale is learnt per head."""
 
     zero_k_bias: Tensor
 
-    def __init__(self, config: VARConfig, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: AttentionConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.heads = config.heads
@@ -123,7 +143,7 @@ class Block(nn.Module):
 class Head(nn.Module):
     """The condition's scale and shift for the last norm, in that order."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: HeadConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
 
@@ -142,7 +162,7 @@ class VARState(Weighable):
     cache: KVCache
 
 
-class VAR(Cached, nn.Module):
+class VAR(Cached[VARConfig], nn.Module):
     """The transformer. Implements the scale-wise protocol: `begin`, then `step` for k = 0..K-1.
 
     Args:
@@ -265,7 +285,21 @@ class VAR(Cached, nn.Module):
         return linear(self.head, x).float()
 
 
-def sizes_from_file(facts: FileFacts) -> dict[str, Any]:
+class VARSizes(TypedDict):
+    """Fields of a config that do not depend on the kind of condition."""
+
+    depth: int
+    width: int
+    heads: int
+    vocab: int
+    dim: int
+    sides: tuple[int, ...]
+    ffn: int
+    shared_adaln: bool
+    qk_norm: bool
+
+
+def sizes_from_file(facts: FileFacts) -> VARSizes:
     """Every size but that of the condition, from key names, shapes and the level buffer."""
     shapes = facts.shapes
     width, dim = shapes["word_embed.weight"]
@@ -289,10 +323,9 @@ def config_from_file(facts: FileFacts) -> VARConfig:
     return VARConfig(classes=facts.shapes["class_emb.weight"][0] - 1, **sizes_from_file(facts))
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="var",
     title="VAR",
-    part="transformer",
     required=(
         "class_emb.weight",
         "word_embed.weight",

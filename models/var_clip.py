@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Unpack
 
-from .family import Defaults, Family, FileFacts, TextSpec
+from .family import Defaults, FileFacts, TextSpec, TransformerFamily
 from .parts.operations import Operations, Place
 from .parts.text import TextCondition
 from .text.encoders import CLIP_VECTOR
@@ -56,10 +56,9 @@ def text_vector(config: VARClipConfig, text: TextCondition) -> Tensor:
     return F.normalize(text.features[:, 0].float(), dim=-1)
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="var_clip",
     title="VAR-CLIP",
-    part="transformer",
     required=(
         "cond_proj.weight",
         "noise.weight",

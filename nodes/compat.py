@@ -4,6 +4,7 @@ import inspect
 import logging
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from comfy_api.v0_0_2 import io
@@ -11,18 +12,18 @@ from comfy_api.v0_0_2 import io
 from ..loaders.quote import message, quoted
 
 
-def known(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def known(function: Callable[..., object], arguments: dict[str, object]) -> dict[str, Any]:
     """The arguments that `function` (a class or a callable) accepts."""
     accepted = inspect.signature(function).parameters
     return {name: value for name, value in arguments.items() if name in accepted}
 
 
-def schema(**arguments: Any) -> io.Schema:
+def schema(**arguments: object) -> io.Schema:
     """`io.Schema` with whatever this host understands."""
     return io.Schema(**known(io.Schema, arguments))
 
 
-def widget(kind: Any, identifier: str, **arguments: Any) -> Any:
+def widget(kind: type[io.ComfyTypeI], identifier: str, **arguments: object) -> io.Input:
     """`kind.Input` with whatever this host understands (`advanced` and the like are newer than 0.3.75)."""
     return kind.Input(identifier, **known(kind.Input, arguments))
 
@@ -44,7 +45,7 @@ def numbers(text: str) -> tuple[float, ...]:
         ) from error
 
 
-def tell(node: Any, text: str) -> None:
+def tell(node: type[io.ComfyNode], text: str) -> None:
     """Say something that is no error: in the log, and on the node where the host can show it."""
     from server import PromptServer
 

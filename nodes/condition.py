@@ -6,6 +6,7 @@ from ..conditioning.classes import ClassConditioning
 from ..loaders.checkpoint import ARModel
 from ..loaders.edm2 import EDM2Model
 from ..loaders.quote import quoted
+from ..models.family import class_count
 from .checked import Node
 from .compat import schema, widget
 from .inputs import labels
@@ -57,17 +58,17 @@ class ARClassCondition(Node):
 
     @classmethod
     def execute(cls, ar_model: ARModel | EDM2Model, label: str, classes: str = "") -> io.NodeOutput:
-        if ar_model.family.conditioning != "class":
+        if isinstance(ar_model, ARModel) and ar_model.family.conditioning != "class":
             raise ValueError(
                 f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: use"
                 f" {'AR Text Condition' if ar_model.family.text else 'AR Prompt Condition'} instead"
             )
-        if ar_model.config.classes == 0:
+        if class_count(ar_model.config) == 0:
             raise ValueError(
                 f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR EDM2 Sampler"
                 " open"
             )
         indices, names = labels.parse(ar_model, label, classes)
         return io.NodeOutput(
-            ClassConditioning(tuple(indices), ar_model.config.classes, tuple(names))
+            ClassConditioning(tuple(indices), class_count(ar_model.config), tuple(names))
         )

@@ -1,7 +1,6 @@
 """The guidance of the pack on stock diffusion models: a patch on MODEL."""
 
 import dataclasses
-from typing import Any
 
 from comfy_api.v0_0_2 import io
 
@@ -9,6 +8,7 @@ from ..guidance.diffusion import DiffusionMix
 from ..guidance.igg import AUTO, FIXED, GLOBAL, IGG, SELF_ATTENTION, TOKEN_WEIGHT
 from .checked import Node
 from .compat import schema, widget
+from .execution.host import DiffusionModel
 from .execution.post_cfg import PostCFG, patch
 
 SAMPLER, CUSTOM = "sampler cfg", "custom"
@@ -50,7 +50,7 @@ class ARDiffusionIGG(Node):
     @classmethod
     def execute(
         cls,
-        model: Any,
+        model: DiffusionModel,
         mix: str,
         igg_scale: float,
         cfg_scale: float,
@@ -79,7 +79,7 @@ def scales(mix: str, cfg_scale: float, igg_scale: float) -> DiffusionMix:
     return DiffusionMix(attended, plain)
 
 
-def _strength_widgets() -> list[Any]:
+def _strength_widgets() -> list[io.Input]:
     """The two weights."""
     return [
         widget(
@@ -121,7 +121,7 @@ def _strength_widgets() -> list[Any]:
     ]
 
 
-def _interval_widgets() -> list[Any]:
+def _interval_widgets() -> list[io.Input]:
     """When it acts."""
     percent = {"min": 0.0, "max": 1.0, "step": 0.01}
     return [
@@ -142,7 +142,7 @@ def _interval_widgets() -> list[Any]:
     ]
 
 
-def _attention_widgets() -> list[Any]:
+def _attention_widgets() -> list[io.Input]:
     """Which places of the image look at each other, and how."""
     return [
         widget(

@@ -1,12 +1,11 @@
 """AR Diffusion: Record and AR Diffusion: Trace: what guidance did on a stock diffusion model."""
 
-from typing import Any
-
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from .checked import Node
 from .compat import schema
+from .execution.host import DiffusionModel, Latent
 from .execution.recording import Recording
 from .types import RecordingLink, TraceLink
 
@@ -42,7 +41,7 @@ class ARDiffusionRecord(Node):
         )
 
     @classmethod
-    def execute(cls, model: Any) -> io.NodeOutput:
+    def execute(cls, model: DiffusionModel) -> io.NodeOutput:
         recording = Recording()
         return io.NodeOutput(recording.patch(model), recording)
 
@@ -76,7 +75,7 @@ class ARDiffusionTrace(Node):
         )
 
     @classmethod
-    def execute(cls, ar_recording: Recording, samples: dict[str, Any]) -> io.NodeOutput:
+    def execute(cls, ar_recording: Recording, samples: Latent) -> io.NodeOutput:
         latents = samples.get("samples") if isinstance(samples, dict) else None
         if not isinstance(latents, Tensor):
             raise ValueError("samples holds no latents: connect the sampler's LATENT output")

@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -17,6 +16,7 @@ from ..sampling.heun import Heun
 from .checked import Node
 from .compat import schema, widget
 from .execution.edm2 import pixels_per_side, run_edm2
+from .execution.host import VAE, Latent
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .inputs import folders
 from .types import Conditioning, EDM2Link, EDM2Sampling, SamplingLink, TraceLink
@@ -66,7 +66,7 @@ class ARLoadEDM2(Node):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, guide: str = folders.NO_FILE) -> Any:
+    def fingerprint_inputs(cls, checkpoint: str, guide: str = folders.NO_FILE) -> object:
         return folders.state_of(path for path in _paths(checkpoint, guide) if path is not None)
 
     @classmethod
@@ -232,18 +232,18 @@ class AREDM2Decode(Node):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> Any:
+    def fingerprint_inputs(cls, **inputs: object) -> object:
         """The host keeps what a node gave; what it handed on half-way is not what the same run gives next time."""
         return times_handed_on(cls.own_id())
 
     @classmethod
-    def own_id(cls) -> Any:
+    def own_id(cls) -> str | None:
         """The node's id in the graph, where the host says it."""
         return getattr(cls.hidden, "unique_id", None)
 
     @classmethod
     def execute(
-        cls, ar_sampling: EDM2Sampling, vae: Any = None, if_stopped: str = TO_TEMP
+        cls, ar_sampling: EDM2Sampling, vae: VAE | None = None, if_stopped: str = TO_TEMP
     ) -> io.NodeOutput:
         if not isinstance(ar_sampling, EDM2Sampling):
             raise ValueError(
@@ -252,14 +252,14 @@ class AREDM2Decode(Node):
         made = run_edm2(ar_sampling, vae, if_stopped == HAND_ON, node_text(cls.hidden))
         note_handed_on(cls.own_id(), made.count, ar_sampling.batch)
         model = ar_sampling.edm2
-        latent: Any = ExecutionBlocker(NO_LATENT)
+        latent: Latent | ExecutionBlocker = ExecutionBlocker(NO_LATENT)
         if model.config.latent:
             latent = {"samples": raw_latents(made.x)}
         image = ExecutionBlocker(NO_IMAGE) if made.image is None else made.image
         return io.NodeOutput(image, latent, made.image_trace)
 
 
-def _run_widgets() -> list[Any]:
+def _run_widgets() -> list[io.Input]:
     """Seed, number of images, number of steps."""
     return [
         widget(
@@ -291,10 +291,10 @@ def _run_widgets() -> list[Any]:
     ]
 
 
-def _noise_widgets() -> list[Any]:
+def _noise_widgets() -> list[io.Input]:
     """Noise levels, churn, size: seldom changed."""
 
-    def number(name: str, default: float, top: float, step: float, tooltip: str) -> Any:
+    def number(name: str, default: float, top: float, step: float, tooltip: str) -> io.Input:
         limits = {"min": 0.0, "max": top, "step": step}
         return widget(
             io.Float,
@@ -306,7 +306,7 @@ def _noise_widgets() -> list[Any]:
             **limits,
         )
 
-    def side(name: str) -> Any:
+    def side(name: str) -> io.Input:
         return widget(
             io.Int,
             name,

@@ -1,7 +1,7 @@
 """Guidance nodes, one per registered method, derived from its dataclass."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 from comfy_api.v0_0_2 import io
 
@@ -50,7 +50,7 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
             )
 
         @classmethod
-        def execute(cls, ar_sampling: Sampling, **given: Any) -> io.NodeOutput:
+        def execute(cls, ar_sampling: Sampling, **given: object) -> io.NodeOutput:
             if CURVES is None and given.get("schedule") == CURVE:
                 raise ValueError(NO_CURVES)
             guidance = method(**{name: _value(method, name, raw) for name, raw in given.items()})
@@ -62,7 +62,7 @@ def guidance_node(method: type[Guidance]) -> type[io.ComfyNode]:
     return GuidanceNode
 
 
-def _widgets(method: type[Guidance]) -> list[Any]:
+def _widgets(method: type[Guidance]) -> list[io.Input]:
     """One widget for each setting; the curve's comes last, so that saved workflows without one keep their order."""
     fields = settings(method)
     drawn = [field for field in fields if isinstance(field.default, Curve)]
@@ -72,15 +72,16 @@ def _widgets(method: type[Guidance]) -> list[Any]:
     return widgets
 
 
-def _curve_widget(field: dataclasses.Field) -> Any:
+def _curve_widget(field: dataclasses.Field[object]) -> io.Input:
     """A curve editor; optional, because graphs saved by a host without it lack the value."""
-    default: Any = field.default
+    default = cast(Curve, field.default)
     shown, points = field.metadata["parameter"], list(default.points)
     common = {"tooltip": shown.tooltip, "default": points, "advanced": shown.advanced}
+    assert CURVES is not None
     return widget(CURVES, field.name, optional=True, **common)
 
 
-def _widget(field: dataclasses.Field) -> Any:
+def _widget(field: dataclasses.Field[object]) -> io.Input:
     """The widget of one setting, by the type of its default."""
     shown: Parameter = field.metadata["parameter"]
     common = {"tooltip": shown.tooltip, "default": field.default, "advanced": shown.advanced}
@@ -96,21 +97,21 @@ def _widget(field: dataclasses.Field) -> Any:
     return widget(kind, field.name, **common, **limits)
 
 
-def _value(method: type[Guidance], name: str, raw: Any) -> Any:
+def _value(method: type[Guidance], name: str, raw: object) -> Any:
     """What the widget holds -> what the dataclass takes: a list of numbers is typed as text, a curve is a dictionary."""
     default = next(field.default for field in settings(method) if field.name == name)
     if isinstance(default, Curve):
         return _curve(raw)
     if not isinstance(default, tuple):
         return raw
-    return numbers(raw)
+    return numbers(str(raw))
 
 
-def _curve(raw: Any) -> Curve:
+def _curve(raw: object) -> Curve:
     """A host's curve: a dictionary of points and interpolation, bare points, or its own object with `points`."""
     if raw is None:
         return Curve()
-    held = raw if isinstance(raw, dict) else {"points": getattr(raw, "points", raw)}
+    held: dict = raw if isinstance(raw, dict) else {"points": getattr(raw, "points", raw)}
     straight = "Linear" in type(raw).__name__
     interpolation = held.get("interpolation", LINEAR if straight else CUBIC)
     try:

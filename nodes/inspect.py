@@ -1,7 +1,5 @@
 """AR Guidance Map and AR Guidance Metrics: what the guidance did, as images and as numbers."""
 
-from typing import Any
-
 from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
@@ -255,7 +253,7 @@ def subject_of(mask: Tensor, batch: int) -> Tensor:
     return subject
 
 
-def _output(measured: Measured, name: str, diffusion: bool = False) -> Any:
+def _output(measured: Measured, name: str, diffusion: bool = False) -> float | ExecutionBlocker:
     """A number, or what stops the nodes behind an output that has none."""
     value = measured.mean(name)
     if value is not None:

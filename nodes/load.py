@@ -1,7 +1,5 @@
 """AR Load Checkpoint."""
 
-from typing import Any
-
 from comfy_api.v0_0_2 import io
 
 from ..loaders.checkpoint import load_model
@@ -76,7 +74,7 @@ class ARLoadCheckpoint(Node):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> Any:
+    def fingerprint_inputs(cls, checkpoint: str, tokenizer: str, picture_size: int = 0) -> object:
         paths = [path for path in folders.resolve(checkpoint, tokenizer) if path is not None]
         return [*folders.state_of(paths), picture_size]
 

@@ -1,7 +1,6 @@
 """AR Sampler (describes a run) and AR Decode (runs it)."""
 
 import logging
-from typing import Any
 
 from comfy_api.v0_0_2 import io
 
@@ -264,12 +263,12 @@ class ARDecode(Node):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> Any:
+    def fingerprint_inputs(cls, **inputs: object) -> object:
         """The host keeps what a node gave; what it handed on half-way is not what the same run gives next time."""
         return times_handed_on(cls.own_id())
 
     @classmethod
-    def own_id(cls) -> Any:
+    def own_id(cls) -> str | None:
         """The node's id in the graph, where the host says it."""
         return getattr(cls.hidden, "unique_id", None)
 

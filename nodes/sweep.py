@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from comfy_api.v0_0_2 import io
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -31,7 +30,7 @@ def split_values(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def as_number(value: str) -> Any:
+def as_number(value: str) -> float | ExecutionBlocker:
     """A value as a number, or what stops the nodes behind an output that has none."""
     try:
         number = float(value)
@@ -43,7 +42,7 @@ def as_number(value: str) -> Any:
         return ExecutionBlocker(wrong if value else NO_SECOND)
 
 
-def as_integer(value: str) -> Any:
+def as_integer(value: str) -> int | ExecutionBlocker:
     """A value as a whole number, or what stops the nodes behind an output that has none."""
     try:
         return int(value)

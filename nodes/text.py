@@ -1,10 +1,9 @@
 """AR Load Text Encoder and AR Text Condition."""
 
-from typing import Any
-
 from comfy_api.v0_0_2 import io
 
 from ..conditioning.stock import text_condition
+from ..conditioning.text import StockConditioning
 from ..loaders.checkpoint import ARModel
 from ..loaders.text.encoders import PRECISIONS, load_text_encoder
 from .checked import Node
@@ -80,8 +79,8 @@ class ARLoadTextEncoder(Node):
 
     @classmethod
     def fingerprint_inputs(
-        cls, text_encoder: str, second_file: str = folders.NO_FILE, **settings: Any
-    ) -> Any:
+        cls, text_encoder: str, second_file: str = folders.NO_FILE, **settings: object
+    ) -> object:
         paths = folders.resolve_text_encoder(text_encoder, second_file)
         return [*folders.state_of(paths), *settings.values()]
 
@@ -137,7 +136,10 @@ class ARTextCondition(Node):
 
     @classmethod
     def execute(
-        cls, ar_model: ARModel, positive: list[Any], negative: list[Any] | None = None
+        cls,
+        ar_model: ARModel,
+        positive: StockConditioning,
+        negative: StockConditioning | None = None,
     ) -> io.NodeOutput:
         condition = text_condition(positive, negative)
         condition.check(ar_model)

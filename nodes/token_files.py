@@ -4,7 +4,6 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 from comfy.cli_args import args
@@ -173,7 +172,7 @@ class ARLoadTokens(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str | None = None) -> Any:
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
         """In place of the host's look into the list, which may be older than the file; a linked name is not known yet."""
         if file is None:
             return True
@@ -184,7 +183,7 @@ class ARLoadTokens(Node):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> Any:
+    def fingerprint_inputs(cls, file: str) -> object:
         stat = chosen_file(file).stat()
         return [file, stat.st_mtime_ns, stat.st_size]
 

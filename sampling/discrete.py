@@ -18,6 +18,7 @@ from ..guidance.base import RunInfo
 from ..guidance.chain import Chain
 from ..guidance.head import LOWEST, normalised
 from ..guidance.record import NULL_RECORDER, Recorder
+from ..models.parts.text import NetworkCondition
 from .draw import Filters, Noise
 from .edit import KeptSequence
 from .mixed import job_conditions, mixed
@@ -84,7 +85,7 @@ class DiscreteJob:
         mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[Any, ...]
+    conditions: tuple[NetworkCondition, ...]
     batch: int
     run: RunInfo
     chain: Chain
@@ -153,7 +154,7 @@ def generate(
     network: DiscreteNetwork,
     job: DiscreteJob,
     device: torch.device,
-    on_step: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[Progress], object] = lambda progress: None,
     recorder: Recorder = NULL_RECORDER,
 ) -> DiscreteResult:
     """Run the loop. `on_step` may raise to cancel: nothing outlives the call but its result.

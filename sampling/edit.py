@@ -5,13 +5,13 @@ Letters: B images (1 = the same for all), T tokens of a scale, (h, w) its grid, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..guidance.base import Grid
+from .model import ScaleCodec
 from .pixels import soft_edge
 
 
@@ -68,7 +68,7 @@ class Keeping:
     With nothing to keep, every method gives back what it was given.
     """
 
-    def __init__(self, codec: Any, kept: KeptTokens | None, grids: Sequence[Grid]) -> None:
+    def __init__(self, codec: ScaleCodec, kept: KeptTokens | None, grids: Sequence[Grid]) -> None:
         self.codec, self.kept, self.grids = codec, kept, grids
         self.given: Tensor | None = None
 

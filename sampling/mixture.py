@@ -9,13 +9,14 @@ Letters: B images, R branches (rows = R*B, branch by branch), T tokens of a step
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ..guidance.base import Grid, RunInfo
 from ..guidance.chain import Chain
+from ..models.parts.text import NetworkCondition
 from .regions import Layer
 
 Path = tuple[tuple[Layer, int], ...]
@@ -31,15 +32,23 @@ class Mixture:
         paths: of every part, where it lies: (layer, place in it; 0 = the background), outermost first.
     """
 
-    conditions: tuple[Any, ...]
+    conditions: tuple[NetworkCondition, ...]
     paths: tuple[Path, ...]
 
-    def rows(self, picked: Sequence[int], pick: Callable[[Any, Sequence[int]], Any]) -> "Mixture":
+    def rows(
+        self,
+        picked: Sequence[int],
+        pick: Callable[[NetworkCondition, Sequence[int]], NetworkCondition],
+    ) -> "Mixture":
         """The mixture of some images; `pick` takes rows of a condition."""
         conditions = tuple(pick(condition, picked) for condition in self.conditions)
         layers = {id(layer): layer.rows(picked) for path in self.paths for layer, _ in path}
         paths = tuple(tuple((layers[id(layer)], n) for layer, n in path) for path in self.paths)
         return Mixture(conditions, paths)
+
+
+BranchCondition: TypeAlias = NetworkCondition | Mixture
+"""What a condition is for one branch: as the network takes it, or several such."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +62,7 @@ class Branch:
         used: (L,), where that is not zero in every image.
     """
 
-    condition: Any
+    condition: NetworkCondition
     conditional: bool
     share: Tensor
     used: Tensor
@@ -89,7 +98,7 @@ class Mixing:
         return f"{conditions} conditions in one image: {spans}. About {work / alone:.2f} times the work of one condition"
 
     @property
-    def conditions(self) -> tuple[Any, ...]:
+    def conditions(self) -> tuple[NetworkCondition, ...]:
         """Of all branches."""
         return tuple(branch.condition for branch in self.branches)
 
@@ -104,8 +113,11 @@ def _spans(counts: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def resolve(
-    conditions: tuple[Any, Any], run: RunInfo, chain: Chain, image_grid: Grid | None
-) -> tuple[tuple[Any, ...], Mixing | None]:
+    conditions: tuple[NetworkCondition | Mixture, NetworkCondition | Mixture],
+    run: RunInfo,
+    chain: Chain,
+    image_grid: Grid | None,
+) -> tuple[tuple[NetworkCondition, ...], Mixing | None]:
     """The conditions of a run, and how they are mixed; None where it comes down to one of each, as if alone.
 
     `image_grid`: see `Layer.over_run`.
@@ -113,9 +125,10 @@ def resolve(
     Raises:
         ValueError: a region that lies between two steps, or a guidance that mixes the branches inside the network.
     """
-    if not any(isinstance(given, Mixture) for given in conditions):
-        return conditions, None
-    cond, uncond = (as_mixture(given) for given in conditions)
+    cond, uncond = conditions
+    if not isinstance(cond, Mixture) and not isinstance(uncond, Mixture):
+        return (cond, uncond), None
+    cond, uncond = as_mixture(cond), as_mixture(uncond)
     if any(chain.mixes(run)):
         raise ValueError(
             "Hidden CFG mixes one conditional and one unconditional branch inside the network, and a condition of several"

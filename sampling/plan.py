@@ -6,17 +6,17 @@ Every setting left open is what the family's authors published; what the family 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TypeVar, cast
 
 from torch import Tensor
 
 from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
-from ..models.family import Defaults
+from ..models.family import Defaults, DiffusingConfig, SteppedConfig
 from .discrete import DiscreteJob, GumbelSampler
 from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
-from .mixture import resolve
+from .mixture import BranchCondition, resolve
 from .model import Model
 from .parallel import widest_pass
 from .reveal import Purity, Reveal, draw_places, released_shares
@@ -80,7 +80,10 @@ class SamplerSettings:
         return _late(published.late_top_k, step, published.top_k)
 
 
-def _late(change: tuple[int, Any] | None, step: int, value: Any) -> Any:
+V = TypeVar("V", int, float)
+
+
+def _late(change: tuple[int, V] | None, step: int, value: V) -> V:
     """`value`, or, from the step of the change on, its own."""
     return value if change is None or step < change[0] else change[1]
 
@@ -117,8 +120,13 @@ def steps(model: Model, sampler_settings: SamplerSettings | None = None) -> tupl
         return ((1, 1),) * model.config.length
     reveal = sampler_settings and sampler_settings.reveal
     if model.family.kind == "discrete" and reveal:
-        return (model.config.grid,) * len(reveal.visits(model.config.steps))
-    return model.config.grids
+        return (model.config.grid,) * len(reveal.visits(_diffusing(model).steps))
+    return cast(SteppedConfig, model.config).grids
+
+
+def _diffusing(model: Model) -> DiffusingConfig:
+    """The sizes of a model of discrete diffusion."""
+    return cast(DiffusingConfig, model.config)
 
 
 def facts(model: Model, sampler_settings: SamplerSettings) -> RunInfo:
@@ -130,7 +138,7 @@ def facts(model: Model, sampler_settings: SamplerSettings) -> RunInfo:
         else sampler_settings.temperature
     )
     return RunInfo(
-        kind=family.kind,  # type: ignore[arg-type]
+        kind=family.kind,
         grids=steps(model, sampler_settings),
         causal=family.causal(model.config),
         published=Schedule(
@@ -146,7 +154,7 @@ def facts(model: Model, sampler_settings: SamplerSettings) -> RunInfo:
 
 def plan(
     model: Model,
-    conditions: tuple[Any, Any],
+    conditions: tuple[BranchCondition, BranchCondition],
     batch: int,
     guidances: Sequence[Guidance],
     sampler_settings: SamplerSettings,
@@ -164,7 +172,7 @@ def plan(
     Raises:
         ValueError: a guidance, a setting or a region that cannot act on this model.
     """
-    job = _job(model, conditions, batch, guidances, sampler_settings, noise)
+    job = _job(model, batch, guidances, sampler_settings, noise)
     image_grid = model.config.grid if job.run.kind == "token" else None
     given, mixing = resolve(conditions, job.run, job.chain, image_grid)
     return replace(job, conditions=given, mixing=mixing)
@@ -172,13 +180,12 @@ def plan(
 
 def _job(
     model: Model,
-    conditions: tuple[Any, Any],
     batch: int,
     guidances: Sequence[Guidance],
     sampler_settings: SamplerSettings,
     noise: Noise,
 ) -> ScalewiseJob | TokenwiseJob | DiscreteJob:
-    """The run, its conditions as they were given."""
+    """The run, still without its conditions."""
     run, chain = facts(model, sampler_settings), Chain(tuple(guidances))
     chain.check(run)
     filters = sampler_settings.filters(model.defaults, run.count)
@@ -192,11 +199,11 @@ def _job(
             " VQ-Diffusion, remove it"
         )
     if run.kind == "discrete":
-        return _discrete(model, conditions, batch, run, chain, sampler_settings, filters, noise)
+        return _discrete(model, batch, run, chain, sampler_settings, filters, noise)
     if run.kind == "scale":
         draw = StreamSampler(filters[0] if same else filters, noise)
         normals = noise.normals if model.family.residual else None
-        return ScalewiseJob(conditions, batch, run, chain, draw, smooth=smooth, noise=normals)
+        return ScalewiseJob((), batch, run, chain, draw, smooth=smooth, noise=normals)
     if not same:
         raise ValueError(
             "a list of temperatures is for scale-wise models; this one draws all tokens alike: leave it empty"
@@ -204,12 +211,11 @@ def _job(
     draw = AddressedSampler(filters[0], noise)
     widest = widest_pass(model.config.vocab, batch) if sampler_settings.parallel else 1
     row = model.config.grid[1]
-    return TokenwiseJob(conditions, batch, run, chain, draw, widest=widest, row=row)
+    return TokenwiseJob((), batch, run, chain, draw, widest=widest, row=row)
 
 
 def _discrete(
     model: Model,
-    conditions: tuple[Any, Any],
     batch: int,
     run: RunInfo,
     chain: Chain,
@@ -230,16 +236,16 @@ def _discrete(
     length = run.grids[0][0] * run.grids[0][1]
     purity = None
     if reveal.purity:
-        shares = released_shares(model.config.steps, length)
+        shares = released_shares(_diffusing(model).steps, length)
         purity = Purity(shares, partial(draw_places, noise), reveal.weight)
     return DiscreteJob(
-        conditions,
+        (),
         batch,
         run,
         chain,
         filters[0],
         GumbelSampler(noise, greedy=filters[0].temperature == 0),
-        reveal.visits(model.config.steps),
+        reveal.visits(_diffusing(model).steps),
         reveal.stride - 1,
         purity,
     )

@@ -10,14 +10,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import Grid, RunInfo, StepResult
+from ..guidance.base import RunInfo, StepResult
 from ..guidance.chain import Chain
 from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
+from ..models.parts.text import NetworkCondition
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
 from .mixed import job_conditions, mixed
 from .mixture import Mixing
+from .model import ScaleCodec
 from .progress import NOT_FINITE, Progress
 from .weigh import weigh
 
@@ -34,20 +36,6 @@ class ScaleTransformer(Protocol):
     def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
 
     def step(self, state: Any, scale: int, maps: Tensor | None, rows: int) -> Tensor: ...
-
-
-class ScaleCodec(Protocol):
-    """What the loop needs of an image tokenizer; `mix` only where a run mixes code vectors."""
-
-    def empty_features(self, batch: int, grids: Sequence[Grid], device: torch.device) -> Tensor: ...
-
-    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor: ...
-
-    def mix(self, weights: Tensor, grid: Grid) -> Tensor: ...
-
-    def refine(self, codes: Tensor, scale: int, grids: Sequence[Grid]) -> Tensor: ...
-
-    def next_input(self, features: Tensor, grid: Grid) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ class ScalewiseJob:
         mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[Any, ...]
+    conditions: tuple[NetworkCondition, ...]
     batch: int
     run: RunInfo
     chain: Chain
@@ -92,7 +80,7 @@ def generate(
     codec: ScaleCodec,
     job: ScalewiseJob,
     device: torch.device,
-    on_step: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[Progress], object] = lambda progress: None,
     recorder: Recorder = NULL_RECORDER,
 ) -> ScalewiseResult:
     """Run the loop. `on_step` may raise to cancel: nothing outlives the call but its result.

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..guidance.base import RunInfo, StepResult
 from ..guidance.chain import ActiveChain, Chain
 from ..guidance.record import NULL_RECORDER, Recorder
+from ..models.parts.text import NetworkCondition
 from .draw import TokenSampler
 from .edit import KeptSequence
 from .mixed import job_conditions, mixed
@@ -51,7 +52,7 @@ class TokenwiseJob:
         mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[Any, ...]
+    conditions: tuple[NetworkCondition, ...]
     batch: int
     run: RunInfo
     chain: Chain
@@ -73,7 +74,7 @@ def generate(
     network: TokenTransformer,
     job: TokenwiseJob,
     device: torch.device,
-    on_step: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[Progress], object] = lambda progress: None,
     recorder: Recorder = NULL_RECORDER,
 ) -> TokenwiseResult:
     """Run the loop. `on_step` may raise to cancel: nothing outlives the call but its result.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.models import var, var_clip
-from ar_guidance.models.family import Defaults, Family
+from ar_guidance.models.family import Defaults, TransformerFamily
 from ar_guidance.models.hart import network as hart
 from ar_guidance.models.hart.network import HART, HARTConfig
 from ar_guidance.models.infinity import network as infinity
@@ -48,7 +48,7 @@ class TinyModel:
     codec: Any
     condition: Callable[[list[int]], Any] = torch.tensor
     null: Callable[[int], Any] | None = None
-    family: Family = var.FAMILY
+    family: TransformerFamily = var.FAMILY
 
     @property
     def config(self) -> Any:

@@ -11,7 +11,7 @@ from ar_guidance.guidance.record import NULL_RECORDER, Recorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.models import alitok, llamagen, lumina2, simplear
 from ar_guidance.models.alitok import AliTok, AliTokConfig
-from ar_guidance.models.family import Defaults, Family
+from ar_guidance.models.family import Defaults, TransformerFamily
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
 from ar_guidance.models.parts.prompt import Prompt
@@ -29,7 +29,7 @@ class TinyTokens:
 
     network: Any
     condition: Callable[[list[int]], Any]
-    family: Family = llamagen.FAMILY_CLASS
+    family: TransformerFamily = llamagen.FAMILY_CLASS
     null: Callable[[int], Any] | None = None
 
     @property

@@ -4,7 +4,6 @@ Weights come in already normalised (see `weights`), so a layer here is an ordina
 """
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +51,7 @@ class Fourier(nn.Module):
     freqs: Tensor
     phases: Tensor
 
-    def __init__(self, width: int, device: Any = None) -> None:
+    def __init__(self, width: int, device: torch.device | None = None) -> None:
         super().__init__()
         for name in ("freqs", "phases"):
             self.register_buffer(name, torch.empty(width, device=device, dtype=torch.float32))

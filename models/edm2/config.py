@@ -112,7 +112,7 @@ def config_from(facts: FileFacts) -> EDM2Config:
     return config
 
 
-def arguments_of(facts: FileFacts) -> Mapping[str, Any]:
+def arguments_of(facts: FileFacts) -> Mapping[str, object]:
     """The constructor's arguments: from the file itself, or the JSON file beside it; {} where neither has any."""
     stored = json.loads(facts.metadata.get(ARGUMENTS, "{}"))
     return stored or facts.own_settings({}, marks=("img_resolution", "channels_per_head"))
@@ -152,7 +152,7 @@ def _levels(
 _NAMES = {"channels_per_head": "head_width", "clip_act": "clip"}  # argument -> field
 
 
-def _settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(arguments: Mapping[str, object]) -> dict[str, Any]:
     """Fields that only the arguments say."""
     free = {f.name for f in fields(EDM2Config)} - {"resolution", "channels", "classes", "attention"}
     named = {_NAMES.get(name, name): value for name, value in arguments.items()}
@@ -161,14 +161,15 @@ def _settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in named.items()
         if name in free and isinstance(value, (int, float)) and not isinstance(value, bool)
     }
-    if list(arguments.get("resample_filter", (1, 1))) != [1, 1]:
+    resampling = arguments.get("resample_filter", [1, 1])
+    if not isinstance(resampling, (list, tuple)) or list(resampling) != [1, 1]:
         raise ValueError(
-            f"its resampling filter {list(arguments['resample_filter'])} is not [1, 1], the only one this pack has"
+            f"its resampling filter {resampling} is not [1, 1], the only one this pack has"
         )
     return allowed
 
 
-def _check_arguments(config: EDM2Config, arguments: Mapping[str, Any]) -> None:
+def _check_arguments(config: EDM2Config, arguments: Mapping[str, object]) -> None:
     """Raise ValueError when the arguments say another network than the shapes."""
     for name, value in (
         ("img_resolution", config.resolution),

@@ -7,13 +7,12 @@ with s = sigma_data. The U-Net F works in the type of its weights; embedding, pr
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family
+from ..family import DiffusionFamily
 from ..parts.operations import Operations, Place
 from .blocks import Block, Fourier, mp_cat, mp_silu, mp_sum
 from .config import EDM2Config, config_from
@@ -112,7 +111,7 @@ class UNet(nn.Module):
 class EDM2(nn.Module):
     """D, and the uncertainty that training weighs its loss with."""
 
-    device: Any = None
+    device: torch.device | None = None
 
     def __init__(self, config: EDM2Config, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
@@ -172,21 +171,19 @@ def build(
     config: EDM2Config,
     operations: Operations | None = None,
     dtype: torch.dtype | None = None,
-    device: Any = None,
+    device: torch.device | None = None,
 ) -> EDM2:
     """The network, weights not set."""
     return EDM2(config, operations or nn, dtype=dtype, device=device)
 
 
-FAMILY = Family(
+FAMILY = DiffusionFamily(
     name="edm2",
     title="EDM2",
-    part="diffusion",
     required=("unet.emb_fourier.freqs", "unet.out_gain", "unet.emb_noise.weight"),
     config=config_from,
     build=build,
     absent=r"logvar_.*",
     convert=renamed,
     prepare=folded,
-    conditioning="class",
 )

@@ -5,7 +5,6 @@ Letters as in `hart.py`; W: width of the head.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from ..parts.operations import Operations, Place
 from ..parts.rope import line_angles
 from ..parts.swiglu import SwiGLU
 from ..var import Attention
+from .config import HARTConfig
 
 WAVES = 256  # size of a sinusoidal embedding
 RESIDUAL_SCALE = 0.6  # residuals were divided by it in training
@@ -79,7 +79,7 @@ def rotate_halves(x: Tensor, angles: Tensor) -> Tensor:
 class Block(nn.Module):
     """Attention and feed-forward behind one shared norm; modulated only in a variant of the release."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: HARTConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_wo_grad = RMSNorm(config.width, config.eps, **place)
         self.attn = Attention(config, ops, **place)
@@ -125,7 +125,7 @@ class Block(nn.Module):
 class Head(nn.Module):
     """Norm before the logits, with a scale and shift of the condition (keys `head_nm.*`)."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: HARTConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ln_wo_grad = RMSNorm(config.width, config.eps, **place)
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
@@ -174,7 +174,7 @@ class FinalLayer(nn.Module):
 class NoiseNet(nn.Module):
     """Estimates the noise in a residual and, in the other half of its channels, the variance."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: HARTConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.head_width
         self.time_embed = NumberEmbed(width, ops, **place)
@@ -198,7 +198,7 @@ class NoiseNet(nn.Module):
 class ResidualHead(nn.Module):
     """Draws the residual of every position by diffusion (keys `diffloss.net.*`)."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: HARTConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.schedule = respaced(config.head_steps)
         self.net = NoiseNet(config, ops, **place)

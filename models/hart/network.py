@@ -9,75 +9,28 @@ scale, N those of the last, L tokens of all scales, V vocabulary, Z codebook cha
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..family import Defaults, Family, FileFacts, TextSpec, same_codes
+from ..family import Defaults, FileFacts, TextSpec, TransformerFamily, same_codes
 from ..parts.cache import KVCache, Weighable
 from ..parts.diffusion import step_count
 from ..parts.heads import head_count
-from ..parts.levels import MOST_SCALES, SquareScales, sides_of_levels
+from ..parts.levels import MOST_SCALES, sides_of_levels
 from ..parts.linear import linear
 from ..parts.network import Cached
 from ..parts.norms import RMSNorm
 from ..parts.operations import Operations, Place
-from ..parts.settings import decimal, whole, whole_list
+from ..parts.settings import Json, decimal, whole, whole_list
 from ..parts.text import TextCondition, stack_branches
 from ..text.encoders import QWEN2
+from ..tokenizers.multiscale_vq import MultiScaleVQConfig
 from .blocks import Block, Head, NumberEmbed, ResidualHead, image_angles, text_angles
+from .config import HARTConfig
 
 # Entries of the release's config.json alone.
 MARKS = ("num_sampling_steps", "context_token", "diff_width", "diffusion_batch_mul")
-
-
-@dataclass(frozen=True)
-class HARTConfig(SquareScales):
-    """Sizes of a network, and the variant of the layout.
-
-    Attributes:
-        text_tokens: n every prompt is padded to; padding is attended to, so the number matters.
-        head_width, head_depth, head_steps: of the diffusion head; its steps are not in the weights.
-        shared_adaln, qk_norm, level_table, context_norm: parts only some checkpoints have.
-        eps: of the norms.
-    """
-
-    depth: int
-    width: int
-    heads: int
-    vocab: int
-    dim: int
-    sides: tuple[int, ...]
-    ffn: int
-    text_dim: int
-    text_tokens: int
-    head_width: int
-    head_depth: int
-    head_steps: int = 8
-    shared_adaln: bool = False
-    qk_norm: bool = False
-    level_table: bool = False
-    context_norm: bool = True
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads or self.width // self.heads % 4:
-            raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
-        if self.sides[0] != 1:
-            raise ValueError(
-                f"the first scale must be a single token, not {self.sides[0]}x{self.sides[0]}"
-            )
-
-    @property
-    def step_tokens(self) -> int:
-        """Positions of the largest forward pass; the first one reads the text."""
-        return max(self.text_tokens, super().step_tokens)
-
-    @property
-    def length(self) -> int:
-        """Positions of a run: the text, whose last one stands for the first scale, and the other scales."""
-        return self.text_tokens + sum(side * side for side in self.sides[1:])
 
 
 @dataclass
@@ -92,7 +45,7 @@ class HARTState(Weighable):
     out: Tensor | None = None  # (rows, T, C) of the latest step
 
 
-class HART(Cached, nn.Module):
+class HART(Cached[HARTConfig], nn.Module):
     """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
 
     Args:
@@ -264,7 +217,7 @@ def config_from_file(facts: FileFacts) -> HARTConfig:
     )
 
 
-def _sequence(facts: FileFacts, settings: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
+def _sequence(facts: FileFacts, settings: Mapping[str, Json]) -> tuple[tuple[int, ...], int]:
     """Sides of the scales, and the number of text tokens: from the level buffer, else from the settings."""
     if "lvl_1L" in facts.buffers:
         levels = facts.buffers["lvl_1L"].flatten()
@@ -288,7 +241,7 @@ def _count(shapes: Mapping[str, tuple[int, ...]], start: str) -> int:
     return len({key[len(start) :].split(".")[0] for key in shapes if key.startswith(start)})
 
 
-def fit(config: HARTConfig, tokenizer: Any) -> Any:
+def fit(config: HARTConfig, tokenizer: MultiScaleVQConfig) -> MultiScaleVQConfig:
     """The tokenizer with the last scale's codes left as they are: the residual is added to them."""
     return replace(same_codes(config, tokenizer), hybrid=True)
 
@@ -301,10 +254,9 @@ def text_or_nothing(config: HARTConfig, text: TextCondition) -> TextCondition:
     return TextCondition(text.features * some[..., None], torch.where(some, text.live, first))
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="hart",
     title="HART",
-    part="transformer",
     required=(
         "diffloss.net.final_layer.linear.weight",
         "diffloss.net.input_proj.weight",

@@ -3,8 +3,6 @@
 Letters as in `infinity.py`.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +16,7 @@ from ..parts.norms import plain_norm
 from ..parts.operations import Operations, Place
 from ..parts.rope import line_angles, rotate
 from ..var import Attention
+from .config import InfinityConfig
 
 
 def grid_angles(head_dim: int, rows: Tensor, columns: Tensor) -> Tensor:
@@ -47,7 +46,13 @@ class CrossAttention(nn.Module):
     """
 
     def __init__(
-        self, query: Any, width: int, text: int, heads: int, ops: Operations, **place: Unpack[Place]
+        self,
+        query: nn.Linear | nn.Parameter,
+        width: int,
+        text: int,
+        heads: int,
+        ops: Operations,
+        **place: Unpack[Place],
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -69,6 +74,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
+        assert isinstance(self.mat_q, nn.Linear), "the queries are the layer's"
         q = linear(self.mat_q, x).contiguous().unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return self.attend(q, k, v, live)
 
@@ -86,6 +92,7 @@ class Pool(nn.Module):
     def forward(self, rows: Tensor, live: Tensor) -> Tensor:
         """(rows, n, E) -> (rows, C)."""
         k, v = self.ca.text(rows)
+        assert isinstance(self.ca.mat_q, nn.Parameter), "the queries are learned"
         query = cast_like(self.ca.mat_q, k)  # (1, H, d)
         q = query[:, :, None].expand(rows.shape[0], -1, -1, -1)
         return self.ca.attend(q, k, v, live)[:, 0]
@@ -94,7 +101,7 @@ class Pool(nn.Module):
 class Block(nn.Module):
     """Self-attention and feed-forward modulated by the condition, text attention between them unmodulated."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: InfinityConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.sa = Attention(config, ops, **place)

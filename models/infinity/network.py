@@ -6,77 +6,25 @@ T tokens of a scale, L tokens of all scales, D bits per token, n text rows, E te
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..family import Defaults, Family, FileFacts, TextSpec
+from ..family import Defaults, FileFacts, TextSpec, TransformerFamily
 from ..parts.cache import KVCache, Weighable
-from ..parts.levels import Scales
 from ..parts.network import Cached
 from ..parts.norms import RMSNorm, plain_norm
 from ..parts.operations import Operations, Place
 from ..parts.rope import turns
 from ..parts.text import TextCondition, stack_branches
 from ..text.encoders import FLAN_T5
+from ..tokenizers.bsq import BitwiseConfig
 from ..var import Head
 from .blocks import Block, Pool, grid_angles, grid_positions
+from .config import InfinityConfig
 from .grids import BUDGETS, RELEASED, Grid, frames, place_of, sizes, template_for
 
 MARKS = ("pn", "variant", "add_lvl_embeding_only_first_block")  # entries of its settings alone
-
-
-@dataclass(frozen=True)
-class InfinityConfig(Scales):
-    """Sizes of a network, recovered from the file's keys and shapes; what leaves no trace has the release's value.
-
-    Attributes:
-        bits: D per token.
-        text_dim, text_length: width of the text encoder's rows, and the most rows it may give.
-        pool_heads: of the attention that pools the text.
-        levels: rows of the level embedding.
-        ratio, scales: height to width of the images, and how much of that ratio's list of scales they take.
-        variant: which of the tokenizers of its bit width it was trained with, where a file beside it says so: d32 and d32reg
-            have the same shapes, and nothing in the weights tells them apart.
-        level_every_chunk: add the level embedding before every chunk of blocks, not only before the first.
-    """
-
-    chunks: tuple[int, ...]  # blocks per chunk
-    width: int
-    heads: int
-    bits: int
-    ffn: int
-    text_dim: int
-    text_length: int
-    pool_heads: int
-    levels: int = 15
-    ratio: float = 1.0
-    scales: int = 13
-    variant: str = ""
-    level_every_chunk: bool = False
-    qk_norm: bool = True
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads or self.width // self.heads % 4:
-            raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
-        if self.width % self.pool_heads:
-            raise ValueError(f"width {self.width} does not divide into {self.pool_heads} heads")
-
-    @property
-    def depth(self) -> int:
-        """Blocks of all chunks."""
-        return sum(self.chunks)
-
-    @property
-    def vocab(self) -> int:
-        """Logits per token."""
-        return 2 * self.bits
-
-    @property
-    def grids(self) -> tuple[Grid, ...]:
-        """(h, w) of every scale."""
-        return template_for(self.ratio).grids[: self.scales]
 
 
 @dataclass
@@ -93,7 +41,7 @@ class InfinityState(Weighable):
     mixes: Sequence[Mapping[int, float]] = field(default_factory=list)
 
 
-class Infinity(Cached, nn.Module):
+class Infinity(Cached[InfinityConfig], nn.Module):
     """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
 
     Args:
@@ -261,7 +209,7 @@ def config_from_file(facts: FileFacts) -> InfinityConfig:
     )
 
 
-def fit(config: InfinityConfig, tokenizer: Any) -> Any:
+def fit(config: InfinityConfig, tokenizer: BitwiseConfig) -> BitwiseConfig:
     """The tokenizer with the patch of codes one token of this transformer stands for."""
     if config.variant and tokenizer.variant and config.variant != tokenizer.variant:
         raise ValueError(
@@ -283,10 +231,9 @@ def at(config: InfinityConfig, frame: Grid) -> InfinityConfig:
     return replace(config, ratio=ratio, scales=scales)
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="infinity",
     title="Infinity",
-    part="transformer",
     required=(
         "text_proj_for_sos.ca.mat_q",
         "block_chunks.0.0.ada_gss",

@@ -6,7 +6,7 @@ D width, H heads (G of keys and values, where they are shared), d head width, V 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,26 @@ from torch import Tensor, nn
 from .attention import Sight, added_mask
 from .cache import KVCache, Weighable
 from .rope import rotate
+
+
+class CausalConfig(Protocol):
+    """Sizes of a decoder-only network; `kv_heads` besides where fewer heads have keys and values, `prefix` where it has a fixed length."""
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def head_width(self) -> int: ...
+
+    @property
+    def length(self) -> int: ...
+
+
+S = TypeVar("S", bound=CausalConfig)
+B = TypeVar("B")  # a branch's condition
 
 
 @dataclass
@@ -33,7 +53,7 @@ class TokenState(Weighable):
         super().weigh(values, keys)
 
 
-class CausalNetwork(nn.Module):
+class CausalNetwork(nn.Module, Generic[S, B]):
     """The token-wise protocol (`begin`, then `read` and `advance`) over what a family defines.
 
     A family sets `config` (with depth, heads, head_width, prefix, length, vocab, and kv_heads where fewer), `compute_dtype`, and
@@ -41,13 +61,13 @@ class CausalNetwork(nn.Module):
     `prefix_length`. The residual stream is fp32; matrix products run in `compute_dtype`.
     """
 
-    config: Any
+    config: S
     compute_dtype: torch.dtype
     turn: Callable[[Tensor, Tensor], Tensor] = staticmethod(rotate)
 
     # --- what a family defines -------------------------------------------------------------------------------------
 
-    def prefix(self, branches: Sequence[Any], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    def prefix(self, branches: Sequence[B], device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Prefix embeddings (rows, P, D) of all branches, and which of them are padding (rows, P), or None."""
         raise NotImplementedError
 
@@ -64,9 +84,9 @@ class CausalNetwork(nn.Module):
         """Embeddings (B, 1, D) of a line end behind tokens (B, T)."""
         raise NotImplementedError
 
-    def prefix_length(self, branches: Sequence[Any]) -> int:
+    def prefix_length(self, branches: Sequence[B]) -> int:
         """Prefix positions P of a run with these conditions."""
-        return self.config.prefix
+        return self.fixed_prefix
 
     def rotations(self) -> Tensor:
         """The table (2, L, d/2) of every position."""
@@ -87,6 +107,11 @@ class CausalNetwork(nn.Module):
     # --- the token-wise protocol -----------------------------------------------------------------------------------
 
     @property
+    def fixed_prefix(self) -> int:
+        """Prefix positions of every run; 0 where the prompt decides."""
+        return getattr(self.config, "prefix", 0)
+
+    @property
     def kv_heads(self) -> int:
         """Heads of keys and values."""
         return getattr(self.config, "kv_heads", self.config.heads)
@@ -94,11 +119,11 @@ class CausalNetwork(nn.Module):
     def cache_bytes(self, rows: int, prefix: int | None = None) -> int:
         """Memory of the key/value cache for `rows` = branches x batch; `prefix`: positions, None = the configured ones."""
         c = self.config
-        length = (c.prefix if prefix is None else prefix) + places(c.length, self.line)
+        length = (self.fixed_prefix if prefix is None else prefix) + places(c.length, self.line)
         itemsize = self.compute_dtype.itemsize
         return KVCache.bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> TokenState:
+    def begin(self, branches: Sequence[B], device: torch.device) -> TokenState:
         """Start a run. `branches`: every branch's condition; `device`: where to compute."""
         c = self.config
         prefix, padding = self.prefix(branches, device)
@@ -171,13 +196,13 @@ class CausalNetwork(nn.Module):
 
     # --- the whole sequence at once, for training and tests --------------------------------------------------------
 
-    def forward(self, condition: Any, tokens: Tensor) -> Tensor:
+    def forward(self, condition: B, tokens: Tensor) -> Tensor:
         """Teacher-forced logits (B, T, V), fp32: tokens (B, T), of which the last is not read."""
         x = self.outputs(condition, self.sequence(tokens[:, :-1]))
         index = torch.arange(tokens.shape[1], device=x.device)
         return self.head(x[:, index + index // self.line] if self.line else x).float()
 
-    def outputs(self, condition: Any, sequence: Tensor) -> Tensor:
+    def outputs(self, condition: B, sequence: Tensor) -> Tensor:
         """What the layers make of the prefix and a sequence (B, n, D), from the prefix's last position on: (B, 1 + n, D)."""
         prefix, padding = self.prefix([condition], sequence.device)
         x = torch.cat((prefix.float(), sequence.float()), dim=1)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,7 +88,7 @@ def kept_steps(count: int) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def step_count(written: Any) -> int:
+def step_count(written: object) -> int:
     """Sampling steps as a release's settings write them, "8".
 
     Raises:

@@ -1,6 +1,6 @@
 """The plain feed-forward of VAR and Infinity."""
 
-from typing import Any
+from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,10 +10,20 @@ from .linear import linear
 from .operations import Operations, Place
 
 
+class Widths(Protocol):
+    """Channels of the stream, and inside the feed-forward."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def ffn(self) -> int: ...
+
+
 class FeedForward(nn.Module):
     """Linear, GELU (tanh approximation), linear."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: Widths, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.fc1 = ops.Linear(config.width, config.ffn, **place)
         self.fc2 = ops.Linear(config.ffn, config.width, **place)

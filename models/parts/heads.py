@@ -1,14 +1,13 @@
 """How many heads a network has whose weights do not say it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from .settings import whole
 
 RELEASED = 64  # channels per head of every release this is asked for
 
 
-def head_count(settings: Mapping[str, Any], width: int) -> int:
+def head_count(settings: Mapping[str, object], width: int) -> int:
     """Heads of a network C = `width` channels wide: as its settings say, else one for every 64 channels.
 
     Raises:

@@ -5,14 +5,14 @@ of one line, counted from the first token of a row that is not padding.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from .attention import Sight
-from .causal import CausalNetwork, places
+from .causal import CausalConfig, CausalNetwork, places
 from .linear import linear
 from .norms import RMSNorm
 from .operations import Operations, Place
@@ -23,7 +23,7 @@ from .swiglu import SwiGLU
 LONG_PROMPT = 256  # positions, where memory is estimated before there is a prompt
 
 
-class LanguageConfig(Protocol):
+class LanguageConfig(CausalConfig, Protocol):
     """Sizes of such a network."""
 
     @property
@@ -140,7 +140,10 @@ class Body(nn.Module):
         self.norm = RMSNorm(config.width, config.eps, **place)
 
 
-class LanguageNetwork(CausalNetwork):
+L = TypeVar("L", bound=LanguageConfig)
+
+
+class LanguageNetwork(CausalNetwork[L, Prompt]):
     """The network. Conditions: a `Prompt` of each branch; tokens are ids of the joint vocabulary, unless `embed` shifts them.
 
     Args:
@@ -150,12 +153,11 @@ class LanguageNetwork(CausalNetwork):
         attention: what builds a layer's attention.
     """
 
-    config: LanguageConfig
     turn = staticmethod(rotate_halves)
 
     def __init__(
         self,
-        config: LanguageConfig,
+        config: L,
         operations: Operations = nn,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
@@ -201,6 +203,6 @@ class LanguageNetwork(CausalNetwork):
         return linear(self.lm_head, self.model.norm(x).to(self.compute_dtype))
 
 
-def tie(network: Any) -> None:
+def tie(network: "LanguageNetwork") -> None:
     """The output matrix is the embedding matrix: one parameter of two layers, also after a host has replaced one."""
     network.lm_head.weight = network.model.embed_tokens.weight

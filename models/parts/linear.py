@@ -1,15 +1,13 @@
 """Linear layers on the processor: the same products in the order that its libraries do better."""
 
-from typing import Any
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LARGE = 1 << 18  # elements of a weight; a smaller one lies in the processor's cache
 FEW = 16  # rows below which x^T must not be laid out on its own: the library then falls back to a slow path
 
 
-def linear(layer: Any, x: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(layer: nn.Linear, x: Tensor, bias: Tensor | None = None) -> Tensor:
     """layer(x) + bias, x (..., D), as W x^T on the processor in single precision where W is large.
 
     Libraries split W x^T over the cores by rows of W, and x W^T badly. Left to the layer for a single row, on a single
@@ -31,7 +29,7 @@ def linear(layer: Any, x: Tensor, bias: Tensor | None = None) -> Tensor:
     return y.t().unflatten(0, x.shape[:-1])
 
 
-def _plain(layer: Any, x: Tensor) -> bool:
+def _plain(layer: nn.Linear, x: Tensor) -> bool:
     """Whether the layer is a product with its weight and nothing else, and a large one."""
     weight = layer.weight
     return (

@@ -1,16 +1,67 @@
-"""What every scale-wise network does alike: how large its cache is, and making one."""
+"""What every network offers, and what every scale-wise one does alike: how large its cache is, and making one."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from .cache import KVCache
+from .grid import Grid
+from .text import NetworkCondition
 
 
-class Cached:
-    """A network whose layers keep keys and values; `config` has depth, heads, width, length and grid."""
+class Network(Protocol):
+    """A module built from a config; `compute_dtype`: of its matrix products."""
 
     config: Any
+    compute_dtype: torch.dtype
+
+    def eval(self) -> nn.Module: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+
+class Transformer(Network, Protocol):
+    """A network that predicts tokens; which loop runs it, its family says."""
+
+    def null_condition(self, batch: int) -> NetworkCondition:
+        """The unconditional branch's condition, where the family says that it comes from the model."""
+        ...
+
+    def cache_bytes(self, rows: int) -> int:
+        """Memory of what is kept between steps for `rows` = branches x batch."""
+        ...
+
+
+class CachedConfig(Protocol):
+    """Sizes of a network with a cache."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def length(self) -> int: ...
+
+
+S = TypeVar("S", bound=CachedConfig)
+
+
+class Cached(Generic[S]):
+    """A network whose layers keep keys and values."""
+
+    config: S
     compute_dtype: torch.dtype
 
     @property
@@ -31,8 +82,8 @@ class Cached:
         itemsize = self.compute_dtype.itemsize
         return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
 
-    def new_cache(self, rows: int, device: torch.device, **options: Any) -> KVCache:
-        """An empty cache for `rows` = branches x batch; `options`: of `KVCache`."""
+    def new_cache(self, rows: int, device: torch.device, start: int = 0) -> KVCache:
+        """An empty cache for `rows` = branches x batch; `start`: position of image token 0."""
         c = self.config
         size = c.depth, rows, c.heads, self.positions, c.width // c.heads
-        return KVCache(*size, self.compute_dtype, device, **options)
+        return KVCache(*size, self.compute_dtype, device, start=start)

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+"""What a JSON file holds."""
 
 MOST = 1 << 20  # of any count a file may claim
 
 
 def whole(
-    entries: Mapping[str, Any], name: str, default: int, low: int = 1, high: int = MOST
+    entries: Mapping[str, object], name: str, default: int, low: int = 1, high: int = MOST
 ) -> int:
     """A whole number; the default where there is none, or null. Headers hold texts, so "3" counts as 3.
 
@@ -25,7 +28,7 @@ def whole(
 
 
 def decimal(
-    entries: Mapping[str, Any], name: str, default: float, low: float = 0.0, high: float = 1e12
+    entries: Mapping[str, object], name: str, default: float, low: float = 0.0, high: float = 1e12
 ) -> float:
     """A finite number; the default where there is none, or null.
 
@@ -42,7 +45,7 @@ def decimal(
 
 
 def whole_list(
-    entries: Mapping[str, Any], name: str, most: int, high: int = MOST
+    entries: Mapping[str, object], name: str, most: int, high: int = MOST
 ) -> tuple[int, ...]:
     """A list of at most `most` whole numbers from 1 to `high`; () where there is none, or null.
 
@@ -57,7 +60,7 @@ def whole_list(
     return tuple(whole({name: entry}, name, 0, 1, high) for entry in value)
 
 
-def _read(value: Any, name: str) -> float:
+def _read(value: object, name: str) -> float:
     if isinstance(value, (int, float, str)):
         try:
             number = float(value)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .prompt import Prompt
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,37 @@ class TextCondition:
         return replace(self, features=self.features[:, :length], live=live.any(0))
 
 
-def with_tokens(config: Any, text: TextCondition) -> TextCondition:
+@dataclass(frozen=True)
+class Caption:
+    """Text features (B, P, caption width), padded on the left, and their mask (B, P), 1 = text.
+
+    Both None: the empty caption the network was trained with, which takes the mask of the first branch.
+    """
+
+    features: Tensor | None = None
+    mask: Tensor | None = None
+
+    def fitted(self, prompts: "Sequence[Caption]") -> "Caption":
+        """The empty caption for several prompts of an image: as long as the longest of them."""
+        masks = [prompt.mask for prompt in prompts if prompt.mask is not None]
+        if self.mask is not None or not masks:
+            return self
+        return replace(self, mask=torch.stack(masks).amax(0))
+
+
+def left_pad(features: Tensor, mask: Tensor) -> Caption:
+    """Text features (B, P, C) padded on the right, as encoders give them -> padded on the left, padding zeroed."""
+    order = mask.argsort(dim=1, stable=True)  # padding (0) first, text in its own order
+    moved = features.gather(1, order[..., None].expand_as(features))
+    mask = mask.gather(1, order)
+    return Caption(moved * mask[..., None].to(moved.dtype), mask)
+
+
+NetworkCondition: TypeAlias = Tensor | TextCondition | Prompt | Caption
+"""A branch's condition, as one family or another takes it: class labels (B,) or text vectors (B, E), encoded text, token ids."""
+
+
+def with_tokens(config: object, text: TextCondition) -> TextCondition:
     """The text as it is, if every prompt has a token at all.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..family import Defaults, Family, FileFacts, TextSpec
+from ..family import Defaults, FileFacts, TextSpec, TransformerFamily
 from ..parts.heads import head_count
 from ..parts.levels import sides_from_file
 from ..parts.network import Cached
@@ -32,7 +32,7 @@ GUIDED = 11  # scales of the 1024 models that are guided
 TEXT_TOKENS = 77  # of CLIP
 
 
-class Switti(Cached, nn.Module):
+class Switti(Cached[SwittiConfig], nn.Module):
     """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
 
     Args:
@@ -178,10 +178,9 @@ def published(config: SwittiConfig) -> Defaults:
     )
 
 
-FAMILY = Family(
+FAMILY = TransformerFamily(
     name="switti",
     title="Switti",
-    part="transformer",
     required=(
         "text_pooler.weight",
         "blocks.0.cross_attn.to_kv.weight",

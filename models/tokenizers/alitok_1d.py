@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.cast import cast_like
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
@@ -251,10 +251,9 @@ def config_from_file(facts: FileFacts) -> AliTok1DConfig:
     )
 
 
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="alitok_1d",
     title="AliTok image tokenizer",
-    part="tokenizer",
     required=(
         "latent_tokens",
         "decoder.class_embedding",

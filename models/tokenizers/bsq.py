@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations
 from .convnet import Decoder, Encoder
@@ -210,10 +210,9 @@ def config_from_file(facts: FileFacts) -> BitwiseConfig:
     )
 
 
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="bsq",
     title="Infinity image tokenizer",
-    part="tokenizer",
     required=(
         "quantizer.lfq.mask",
         "encoder.conv_in.weight",

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from .cosmos_blocks import (
@@ -260,10 +260,9 @@ _UNUSED = (
     r"|encoder\.down\.\d\.downsample\.conv2\..*|decoder\.up\.\d\.upsample\.conv1\..*"
 )
 
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="cosmos_dv",
     title="Cosmos DV8x16x16 image tokenizer",
-    part="tokenizer",
     required=(
         "decoder.conv_in.0.conv3d.weight",
         "decoder.up.0.block.0.conv2.0.conv3d.weight",

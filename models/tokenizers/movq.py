@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
@@ -292,10 +292,9 @@ def config_from_file(facts: FileFacts) -> MoVQConfig:
     )
 
 
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="movq",
     title="MoVQGAN image tokenizer",
-    part="tokenizer",
     required=(
         "decoder.norm_out.conv_y.weight",
         "quantize.embedding.weight",

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
@@ -221,10 +221,9 @@ def config_from_file(facts: FileFacts) -> MultiScaleVQConfig:
     )
 
 
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="multiscale_vq",
     title="VAR image tokenizer",
-    part="tokenizer",
     required=(
         "quantize.quant_resi.qresi_ls.0.weight",
         "quantize.embedding.weight",

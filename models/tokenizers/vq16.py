@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
@@ -228,10 +228,9 @@ def config_from_file(facts: FileFacts) -> VQ16Config:
     )
 
 
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="vq16",
     title="LlamaGen image tokenizer",
-    part="tokenizer",
     required=(
         "encoder.conv_blocks.0.res.0.norm1.weight",
         "quantize.embedding.weight",

@@ -7,14 +7,13 @@ may know a part of the codes only: then a list says which number each code has f
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..family import Family, FileFacts
+from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from .codebook import Codebook
@@ -203,7 +202,7 @@ def config_from_file(facts: FileFacts) -> VQGANConfig:
     )
 
 
-def inside(config: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def inside(config: VQGANConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tokenizer's tensors of a VQ-Diffusion checkpoint."""
     return {taken_out(k): v for k, v in tensors.items() if k.startswith(INSIDE)}
 
@@ -217,10 +216,9 @@ _REQUIRED = (
     "encoder.mid.attn_1.q.weight",
     "quant_conv.weight",
 )
-FAMILY = Family(
+FAMILY = TokenizerFamily(
     name="vqgan",
     title="VQGAN image tokenizer",
-    part="tokenizer",
     required=_REQUIRED,
     config=config_from_file,
     build=VQGAN,

@@ -3,8 +3,6 @@
 Letters: rows = branches x B, N positions of an H x W grid, C width, T steps.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +10,7 @@ from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
 from ..parts.plain_attention import attend_plainly
+from .config import VQDiffusionConfig
 
 EPS = 1e-5
 
@@ -98,7 +97,7 @@ class GELU2(nn.Module):
 class ClassBlock(nn.Module):
     """Attention normed by the time step, convolutions normed by the class."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: VQDiffusionConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.ln1 = AdaptiveNorm(config.steps, width, ops, **place)
@@ -110,7 +109,7 @@ class ClassBlock(nn.Module):
         """What a run needs of its classes (rows,)."""
         return self.ln2.numbers_or_mean(given)
 
-    def forward(self, x: Tensor, time: Tensor, read: Any, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, read: Tensor, grid: tuple[int, int]) -> Tensor:
         """x (rows, N, C), `time` (1,), `read` of these rows."""
         x = x + self.attn(self.ln1(x, self.ln1.numbers(time)))
         return x + self.mlp(self.ln2(x, read), grid)
@@ -119,7 +118,7 @@ class ClassBlock(nn.Module):
 class TextBlock(nn.Module):
     """Self-attention and cross-attention normed by the time step, then a feed-forward layer."""
 
-    def __init__(self, config: Any, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: VQDiffusionConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         width = config.width
         self.ln1 = AdaptiveNorm(config.steps, width, ops, **place)
@@ -135,7 +134,9 @@ class TextBlock(nn.Module):
         """What a run needs of its texts (rows, n, E)."""
         return self.attn2.pairs(given)
 
-    def forward(self, x: Tensor, time: Tensor, read: Any, grid: tuple[int, int]) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor, read: tuple[Tensor, Tensor], grid: tuple[int, int]
+    ) -> Tensor:
         """x (rows, N, C), `time` (1,), `read` of these rows."""
         x = x + self.attn1(self.ln1(x, self.ln1.numbers(time)))
         x = x + self.attn2(self.ln1_1(x, self.ln1_1.numbers(time)), read)

@@ -5,6 +5,7 @@ from math import isqrt
 
 from ..family import FileFacts
 from ..parts.grid import Grid
+from ..parts.settings import whole
 
 HEADS = 16  # of every release
 CLASSES = 1000  # of the release; the entry behind them, where there is one, is "no class"
@@ -79,11 +80,12 @@ def config_from_file(facts: FileFacts) -> VQDiffusionConfig:
     entries = 0 if text else shapes[f"{_BLOCK}ln2.emb.weight"][0]
     ffn = shapes[f"{_BLOCK}mlp.0.weight" if text else f"{_BLOCK}mlp.conv1.weight"][0]
     settings = facts.own_settings({"n_embd": width, "n_layer": depth}, ("content_seq_len",))
-    side = isqrt(int(settings.get("content_seq_len", _positions(facts, table, bool(text)))))
+    positions = whole(settings, "content_seq_len", _positions(facts, table, bool(text)))
+    side = isqrt(positions)
     return VQDiffusionConfig(
         depth=depth,
         width=width,
-        heads=int(settings.get("n_head", HEADS)),
+        heads=whole(settings, "n_head", HEADS),
         ffn=ffn,
         vocab=vocab,
         steps=shapes["log_at"][0],

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ..family import Defaults, Family, TextSpec
+from ..family import Defaults, TextSpec, TransformerFamily
 from ..parts.text import TextCondition
 from ..text.encoders import CLIP_ROWS
 from ..tokenizers.vqgan import VQGANConfig
@@ -48,7 +48,7 @@ def finite_logs(
     return tensors | nothing
 
 
-def text_defaults(config: Any) -> Defaults:
+def text_defaults(config: VQDiffusionConfig) -> Defaults:
     """As the demos: guidance 5 for ITHQ, 3 for the others."""
     return Defaults(5.0 if config.vocab == ITHQ else 3.0, "constant", 0, 1.0)
 
@@ -61,7 +61,6 @@ _TEXT = TextSpec(
     condition=all_rows,
 )
 _SHARED: dict[str, Any] = {
-    "part": "transformer",
     "config": config_from_file,
     "build": VQDiffusion,
     "ignored": _IGNORED,
@@ -73,7 +72,7 @@ _SHARED: dict[str, Any] = {
     "trim": finite_logs,
     "averaged": True,
 }
-FAMILY_CLASS = Family(
+FAMILY_CLASS = TransformerFamily(
     name="vq_diffusion",
     title="VQ-Diffusion (classes)",
     required=(*_REQUIRED, "transformer.blocks.0.ln2.emb.weight"),
@@ -84,7 +83,7 @@ FAMILY_CLASS = Family(
     defaults=Defaults(1.5, "constant", 0, 0.94),
     **_SHARED,
 )
-FAMILY_TEXT = Family(
+FAMILY_TEXT = TransformerFamily(
     name="vq_diffusion_text",
     title="VQ-Diffusion (text)",
     required=(*_REQUIRED, "transformer.blocks.0.attn2.key.weight", "empty_text_embed"),
@@ -95,7 +94,7 @@ FAMILY_TEXT = Family(
     defaults=text_defaults,
     **_SHARED,
 )
-FAMILY_TEXT_PLAIN = Family(
+FAMILY_TEXT_PLAIN = TransformerFamily(
     name="vq_diffusion_text_plain",
     title="VQ-Diffusion (text)",
     required=(*_REQUIRED, "transformer.blocks.0.attn2.key.weight"),

@@ -5,7 +5,7 @@ Letters: B images, rows = branches x B, N positions, V tokens without the mask (
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,18 @@ BUFFERS = {
 }
 
 
+Read: TypeAlias = Tensor | tuple[Tensor, ...]
+"""What a block has read of a condition: classes as they are, or keys and values of a text."""
+
+
 @dataclass
 class DiscreteState:
     """One run: what every block has read of the conditions, and the table of places (N, C)."""
 
-    read: list[Any]
+    read: list[Read]
     places: Tensor
 
-    def rows(self, block: int, count: int) -> Any:
+    def rows(self, block: int, count: int) -> Read:
         """What a block has read for the first `count` rows."""
         read = self.read[block]
         return read[:count] if isinstance(read, Tensor) else tuple(part[:count] for part in read)
@@ -104,7 +108,7 @@ class VQDiffusion(nn.Module):
             shape = config.text_rows, config.text_width
             self.empty_text_embed = nn.Parameter(torch.empty(shape, **place))
 
-    def null_condition(self, batch: int) -> Any:
+    def null_condition(self, batch: int) -> Tensor | TextCondition:
         """The unconditional branch's condition: "no class", or the learned text."""
         if not self.config.text_width:
             return torch.full((batch,), self.config.classes)
@@ -123,7 +127,9 @@ class VQDiffusion(nn.Module):
         kept = c.depth * 2 * c.width * max(c.text_rows, 1) * self.compute_dtype.itemsize
         return rows * (kept + POSTERIOR * c.length * (c.vocab + 1))
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> DiscreteState:
+    def begin(
+        self, branches: Sequence[Tensor | TextCondition], device: torch.device
+    ) -> DiscreteState:
         """Read the conditions of all branches."""
         trunk = self.transformer
         given = torch.cat([self._given(branch).to(device) for branch in branches])
@@ -131,7 +137,7 @@ class VQDiffusion(nn.Module):
         read = [block.read(given) for block in trunk.blocks]  # pyright: ignore[reportCallIssue]
         return DiscreteState(read, places)
 
-    def _given(self, branch: Any) -> Tensor:
+    def _given(self, branch: Tensor | TextCondition) -> Tensor:
         features = branch.features if isinstance(branch, TextCondition) else branch
         return features.to(self.compute_dtype) if features.is_floating_point() else features
 

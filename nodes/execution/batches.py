@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import TypeVar, cast
 
 import comfy.model_management as mm
 import torch
@@ -13,8 +13,9 @@ from ...guidance.record import join_traces
 from ...imaging.filmstrip import Maker
 from ...imaging.image_trace import ImageTrace
 from ...imaging.tokens import ImageTokens, join_tokens
+from ...imaging.viewer import Json
 from ...loaders.place import run_bytes
-from ...sampling.mixture import Mixture
+from ...sampling.mixture import BranchCondition, Mixture
 from ..types import EDM2Sampling, Sampling
 
 MOST_AT_ONCE = (
@@ -51,10 +52,13 @@ def makers_of(sampling: Sampling) -> list[Maker]:
     ]
 
 
-def pick(given: Any, rows: Sequence[int]) -> Any:
+Rows = TypeVar("Rows")
+
+
+def pick(given: Rows, rows: Sequence[int]) -> Rows:
     """Some rows of a condition, whatever it is made of: a tensor with the images first, or a dataclass of such."""
     if isinstance(given, Mixture):
-        return given.rows(rows, pick)
+        return cast(Rows, given.rows(rows, pick))
     if isinstance(given, Tensor):
         return given[torch.tensor(rows, dtype=torch.long, device=given.device)]
     if is_dataclass(given) and not isinstance(given, type):
@@ -63,7 +67,7 @@ def pick(given: Any, rows: Sequence[int]) -> Any:
     return given
 
 
-def branches_of(sampling: Sampling) -> tuple[Any, Any]:
+def branches_of(sampling: Sampling) -> tuple[BranchCondition, BranchCondition]:
     """The conditional and the unconditional branch's condition of the images to be made."""
     if sampling.batch == 1:  # as if alone: a prompt is not padded to the longest of the batch
         own = sampling.conditioning.entry(sampling.images[0] // sampling.copies)
@@ -89,7 +93,7 @@ class Finished:
     image: Tensor
     trace: ImageTrace
     tokens: ImageTokens
-    shown: dict[str, Any] = field(default_factory=dict)
+    shown: Json = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -105,7 +109,7 @@ def join(parts: Sequence[Finished]) -> Finished:
     image, first = torch.cat([part.image for part in parts]), parts[0]
     trace = join_traces([part.trace.trace for part in parts])
     tokens = join_tokens([part.tokens for part in parts])
-    strip = [entry for part in parts for entry in part.shown.get("strip", [])]
+    strip = [entry for part in parts for entry in cast(list, part.shown.get("strip", []))]
     shown = {**first.shown, "batch": len(image), "strip": strip} if first.shown else {}
     return Finished(
         image, ImageTrace.of(trace, image, first.trace.guidance), tokens, shown, first.notes
@@ -138,6 +142,6 @@ def most_at_once(sampling: Sampling) -> int:
     branches = most_branches(sampling.conditioning)
     one = run_bytes(model.network, model.tokenizer, branches, 1)
     more = run_bytes(model.network, model.tokenizer, branches * 2, 2) - one
-    memory: Any = mm.get_total_memory(model.patcher.load_device)
+    memory = cast(int, mm.get_total_memory(model.patcher.load_device))
     room = SHARE * memory - one
     return min(MOST_AT_ONCE, max(1, 1 + int(room // max(more, 1))))

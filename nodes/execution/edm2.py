@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import comfy.latent_formats
 import comfy.model_management as mm
@@ -33,6 +33,7 @@ from ...sampling.heun import Progress, generate
 from ..types import EDM2Sampling
 from .attention import chosen_attention
 from .batches import MOST_AT_ONCE, SHARE, streams_of
+from .host import VAE
 from .rescue import PREFIX, STOPS, collect, saved
 from .run import PREVIEW_SECONDS, framed, wants_previews
 
@@ -71,7 +72,7 @@ class Denoised:
 
 def run_edm2(
     sampling: EDM2Sampling,
-    vae: Any = None,
+    vae: VAE | None = None,
     hand_on: bool = False,
     tell: Callable[[str], None] = logging.warning,
 ) -> Denoised:
@@ -106,7 +107,7 @@ def pixels_per_side(model: EDM2Model) -> int:
     return VAE_FACTOR if model.config.latent else 1
 
 
-def check_vae(vae: Any, model: EDM2Model) -> None:
+def check_vae(vae: VAE | None, model: EDM2Model) -> None:
     """Raise ValueError when a VAE cannot decode what the network makes."""
     if vae is None or not model.config.latent:
         return
@@ -126,7 +127,7 @@ def parts_of(sampling: EDM2Sampling) -> list[EDM2Sampling]:
     images, grid = sampling.images, grid_of(sampling)
     network = sampling.edm2.network
     one = network.run_bytes(1, grid)
-    memory: Any = mm.get_total_memory(sampling.edm2.patcher.load_device)
+    memory = cast(int, mm.get_total_memory(sampling.edm2.patcher.load_device))
     more = network.run_bytes(2, grid) - one
     size = min(MOST_AT_ONCE, max(1, 1 + int((SHARE * memory - one) // max(more, 1))))
     starts = range(0, len(images), size)
@@ -136,7 +137,7 @@ def parts_of(sampling: EDM2Sampling) -> list[EDM2Sampling]:
 def run_part(
     sampling: EDM2Sampling,
     run: RunInfo,
-    vae: Any,
+    vae: VAE | None,
     report: "Reporter",
     tell: Callable[[str], None],
 ) -> Denoised:
@@ -191,7 +192,9 @@ def labels_of(sampling: EDM2Sampling) -> Tensor:
     return F.one_hot(chosen, classes + 1)[:, :classes].float()
 
 
-def decoded(made: Denoised, model: EDM2Model, vae: Any, tell: Callable[[str], None]) -> Any:
+def decoded(
+    made: Denoised, model: EDM2Model, vae: VAE | None, tell: Callable[[str], None]
+) -> Tensor | None:
     """IMAGE (B, H, W, 3), or None for latents without a VAE. Should decoding fail, the latents are kept in a file."""
     if not model.config.latent:
         return from_pixels(made.x).movedim(1, -1).contiguous()

@@ -1,9 +1,8 @@
 """Messages to the browser while a node is running."""
 
 import sys
-from typing import Any
 
-from ...imaging.viewer import Send
+from ...imaging.viewer import Json, Send
 
 STEP, STATUS = "ar_guidance.step", "ar_guidance.status"
 
@@ -15,7 +14,7 @@ def live_sender(node: str | None, event: str = STEP) -> Send | None:
     if server is None or node is None:
         return None
 
-    def send(message: dict[str, Any]) -> None:
+    def send(message: Json) -> None:
         server.send_sync(event, {"node": node, **message}, server.client_id)
 
     return send

@@ -1,7 +1,6 @@
 """What a run depends on, as named texts."""
 
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 from ...imaging.canvas import number
 from ...imaging.differences import Parameters
@@ -44,14 +43,14 @@ def _kept(edit: Edit | None) -> Parameters:
     return found
 
 
-def _flat(name: str, value: Any) -> Parameters:
+def _flat(name: str, value: object) -> Parameters:
     if is_dataclass(value) and not isinstance(value, type):
         parts = [_flat(entry.name, getattr(value, entry.name)) for entry in fields(value)]
         return {key: text for part in parts for key, text in part.items()}
     return {name.replace("_", " "): _text(value)}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, float):
         return number(value)
     if isinstance(value, tuple | list):

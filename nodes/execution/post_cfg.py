@@ -1,20 +1,19 @@
 """How the CFG-IGG mix sits in the host's samplers: hooks before and after CFG, and what they are given by which guider."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor
 
 from ...guidance.diffusion import DiffusionMix
+from .host import DiffusionModel, ModelSampling, PostCFGArguments, PreCFGArguments
 from .recording import recorder_of
 
-PREDICTIONS = "ar_guidance_predictions"  # in the model options of one run
 
-
-def keep_predictions(args: dict[str, Any]) -> Any:
+def keep_predictions(args: PreCFGArguments) -> Sequence[Tensor]:
     """A hook before all others that change predictions ahead of CFG (APG): G is what the model says, not what they make of it."""
-    args["model_options"][PREDICTIONS] = args["conds_out"]
+    args["model_options"]["ar_guidance_predictions"] = args["conds_out"]
     return args["conds_out"]
 
 
@@ -39,7 +38,7 @@ class PostCFG:
                 f"start_percent ({self.start}) must not lie after end_percent ({self.end}), both from 0 to 1"
             )
 
-    def __call__(self, args: dict[str, Any]) -> Tensor:
+    def __call__(self, args: PostCFGArguments) -> Tensor:
         if not self.acts_at(args["sigma"], args["model"].model_sampling):
             return args["denoised"]
         if not args["uncond"]:  # the host fills the missing prediction with zeros
@@ -53,14 +52,14 @@ class PostCFG:
             recorder.note("cfg scale", index, self.mix.cfg_scale)
         return mix.guide(denoised, cond, uncond, args["cond_scale"], shapes, recorder, index)
 
-    def number_among(self, args: dict[str, Any]) -> int:
+    def number_among(self, args: PostCFGArguments) -> int:
         """The how-manieth of these hooks this one is, for telling apart what several record."""
         hooks = args["model_options"].get("sampler_post_cfg_function", [])
         mine = [hook for hook in hooks if isinstance(hook, PostCFG)]
         return next((n for n, hook in enumerate(mine, start=1) if hook is self), 1)
 
     def replacing(
-        self, args: dict[str, Any], cond: Tensor, uncond: Tensor
+        self, args: PostCFGArguments, cond: Tensor, uncond: Tensor
     ) -> tuple[DiffusionMix, Tensor]:
         """The mix, and what to add it to, once the sampler's own CFG is what the mix takes it for: u + s (c - u).
 
@@ -79,7 +78,7 @@ class PostCFG:
             denoised = denoised + scale * ((cond - uncond) - pushed)
         return self.mix, denoised
 
-    def acts_at(self, sigma: Tensor, sampling: Any) -> bool:
+    def acts_at(self, sigma: Tensor, sampling: ModelSampling) -> bool:
         """Whether this noise level (B,) lies inside the interval.
 
         Asked while sampling, so that a node behind this one may still change the model's noise schedule.
@@ -89,19 +88,19 @@ class PostCFG:
         return self.end == 1 or bool(sigma.max() >= sampling.percent_to_sigma(self.end))
 
 
-def branches(args: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def branches(args: PostCFGArguments) -> tuple[Tensor, Tensor]:
     """c and u of this step as the model predicted them: the positive prompt, and what the guider pushes away from.
 
     PerpNeg (`empty_cond_denoised`) pushes away from the empty prompt; its negative only bends that push.
     """
-    kept = args["model_options"].get(PREDICTIONS, ())
+    kept = args["model_options"].get("ar_guidance_predictions", ())
     cond = kept[0] if kept else args["cond_denoised"]
     if "empty_cond_denoised" in args:
         return cond, kept[2] if len(kept) > 2 else args["empty_cond_denoised"]
     return cond, kept[1] if len(kept) > 1 else args["uncond_denoised"]
 
 
-def warn_without_negative(args: dict[str, Any]) -> None:
+def warn_without_negative(args: PostCFGArguments) -> None:
     """Say once a run, at its first step, that there is nothing to compare the positive prompt with."""
     sigmas = args["model_options"].get("transformer_options", {}).get("sample_sigmas")
     if sigmas is not None and bool(args["sigma"].max() >= sigmas[0]):
@@ -111,7 +110,7 @@ def warn_without_negative(args: dict[str, Any]) -> None:
         )
 
 
-def patch(model: Any, hook: PostCFG) -> Any:
+def patch(model: DiffusionModel, hook: PostCFG) -> DiffusionModel:
     """A copy of the model with the hook behind those it has; the model itself is not touched.
 
     Raises:

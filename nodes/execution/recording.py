@@ -5,6 +5,7 @@ only. So a recording is made beforehand, filled during the run, and found again 
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from ...guidance.diffusion import grid_of, to_tokens
 from ...guidance.record import NULL_RECORDER, Numbered, Recorder, Trace, TraceRecorder, norms
 from ...imaging.image_trace import ImageTrace, fingerprint
+from .host import DiffusionModel, PostCFGArguments
 
 RUNS = 8  # of one recording that are remembered, the newest
 SAME = 1e-4  # relative difference up to which two noise levels are the same
@@ -36,7 +38,7 @@ class RecordedRun:
     branches: tuple[Tensor, Tensor] | None = None
     problem: str = ""
 
-    def begin(self, latent: Any, sigma: Tensor) -> None:
+    def begin(self, latent: Tensor, sigma: Tensor) -> None:
         """An evaluation of the model begins."""
         self.branches, level = None, float(sigma.max())
         near = [k for k, s in enumerate(self.sigmas) if abs(s - level) <= SAME * max(s, level)]
@@ -48,7 +50,7 @@ class RecordedRun:
             except ValueError as error:
                 self.problem = str(error)
 
-    def listen(self, args: dict[str, Any]) -> None:
+    def listen(self, args: PostCFGArguments) -> None:
         """Both branches, as a post-CFG hook is given them; there is one only where cfg is 1."""
         if self.recorder is None or self.index is None or not args["uncond"]:
             return
@@ -78,10 +80,10 @@ class Recording:
     current: RecordedRun | None = None
     problem: str = ""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Recording":
+    def __deepcopy__(self, memo: dict[int, object]) -> "Recording":
         return self
 
-    def patch(self, model: Any) -> Any:
+    def patch(self, model: DiffusionModel) -> DiffusionModel:
         """A copy of the model that is listened to; what it makes stays the same."""
         from comfy.patcher_extension import WrappersMP
 
@@ -91,7 +93,7 @@ class Recording:
         patched.add_wrapper(WrappersMP.PREDICT_NOISE, self.around_evaluation)
         return patched
 
-    def around_run(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+    def around_run(self, executor: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Wraps `CFGGuider.outer_sample(noise, latent_image, sampler, sigmas, ...)`."""
         sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
         run = self.current = RecordedRun(tuple(sigmas[:-1].tolist()))
@@ -106,8 +108,13 @@ class Recording:
         return made
 
     def around_evaluation(
-        self, executor: Any, x: Any, timestep: Tensor, *more: Any, **kw: Any
-    ) -> Any:
+        self,
+        executor: Callable[..., Tensor],
+        x: Tensor,
+        timestep: Tensor,
+        *more: object,
+        **kw: object,
+    ) -> Tensor:
         """Wraps `CFGGuider.predict_noise`."""
         run = self.current
         if run is None:
@@ -144,13 +151,13 @@ class Listener:
 
     recording: Recording
 
-    def __call__(self, args: dict[str, Any]) -> Tensor:
+    def __call__(self, args: PostCFGArguments) -> Tensor:
         if self.recording.current is not None:
             self.recording.current.listen(args)
         return args["denoised"]
 
 
-def recorder_of(args: dict[str, Any], number: int) -> tuple[Recorder, int]:
+def recorder_of(args: PostCFGArguments, number: int) -> tuple[Recorder, int]:
     """Who listens to the evaluation that a post-CFG hook is called in, and its step; `number`: of the node among its kind."""
     for hook in args["model_options"].get("sampler_post_cfg_function", []):
         run = hook.recording.current if isinstance(hook, Listener) else None

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import comfy.model_management as mm
 import folder_paths
@@ -18,6 +18,7 @@ from torch import Tensor
 from ...loaders.quote import message, quoted, reason
 from ..types import Batch, Sampling
 from .batches import Finished, join
+from .host import Hidden
 
 # The choices of if_stopped; saved workflows name them, so they stay as they are.
 TO_TEMP, HAND_ON = "save finished pictures to temp", "hand on finished pictures"
@@ -29,13 +30,13 @@ STOPS = (Exception, mm.InterruptProcessingException)
 _handed_on: Counter[str] = Counter()  # id of a node -> how often it gave less than was asked for
 
 
-def note_handed_on(node: Any, made: int, asked: int) -> None:
+def note_handed_on(node: object, made: int, asked: int) -> None:
     """Remember that a node gave only some of its images: the host must not take them for its result next time."""
     if made < asked:
         _handed_on[str(node)] += 1
 
 
-def times_handed_on(node: Any) -> int:
+def times_handed_on(node: object) -> int:
     """Changes whenever a node's last result is not the whole one; a whole one stays valid.
 
     `node`: None where the host does not say (0.3.75 does not, when it looks for changes): then those of all nodes count.
@@ -118,7 +119,7 @@ def saved(images: Tensor) -> str:
     return f"they are in ComfyUI's temp folder as {names}. It is emptied when ComfyUI starts"
 
 
-def node_text(hidden: Any) -> Callable[[str], None]:
+def node_text(hidden: Hidden | None) -> Callable[[str], None]:
     """Writes to the log and, on hosts that can, under the node."""
     # Not imported: nodes also run where there is no server.
     server = getattr(sys.modules.get("server"), "PromptServer", None)

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import comfy.model_management as mm
 import torch
 
 from ..types import Sampling
 from .batches import Finished, join
+from .host import ProgressReport
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -19,7 +19,9 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def in_memory(make: Callable[[Sampling], Finished], part: Sampling, report: Any) -> Finished:
+def in_memory(
+    make: Callable[[Sampling], Finished], part: Sampling, report: ProgressReport
+) -> Finished:
     """Make a part of a batch, in halves where it does not fit.
 
     Args:

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
@@ -19,13 +18,13 @@ from ...imaging.editing import composite, kept_by, shown
 from ...imaging.image_trace import ImageTrace
 from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
 from ...imaging.tokens import owned
-from ...imaging.viewer import DECODED, OFF, Send, Viewer
+from ...imaging.viewer import DECODED, OFF, Json, Send, Viewer
 from ...loaders.checkpoint import ARModel
 from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
 from ...loaders.quote import reason
 from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams
-from ...sampling.loops import LOOPS, Generated, grids_of
+from ...sampling.loops import LOOPS, AnyJob, AnyProgress, Generated, OnStep, grids_of
 from ...sampling.mixed import branch_count
 from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
@@ -37,7 +36,6 @@ from .retry import in_memory
 from .status import Status
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
-OnStep = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     recorder = recorder_of(sampling, job)
     viewer = None if view.mode == OFF else watch(sampling, view, recorder)
 
-    def on_step(progress: Any) -> None:
+    def on_step(progress: AnyProgress) -> None:
         shown = report(progress)
         watching = viewer
         if watching is not None and harmless(lambda: watching(progress)) and shown:
@@ -108,7 +106,7 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     harmless(lambda: report.finish(image))
     tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
     makers = makers_of(sampling)
-    maps: dict[str, Any] = {}
+    maps: Json = {}
     if viewer is not None:
         harmless(lambda: maps.update(viewer.payload(image, made.features, trace, makers)))
     recorded = ImageTrace.of(trace, image, job.chain.names)
@@ -133,14 +131,14 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
     )
 
 
-def recorder_of(sampling: Sampling, job: Any) -> TraceRecorder:
+def recorder_of(sampling: Sampling, job: AnyJob) -> TraceRecorder:
     """A recorder for this run."""
     model = sampling.model
     return TraceRecorder(job.run.grids, LOOPS[model.family.kind].image_grid(model.config))
 
 
 def sample(
-    sampling: Sampling, job: Any, on_step: OnStep, recorder: TraceRecorder | None = None
+    sampling: Sampling, job: AnyJob, on_step: OnStep, recorder: TraceRecorder | None = None
 ) -> tuple[Generated, Trace]:
     """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
@@ -155,12 +153,12 @@ def sample(
     return made, recorder.finish()
 
 
-def widest(job: Any) -> int:
+def widest(job: AnyJob) -> int:
     """Most tokens that a pass of the run draws for one image, beside those of a scale."""
     return job.widest if isinstance(job, TokenwiseJob) else 1
 
 
-def describe(sampling: Sampling) -> Any:
+def describe(sampling: Sampling) -> AnyJob:
     """The loop's view of a sampling, checked: every refusal happens here."""
     model = sampling.model
     streams = streams_of(sampling)
@@ -196,7 +194,7 @@ def as_image(images: Tensor) -> Tensor:
     return (images.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).float().contiguous()
 
 
-def harmless(show: Callable[[], Any]) -> bool:
+def harmless(show: Callable[[], object]) -> bool:
     """Do what only shows the run; whether it worked. An image is worth more than its preview: a failure is logged and no more.
 
     A cancel goes through, as does running out of memory for good: the run itself would meet it next.
@@ -240,7 +238,7 @@ class Reporter:
             share, expected_seconds(decoder, pixels(decoder, sampling.model.config))
         )
 
-    def __call__(self, progress: Any) -> bool:
+    def __call__(self, progress: AnyProgress) -> bool:
         """Report a step; whether it was one of those that are shown."""
         mm.throw_exception_if_processing_interrupted()
         self.budget.start()
@@ -252,7 +250,7 @@ class Reporter:
         due, preview = self.due(), None
         if due and self.budget.affords_preview():
             with self.budget.previewing():
-                frames: list[Any] = []
+                frames: list[tuple[str, Image.Image, int]] = []
                 harmless(lambda: frames.append(framed(self.so_far(progress))))
                 preview = frames[0] if frames else None
         self.bar.update_absolute(self.done, self.total, preview)
@@ -278,7 +276,7 @@ class Reporter:
         self.shown = now
         return True
 
-    def so_far(self, progress: Any) -> Tensor:
+    def so_far(self, progress: AnyProgress) -> Tensor:
         """The first image (H, W, 3) of the batch as it stands after this step."""
         model = self.sampling.model
         return as_image(model.tokenizer.decode(self.loop.so_far(model, progress)))[0]

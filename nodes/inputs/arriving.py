@@ -8,7 +8,7 @@ puts the names of node and input before it.
 import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import SupportsFloat, SupportsIndex, cast
 
 import torch
 from torch import Tensor
@@ -23,11 +23,11 @@ REMEDY = "change what is connected to it"
 Limits = tuple[float | None, float | None]
 
 
-def whole(value: Any, limits: Limits) -> int:
+def whole(value: object, limits: Limits) -> int:
     """A whole number within limits; 4.0 counts as one, 2.5 does not."""
-    given: Any = int(value) if isinstance(value, float) and value.is_integer() else value
+    given = int(value) if isinstance(value, float) and value.is_integer() else value
     try:
-        number = operator.index(given)
+        number = operator.index(cast(SupportsIndex, given))
     except TypeError:
         if isinstance(value, (float, Tensor)):
             raise ValueError(f"is {quoted(value)}, but takes whole numbers: {REMEDY}") from None
@@ -36,12 +36,12 @@ def whole(value: Any, limits: Limits) -> int:
     return number
 
 
-def decimal(value: Any, limits: Limits) -> float:
+def decimal(value: object, limits: Limits) -> float:
     """A finite number within limits."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise ValueError(f"takes a number, but {named(value)} arrives: {REMEDY}")
     try:
-        number = float(value)
+        number = float(cast(SupportsFloat, value))
     except OverflowError:
         number = math.inf
     except (TypeError, ValueError, RuntimeError):
@@ -70,7 +70,7 @@ def _size(number: float | None) -> str:
     return f"{number}" if isinstance(number, int) else f"{number:g}"
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A text that can be written to a file."""
     if not isinstance(value, str):
         raise ValueError(f"takes a text, but {named(value)} arrives: {REMEDY}")
@@ -85,14 +85,14 @@ def text(value: Any) -> str:
     return value
 
 
-def switch(value: Any) -> bool:
+def switch(value: object) -> bool:
     """Yes or no; 0 and 1 count."""
     if isinstance(value, (bool, int)) and value in (0, 1):
         return bool(value)
     raise ValueError(f"takes yes or no, but {named(value)} arrives: {REMEDY}")
 
 
-def choice(value: Any, options: list[str] | None) -> str:
+def choice(value: object, options: list[str] | None) -> str:
     """An entry of a list; `options`: None where the node reads the text itself."""
     chosen = text(value)
     if options is not None and chosen not in options:
@@ -101,7 +101,7 @@ def choice(value: Any, options: list[str] | None) -> str:
     return chosen
 
 
-def image(value: Any) -> Tensor:
+def image(value: object) -> Tensor:
     """Images (B, H, W, 3), fp32, 0-1, whatever form they arrive in.
 
     Taken: one image without a batch (H, W, C), a grey (H, W), a dimension of size 1 too many, 1 channel (grey), 2 (grey and
@@ -122,7 +122,7 @@ def image(value: Any) -> Tensor:
     return images[..., :3] if images.shape[-1] > 2 else images[..., :1].expand(-1, -1, -1, 3)
 
 
-def mask(value: Any) -> Tensor:
+def mask(value: object) -> Tensor:
     """Masks (M, H, W), fp32, 0-1, whatever form they arrive in: also without a batch, and with a dimension of size 1 too many."""
     masks = _numbers(value, "a mask")
     if masks.dim() == 4 and masks.shape[-1] == 1:
@@ -143,7 +143,7 @@ def mask(value: Any) -> Tensor:
     return _in_range(_filled(masks, value, "mask"), "mask")
 
 
-def _numbers(value: Any, what: str) -> Tensor:
+def _numbers(value: object, what: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"takes {what}, but {named(value)} arrives: {REMEDY}")
     if value.is_complex():
@@ -151,7 +151,7 @@ def _numbers(value: Any, what: str) -> Tensor:
     return value.detach().float()
 
 
-def _filled(maps: Tensor, value: Tensor, what: str) -> Tensor:
+def _filled(maps: Tensor, value: object, what: str) -> Tensor:
     if not maps.numel():
         raise ValueError(
             f"is an empty {what}: it has the shape {_shape(value)}. Look at what the node before gives"
@@ -173,7 +173,7 @@ def _in_range(maps: Tensor, what: str) -> Tensor:
     return maps if low >= 0 and high <= 1 else maps.clamp(0, 1)
 
 
-def conditioning(value: Any) -> Any:
+def conditioning(value: object) -> object:
     """A stock CONDITIONING: a list of pairs of features (B, n, E) and a dictionary."""
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"takes a CONDITIONING, but {named(value)} arrives: {REMEDY}")
@@ -196,11 +196,11 @@ def conditioning(value: Any) -> Any:
     return value
 
 
-def _shape(value: Tensor) -> str:
-    return quoted(tuple(value.shape))
+def _shape(value: object) -> str:
+    return quoted(tuple(getattr(value, "shape", ())))
 
 
-def named(value: Any) -> str:
+def named(value: object) -> str:
     """What a value is, in words."""
     if value is None:
         return "nothing"
@@ -212,8 +212,8 @@ def named(value: Any) -> str:
     return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {quoted(kind, 40)}"
 
 
-LIMITED: dict[str, Callable[[Any, Limits], Any]] = {"INT": whole, "FLOAT": decimal}
-PLAIN: dict[str, Callable[[Any], Any]] = {
+LIMITED: dict[str, Callable[[object, Limits], object]] = {"INT": whole, "FLOAT": decimal}
+PLAIN: dict[str, Callable[[object], object]] = {
     "STRING": text,
     "BOOLEAN": switch,
     "IMAGE": image,

@@ -11,6 +11,7 @@ from ...loaders.checkpoint import ARModel
 from ...loaders.class_names import imagenet_labels
 from ...loaders.edm2 import EDM2Model
 from ...loaders.quote import listed, quoted
+from ...models.family import class_count
 from . import folders
 
 Labelled = ARModel | EDM2Model
@@ -41,14 +42,14 @@ def parse(model: Labelled, label: str, classes: str) -> tuple[list[int], list[st
 
 def name_of(model: Labelled, index: int) -> str:
     """What a class is called."""
-    if index == model.config.classes:
+    if index == class_count(model.config):
         return NO_CLASS
     return model.labels[index] if model.labels else f"class {index}"
 
 
 def _index(model: Labelled, entry: str) -> int:
     if entry.lower() in (NO_CLASS, "no class", "none", "null", "unconditional"):
-        return model.config.classes
+        return class_count(model.config)
     if re.fullmatch(r"-?[0-9]{1,18}", entry):
         return _numbered(model, int(entry))
     set_name, _, rest = entry.partition(": ")
@@ -56,10 +57,10 @@ def _index(model: Labelled, entry: str) -> int:
         if set_name != model.label_set:
             raise ValueError(
                 f"'{quoted(entry)}' is not a class of {quoted(model.name)}. Choose a label that starts with"
-                f" '{quoted(model.label_set)}:', or type a number from 0 to {model.config.classes - 1}"
+                f" '{quoted(model.label_set)}:', or type a number from 0 to {class_count(model.config) - 1}"
                 if model.label_set
                 else f"'{quoted(entry)}': {quoted(model.name)} has no class names. Type a number from 0 to"
-                f" {model.config.classes - 1} into 'classes'"
+                f" {class_count(model.config) - 1} into 'classes'"
             )
         entry = re.sub(r" \(\d+\)$", "", rest) if set_name == "ImageNet" else rest
         numbered = re.search(r" \((\d+)\)$", rest)
@@ -69,9 +70,9 @@ def _index(model: Labelled, entry: str) -> int:
 
 
 def _numbered(model: Labelled, number: int) -> int:
-    if not 0 <= number < model.config.classes:
+    if not 0 <= number < class_count(model.config):
         raise ValueError(
-            f"class {number} is out of range: {model.name} has classes 0 to {model.config.classes - 1}"
+            f"class {number} is out of range: {model.name} has classes 0 to {class_count(model.config) - 1}"
         )
     return number
 
@@ -91,5 +92,5 @@ def _named(model: Labelled, name: str) -> int:
     )
     hint = f" Did you mean: {listed(near, 5)}?" if near else ""
     raise ValueError(
-        f"'{quoted(name)}' is not a class of {quoted(model.name)}.{hint} Numbers from 0 to {model.config.classes - 1} work too"
+        f"'{quoted(name)}' is not a class of {quoted(model.name)}.{hint} Numbers from 0 to {class_count(model.config) - 1} work too"
     )

@@ -10,7 +10,7 @@ import torch
 from ar_guidance.loaders.detect import Part, find_part, fitted, has_part
 from ar_guidance.loaders.fingerprint import fingerprint
 from ar_guidance.loaders.read import CheckpointError, read_weights
-from ar_guidance.models.family import Defaults, Family
+from ar_guidance.models.family import Defaults, TransformerFamily
 
 from ..bundled.sample import FILES
 from ..pack import ROOT
@@ -26,7 +26,7 @@ class LoadedModel:
     """A model as the loops take it (`ar_guidance.sampling.model.Model`), its networks on their device."""
 
     name: str
-    family: Family
+    family: TransformerFamily
     config: Any
     defaults: Defaults
     network: Any
