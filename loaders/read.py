@@ -279,13 +279,13 @@ def _read_shards(index: Path) -> Weights:
             f"{quoted(index.name)}: this is not the index of a sharded checkpoint (no weight_map). Download it again, with"
             " the files it lists"
         )
-    names = sorted({Path(str(name)).name for name in places.values()})
-    if len(names) > SHARDS_MOST:
+    listed_as = {str(name) for name in places.values()}
+    if len(listed_as) > SHARDS_MOST:
         raise CheckpointError(
-            f"{quoted(index.name)}: it lists {len(names):,} files, and no checkpoint has more than {SHARDS_MOST:,}."
+            f"{quoted(index.name)}: it lists {len(listed_as):,} files, and no checkpoint has more than {SHARDS_MOST:,}."
             " Download it again"
         )
-    found = _read_all(index.parent, names)
+    found = _read_all(index.parent, sorted({Path(name).name for name in listed_as}))
     lost = [key for key in places if key not in found.tensors]
     if lost:
         raise CheckpointError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tools import storm
+from ar_guidance.tools import faults, storm
 from ar_guidance.tools.dev.host_process import PortTaken, start_host
 from ar_guidance.tools.dev.hosts import BY_VERSION
 
@@ -31,6 +31,13 @@ def test_a_short_storm(host: RunningHost) -> None:
     assert report.wrong == [] and report.silent == 0 and report.answers > 3
     assert report.images > 0 and report.different == 0
     assert sum(report.ends.values()) == 14
+
+
+def test_faults_that_are_real(host: RunningHost) -> None:
+    if not faults.possible():
+        pytest.skip("file systems cannot be mounted here")
+    found = [*faults.disk_faults(host.process), *faults.memory_faults(host.process)]
+    assert len(found) == 10 and [fault for fault in found if fault.wrong] == []
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

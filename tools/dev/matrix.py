@@ -4,7 +4,7 @@
     python -m tools.dev.matrix 2.10.0       # or: newest, installed
 
 Installs PyTorch (its CPU build where there is one) and the tests' own requirements, unpinned, with the running Python, then
-runs what needs neither ComfyUI nor a browser. `installed` installs nothing.
+runs what needs neither ComfyUI nor a browser nor the metrics of tools/evaluate. `installed` installs nothing.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ NEEDED = (
     "pytest",
     "pytest-timeout",
     "hypothesis",
-    "websocket-client",
+    "transformers",
     "pyyaml",
 )
 
@@ -32,7 +32,8 @@ def commands(torch: str) -> list[list[str]]:
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     wanted = "torch" if torch == "newest" else f"torch=={torch}"
     installs = [[*pip, wanted, "--extra-index-url", CPU_WHEELS], [*pip, *NEEDED]]
-    tests = [sys.executable, "-m", "pytest", "-q", "-m", "not host", "--ignore=tests/browser"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-m", "not host"]
+    tests += [f"--ignore=tests/{folder}" for folder in ("browser", "evaluate", "hosts")]
     return ([] if torch == "installed" else installs) + [tests]
 
 

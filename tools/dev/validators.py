@@ -13,6 +13,7 @@ The registry's own scan is not run here.
 """
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -20,12 +21,14 @@ import sys
 import tempfile
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from .archive import LARGEST, files, packed
 from .console import ROOT, say
 from .environment import prepare_environment
+from .host_client import HostClient
 from .host_process import HostProcess, start_host
 from .hosts import NEWEST, prepare_host
 
@@ -35,6 +38,7 @@ TOOLS = (
     "comfy-import-guard==1.3.0",
     "comfy-lint==0.1.0",
 )
+WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json", ".jit", ".pkl")
 NOBODY = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
 
 
@@ -76,8 +80,35 @@ def checks(folder: Path, pack: Path, host: HostProcess) -> Iterator[tuple[str, .
     cache, install = str(folder / "cache"), str(pack.parents[1])
     guard = ("comfy-import-guard", "--offline", "--cache-dir", cache, "check", "--strict")
     yield (*guard, "--no-update", "--target", "HEAD", "--comfy-dir", install)
-    workflows = sorted(str(path) for path in (pack / "workflows" / "api").glob("*.json"))
-    yield ("comfy-lint", "--strict", "--server", host.url, *workflows)
+    workflows = sorted((pack / "workflows" / "api").glob("*.json"))
+    schema = folder / "object_info.json"
+    schema.write_text(json.dumps(adapted(HostClient(host.url).object_info(), workflows)))
+    yield ("comfy-lint", "--strict", "--schema-cache", str(schema), *map(str, workflows))
+
+
+def adapted(nodes: dict[str, Any], workflows: Sequence[Path]) -> dict[str, Any]:
+    """The host's nodes as comfy-lint can compare them with workflows.
+
+    It knows no inputs that take one of two types (of the host's own nodes neither), which become inputs of any type; and files
+    that the workflows name, of released models, count as there.
+    """
+    for node in nodes.values():
+        for inputs in node["input"].values():
+            for entry in inputs.values():
+                if isinstance(entry[0], str) and "," in entry[0]:
+                    entry[0] = "*"
+    for path in workflows:
+        for node in json.loads(path.read_text(encoding="utf-8")).values():
+            for inputs in nodes[node["class_type"]]["input"].values():
+                for name, value in node["inputs"].items():
+                    if name in inputs and str(value).endswith(WEIGHTS):
+                        _choices(inputs[name]).append(value)
+    return nodes
+
+
+def _choices(entry: list[Any]) -> list[Any]:
+    """The list of a combo's choices, in either of the host's two forms."""
+    return entry[0] if isinstance(entry[0], list) else entry[1]["options"]
 
 
 def main() -> int:
