@@ -4,6 +4,7 @@ import inspect
 import logging
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,21 @@ def widget(kind: type[io.ComfyTypeI], identifier: str, **arguments: object) -> i
     return kind.Input(identifier, **known(kind.Input, arguments))
 
 
+def wildcard_widget() -> Any:
+    """The seed of choices in a text."""
+    return widget(
+        io.Int,
+        "wildcard_seed",
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        optional=True,
+        advanced=True,
+        tooltip="Which of the choices in braces are taken: the same seed, the same choices. Connect a number that changes to get"
+        " others with every run.",
+    )
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """A list of numbers as it is typed into a text widget.
 
@@ -47,10 +63,15 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def tell(node: type[io.ComfyNode], text: str) -> None:
     """Say something that is no error: in the log, and on the node where the host can show it."""
-    from server import PromptServer
-
     text = message(text)
     logging.warning("[AR Guidance] %s", text)
+    say(node, text)
+
+
+def say(node: Any, text: str) -> None:
+    """Show something on the node where the host can, without a line in the log: for what is as it should be."""
+    # Not imported: nodes also run where there is no server.
+    PromptServer = getattr(sys.modules.get("server"), "PromptServer", None)
     show = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
-    if show is not None and node.hidden is not None:
-        show(text, node.hidden.unique_id)
+    if show is not None and getattr(node, "hidden", None) is not None:
+        show(message(text), node.hidden.unique_id)

@@ -3,12 +3,13 @@
 from comfy_api.v0_0_2 import io
 
 from ..conditioning.classes import ClassConditioning
+from ..conditioning.wildcards import resolved
 from ..loaders.checkpoint import ARModel
 from ..loaders.edm2 import EDM2Model
 from ..loaders.quote import quoted
 from ..models.family import class_count
 from .checked import Node
-from .compat import schema, widget
+from .compat import say, schema, widget, wildcard_widget
 from .inputs import labels
 from .types import Conditioning, EDM2Link, Model
 
@@ -44,9 +45,12 @@ class ARClassCondition(Node):
                     default="",
                     multiline=True,
                     tooltip="Several classes in one batch: names or numbers, separated by commas or new lines."
-                    " Everyday words (cats) and emoji are understood for the bundled models. Leave empty to use the label above.",
+                    " Everyday words (cats) and emoji are understood for the bundled models. Leave empty to use the label above."
+                    " Choices in braces are made by wildcard_seed, // begins a comment.",
                 ),
+                wildcard_widget(),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 Conditioning.Output(
                     "ar_conditioning",
@@ -57,7 +61,13 @@ class ARClassCondition(Node):
         )
 
     @classmethod
-    def execute(cls, ar_model: ARModel | EDM2Model, label: str, classes: str = "") -> io.NodeOutput:
+    def execute(
+        cls,
+        ar_model: ARModel | EDM2Model,
+        label: str,
+        classes: str = "",
+        wildcard_seed: int = 0,
+    ) -> io.NodeOutput:
         if isinstance(ar_model, ARModel) and ar_model.family.conditioning != "class":
             raise ValueError(
                 f"{ar_model.name} is a {ar_model.family.title} model and reads text, not classes: use"
@@ -68,7 +78,10 @@ class ARClassCondition(Node):
                 f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR EDM2 Sampler"
                 " open"
             )
-        indices, names = labels.parse(ar_model, label, classes)
+        written = resolved(classes, wildcard_seed)
+        indices, names = labels.parse(ar_model, label, written)
+        if written != classes:
+            say(cls, ", ".join(names))
         return io.NodeOutput(
             ClassConditioning(tuple(indices), class_count(ar_model.config), tuple(names))
         )

@@ -3,11 +3,14 @@
 from comfy_api.v0_0_2 import io
 
 from ..conditioning.prompt import PromptConditioning, prompt_spec, split_prompts
+from ..conditioning.wildcards import by_line, resolved
 from ..loaders.checkpoint import ARModel
 from ..loaders.text.prompts import read_own_tokenizer
 from .checked import Node
-from .compat import schema, widget
+from .compat import say, schema, widget, wildcard_widget
 from .types import Conditioning, Model
+
+BY_DASHES, BY_LINE = "lines of dashes", "one prompt per line"
 
 
 class ARPromptCondition(Node):
@@ -27,8 +30,8 @@ class ARPromptCondition(Node):
                     "prompt",
                     default="",
                     multiline=True,
-                    dynamic_prompts=True,
-                    tooltip="What to generate. Several prompts in one batch: put a line of three dashes (---) between them."
+                    tooltip="What to generate. Several prompts in one batch: put a line of three dashes (---) between them, or"
+                    " set lists. A choice in braces is made by wildcard_seed, // begins a comment."
                     " Weights such as (word:1.2) are read as they stand, not as weights.",
                 ),
                 widget(
@@ -36,12 +39,23 @@ class ARPromptCondition(Node):
                     "negative_prompt",
                     default="",
                     multiline=True,
-                    dynamic_prompts=True,
                     optional=True,
                     tooltip="What guidance pushes away from. Empty = what the model's authors published (SimpleAR: a list"
                     " of flaws; Lumina-mGPT 2: no text at all). Has no effect without guidance.",
                 ),
+                wildcard_widget(),
+                widget(
+                    io.Combo,
+                    "lists",
+                    options=[BY_DASHES, BY_LINE],
+                    default=BY_DASHES,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How several prompts are written. 'lines of dashes': a prompt may have many lines. 'one prompt per"
+                    " line': every line is an image of the batch; empty lines are left out.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 Conditioning.Output(
                     "ar_conditioning",
@@ -52,9 +66,22 @@ class ARPromptCondition(Node):
         )
 
     @classmethod
-    def execute(cls, ar_model: ARModel, prompt: str, negative_prompt: str = "") -> io.NodeOutput:
+    def execute(
+        cls,
+        ar_model: ARModel,
+        prompt: str,
+        negative_prompt: str = "",
+        wildcard_seed: int = 0,
+        lists: str = BY_DASHES,
+    ) -> io.NodeOutput:
         prompt_spec(ar_model)
         tokenizer = read_own_tokenizer(ar_model.folder)
-        condition = PromptConditioning(split_prompts(prompt), negative_prompt.strip(), tokenizer)
+        written, against = (resolved(text, wildcard_seed) for text in (prompt, negative_prompt))
+        prompts = by_line(written) if lists == BY_LINE else ()
+        condition = PromptConditioning(
+            prompts or split_prompts(written), against.strip(), tokenizer
+        )
+        if (written, against) != (prompt, negative_prompt):
+            say(cls, "\n---\n".join(condition.prompts))
         condition.check(ar_model)
         return io.NodeOutput(condition)

@@ -10,11 +10,12 @@ from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import SamplerSettings, facts
 from .checked import Node
-from .compat import numbers, schema, widget
+from .compat import numbers, say, schema, widget
 from .execution.batches import MOST_AT_ONCE
 from .execution.live import STATUS, live_sender
+from .execution.provenance import remember
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
-from .execution.run import View, run_sampling
+from .execution.run import View, harmless, run_sampling
 from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
@@ -135,6 +136,7 @@ class ARSampler(Node):
                     advanced=True,
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 SamplingLink.Output(
                     "ar_sampling",
@@ -172,6 +174,7 @@ class ARSampler(Node):
             smooth=None if smooth == AS_PUBLISHED else smooth == ON,
             parallel=parallel == AUTO,
         )
+        say(cls, f"seed {seed}")  # the widget already shows the next one
         return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, sampler_settings))
 
 
@@ -244,7 +247,7 @@ class ARDecode(Node):
                     " one after the other, each exactly as it is alone, bit for bit; slower for small models and on GPUs.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             is_output_node=True,  # it runs with nothing behind it: the viewer shows the result
             has_intermediate_output=True,  # the viewer's contents come back when the page is reloaded
             outputs=[
@@ -288,6 +291,7 @@ class ARDecode(Node):
         hand_on, tell = if_stopped == HAND_ON, node_text(cls.hidden)
         made = run_sampling(ar_sampling, view, hand_on, tell, images_at_once)
         note_handed_on(node, len(made.image), ar_sampling.batch)
+        harmless(lambda: remember(cls.hidden, ar_sampling, len(made.image)))
         output = io.NodeOutput(made.image, made.trace, made.tokens)
         run = facts(ar_sampling.model, ar_sampling.sampler_settings)
         for note in made.notes:

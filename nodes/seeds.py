@@ -7,25 +7,30 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.quote import quoted
 from .checked import Node
-from .compat import schema, widget
+from .compat import say, schema, widget
+from .execution.provenance import addresses
 from .types import Sampling, SamplingLink
 
 LARGEST = 0xFFFFFFFFFFFFFFFF
+MOST_SHOWN = 16
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """ "5, 7 9" -> (5, 7, 9).
+def parse_seeds(text: str) -> tuple[tuple[int, int], ...]:
+    """ "5, 7:3" -> ((5, 0), (7, 2)): seeds, each with the place of an image in its batch, which is written from 1.
 
     Raises:
         ValueError: something is no seed.
     """
-    entries = [part for part in re.split(r"[,;\s]+", text) if part]
+    entries, pairs = [part for part in re.split(r"[,;\s]+", text) if part], []
     for entry in entries:
-        if not re.fullmatch(r"[0-9]{1,20}", entry) or int(entry) > LARGEST:
+        found = re.fullmatch(r"([0-9]{1,20})(?::([1-9][0-9]{0,8}))?", entry)
+        if not found or int(found[1]) > LARGEST:
             raise ValueError(
-                f"seeds: '{quoted(entry)}' is not a seed: give whole numbers from 0 to {LARGEST}, with commas between them"
+                f"seeds: '{quoted(entry)}' is not a seed: give whole numbers from 0 to {LARGEST}, with commas between them;"
+                " 7:3 is the third image of seed 7"
             )
-    return tuple(int(entry) for entry in entries)
+        pairs.append((int(found[1]), int(found[2] or 1) - 1))
+    return tuple(pairs)
 
 
 def parse_images(text: str, count: int) -> tuple[int, ...]:
@@ -75,7 +80,7 @@ class ARSeeds(Node):
                     "seeds",
                     default="",
                     tooltip="A list such as 5, 7, 9: every class or prompt is drawn once with each, and batch_size no longer"
-                    " matters. Each image is the first one of its seed. Empty = the sampler's seed and batch size.",
+                    " matters. Each image is the first one of its seed; 7:3 is the third of seed 7's batch. Empty = the sampler's seed and batch size.",
                 ),
                 widget(
                     io.String,
@@ -100,6 +105,7 @@ class ARSeeds(Node):
                     " as before.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 SamplingLink.Output(
                     "seeded_sampling",
@@ -121,7 +127,15 @@ class ARSeeds(Node):
         listed = parse_seeds(seeds)
         sampling = ar_sampling
         if listed:
-            sampling = replace(sampling, seeds=listed, copies=len(listed), rerolled=(), only=None)
+            seeds_only, places = (tuple(part) for part in zip(*listed, strict=True))
+            sampling = replace(
+                sampling,
+                seeds=seeds_only,
+                seed_images=places,
+                copies=len(listed),
+                rerolled=(),
+                only=None,
+            )
         again = parse_images(reroll, sampling.whole)
         check_made(again, sampling)
         if only_rerolled and not again:
@@ -130,4 +144,12 @@ class ARSeeds(Node):
             )
         others = tuple(pair for pair in sampling.rerolled if pair[0] not in again)
         sampling = replace(sampling, rerolled=(*others, *((place, reroll_seed) for place in again)))
-        return io.NodeOutput(replace(sampling, only=again) if only_rerolled else sampling)
+        sampling = replace(sampling, only=again) if only_rerolled else sampling
+        say(cls, shown(addresses(sampling)))
+        return io.NodeOutput(sampling)
+
+
+def shown(images: list[str]) -> str:
+    """The images of a run, by seed and number."""
+    more = f" and {len(images) - MOST_SHOWN} more" if len(images) > MOST_SHOWN else ""
+    return f"seed:image {', '.join(images[:MOST_SHOWN])}{more}"

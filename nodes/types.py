@@ -57,6 +57,7 @@ class Sampling(Batch):
     Attributes:
         copies: images of every entry of the condition, one after the other.
         seeds: one for each of the copies, or () to number the whole batch under `seed`.
+        seed_images: of each of the seeds, which image of its batch to make, from 0; () = the first of each.
         rerolled: (image, seed) of images that get another seed.
         only: which images of the batch to make, or None for all.
         edit: what to keep of an earlier image, or None.
@@ -72,6 +73,7 @@ class Sampling(Batch):
     rerolled: tuple[tuple[int, int], ...] = ()
     only: tuple[int, ...] | None = None
     edit: Edit | None = None
+    seed_images: tuple[int, ...] = ()
 
     @property
     def entries(self) -> int:
@@ -91,7 +93,7 @@ class EDM2Sampling(Batch):
         edm2: the network, and the one that guides it.
         heun: noise levels.
         height, width: of the images in pixels.
-        copies, seeds, rerolled, only: as in `Sampling`.
+        copies, seeds, seed_images, rerolled, only: as in `Sampling`.
     """
 
     edm2: EDM2Model
@@ -105,6 +107,7 @@ class EDM2Sampling(Batch):
     seeds: tuple[int, ...] = ()
     rerolled: tuple[tuple[int, int], ...] = ()
     only: tuple[int, ...] | None = None
+    seed_images: tuple[int, ...] = ()
 
     @property
     def entries(self) -> int:

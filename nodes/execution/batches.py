@@ -28,7 +28,7 @@ def streams_of(sampling: Sampling | EDM2Sampling) -> list[tuple[int, int]]:
     """(seed, image index) of every image to be made.
 
     Image i of a batch has (seed, i). With a list of seeds, copy j of every entry has (seed j, 0): it is the first image
-    of that seed. A re-rolled image i has (its own seed, i).
+    of that seed, or another that the list names. A re-rolled image i has (its own seed, i).
     """
     again = dict(sampling.rerolled)
 
@@ -36,7 +36,8 @@ def streams_of(sampling: Sampling | EDM2Sampling) -> list[tuple[int, int]]:
         if image in again:
             return again[image], image
         if sampling.seeds:
-            return sampling.seeds[image % sampling.copies], 0
+            place = image % sampling.copies
+            return sampling.seeds[place], sampling.seed_images[place] if sampling.seed_images else 0
         return sampling.seed, image
 
     return [stream(image) for image in sampling.images]
