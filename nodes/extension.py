@@ -19,6 +19,7 @@ from .prompt import ARPromptCondition
 from .reveal import ARRevealOrder
 from .sample import ARDecode, ARSampler
 from .seeds import ARSeeds
+from .spectrum import ARGuidanceSpectrum
 from .sweep import ARGrid, ARSweep
 from .text import ARLoadTextEncoder, ARTextCondition
 from .token_files import ARLoadTokens, ARSaveTokens
@@ -54,6 +55,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARGrid,
             ARGuidanceMap,
             ARGuidanceMetrics,
+            ARGuidanceSpectrum,
             ARFindScale,
             ARDiffusionIGG,
             ARDiffusionRecord,

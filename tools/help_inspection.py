@@ -8,14 +8,17 @@ from collections.abc import Sequence
 import torch
 from ar_guidance.analysis.crossing import Crossing, Probe, search
 from ar_guidance.analysis.measure import measure
+from ar_guidance.analysis.spectrum import SpectrumWatch
 from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.guidance.ssg import SSG
 from ar_guidance.imaging.canvas import INK, PAPER, font, to_pil
 from ar_guidance.imaging.maps import MapStyle, draw_maps
 from ar_guidance.imaging.report import metrics_plot, search_plot
+from ar_guidance.imaging.spectrum_report import spectrum_plot
 from ar_guidance.imaging.subject import subject_from_border
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
@@ -38,20 +41,26 @@ def recorded(
 ) -> tuple[Tensor, Trace]:
     """Pictures (B, 64, 64, 3) in 0-1 of these classes, `copies` of each, and what was recorded on the way."""
     codec, network = load_pair(ROOT / "bundled", "scale")
+    job = job_of(names, copies, guidances)
+    recorder = TraceRecorder(job.run.grids)
+    with torch.inference_mode():
+        made = generate(network, codec, job, torch.device("cpu"), recorder=recorder)
+        pictures = codec.decode(made.features)
+    return (pictures.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1), recorder.finish()
+
+
+def job_of(names: Sequence[str], copies: int, guidances: tuple[Guidance, ...]) -> ScalewiseJob:
+    """Images of these classes, `copies` of each."""
+    network = load_pair(ROOT / "bundled", "scale")[1]
     groups = torch.tensor([NAMES.index(name) for name in names]).repeat_interleave(copies)
     batch, grids = len(groups), network.config.grids
-    job = ScalewiseJob(
+    return ScalewiseJob(
         conditions=(groups * (ANY_STYLE + 1) + ANY_STYLE, network.null_condition(batch)),
         batch=batch,
         run=RunInfo("scale", grids, published=Schedule("linear ramp")),
         chain=Chain(guidances),
         draw=StreamSampler(Filters(top_p=TOP_P), Streams(SEED, batch)),
     )
-    recorder = TraceRecorder(grids)
-    with torch.inference_mode():
-        made = generate(network, codec, job, torch.device("cpu"), recorder=recorder)
-        pictures = codec.decode(made.features)
-    return (pictures.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1), recorder.finish()
 
 
 def map_sheet() -> Image.Image:
@@ -75,6 +84,23 @@ def metrics_sheet() -> Image.Image:
     """The plot of the same run; the subject is what differs from the image's border."""
     images, trace = recorded((MAPPED,), 1, (CFG(SCALE),))
     return _plain(metrics_plot(measure(trace, False, subject_from_border(images)), trace))
+
+
+def spectrum_sheet() -> Image.Image:
+    """The plot of two images under CFG and SSG."""
+    guidances = (CFG(SCALE), SSG(1.2))
+    job = job_of((MAPPED, "heart"), 1, guidances)
+    watch = SpectrumWatch.of(guidances, job.run)
+    codec, network = load_pair(ROOT / "bundled", "scale")
+    with torch.inference_mode():
+        generate(
+            network,
+            codec,
+            job,
+            torch.device("cpu"),
+            on_step=lambda p: watch(p.index, p.cond, p.uncond, p.guided),
+        )
+    return _plain(spectrum_plot(watch.found))
 
 
 def search_sheet() -> Image.Image:
@@ -110,4 +136,9 @@ def _probe(scale: float, copies: int) -> Probe:
     return Probe(scale, even, diverging, tuple(None if None in one else one for one in single))  # type: ignore[arg-type]
 
 
-SHEETS = {"map": map_sheet, "metrics": metrics_sheet, "find-scale": search_sheet}
+SHEETS = {
+    "map": map_sheet,
+    "metrics": metrics_sheet,
+    "spectrum": spectrum_sheet,
+    "find-scale": search_sheet,
+}

@@ -36,7 +36,12 @@ def test_every_node_has_a_page_and_its_images_exist() -> None:
 
 @pytest.mark.parametrize(
     ("node", "name"),
-    [("ARGuidanceMap", "map"), ("ARGuidanceMetrics", "metrics"), ("ARFindScale", "find-scale")],
+    [
+        ("ARGuidanceMap", "map"),
+        ("ARGuidanceMetrics", "metrics"),
+        ("ARGuidanceSpectrum", "spectrum"),
+        ("ARFindScale", "find-scale"),
+    ],
 )
 def test_inspecting_nodes_show_what_they_give(node: str, name: str) -> None:
     page, path = ROOT / "web" / "docs" / f"{node}.md", f"images/{name}.png"
@@ -45,7 +50,7 @@ def test_inspecting_nodes_show_what_they_give(node: str, name: str) -> None:
     assert name in SHEETS
 
 
-@pytest.mark.parametrize("name", ["map", "metrics"])  # a search takes minutes
+@pytest.mark.parametrize("name", ["map", "metrics", "spectrum"])  # a search takes minutes
 def test_the_images_are_those_the_bundled_model_gives(name: str) -> None:
     shown = Image.open(ROOT / "web" / "docs" / "images" / f"{name}.png").convert("RGB")
     made = SHEETS[name]().convert("RGB")

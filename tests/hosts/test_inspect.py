@@ -215,3 +215,43 @@ def test_cancel_a_search_then_run_again(host: RunningHost) -> None:
     result = host.run_and_cancel(searched(images=40, probes=12), "find")
     assert result.status == "interrupted"
     assert len(images(host, generate(seed=22))) == 1
+
+
+# --- spectra ----------------------------------------------------------------------------------------------------------
+
+
+def spectra(beta: float | None = 1.2, reference: int = 0) -> Json:
+    """A run's spectrum under CFG, and SSG if there is a beta; `reference`: side of the images to compare with."""
+    prompt = generate(seed=4)
+    source = "cfg"
+    if beta is not None:
+        prompt["ssg"] = node(
+            "ARGuidanceSSG",
+            ar_sampling=["cfg", 0],
+            **{"beta": beta, "schedule": "linear decay", "prior": "DSE"},
+            **{"interpolation": "bilinear", "amplitude": "verbatim", "start": 0.0, "end": 1.0},
+        )
+        source = "ssg"
+    prompt["spectrum"] = node("ARGuidanceSpectrum", ar_sampling=[source, 0])
+    if reference:
+        prompt["other"] = node(
+            "EmptyImage", width=reference, height=reference, batch_size=1, color=0x3366CC
+        )
+        prompt["spectrum"]["inputs"]["reference"] = ["other", 0]
+    prompt["json"] = node("PreviewAny", source=["spectrum", 2])
+    prompt["save"]["inputs"]["images"] = ["spectrum", 1]
+    return prompt
+
+
+def test_ssg_strengthens_what_the_scale_before_cannot_show(host: RunningHost) -> None:
+    content = json.loads(texts(host, spectra(reference=64))["json"])
+    assert len(content["scales"]) == STEPS - 1 and len(content["amplitude_ratio"]) == 33
+    fine = content["scales"][-3]  # 6x6 after 4x4; the last two are 8x8 both
+    assert fine["beyond"] > fine["below"] and content["scales"][-1]["beyond"] is None
+    assert content["guidance"] == ["cfg", "ssg"]
+    assert len(images(host, spectra(reference=64))) == 2
+
+
+def test_a_spectrum_needs_ssg_and_images_of_one_size(host: RunningHost) -> None:
+    assert "no SSG is in the chain" in refusal(host, spectra(beta=None))
+    assert "64x64 and the reference 32x32" in refusal(host, spectra(reference=32))

@@ -1,0 +1,71 @@
+"""A run whose logits' spectra are looked at on the way; nothing but numbers is kept of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...analysis.spectrum import Change, SpectrumWatch, check_scales
+from ..types import Sampling
+from .batches import parts_of
+from .run import Reporter, as_image, decode, describe, sample
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """What was found.
+
+    Attributes:
+        changes: of every scale but the first, mean over the images.
+        images: (B, H, W, 3) that the run made.
+    """
+
+    changes: tuple[Change, ...]
+    images: Tensor
+
+
+def run_spectra(sampling: Sampling) -> Spectra:
+    """Make the images of a sampling, a large batch in parts.
+
+    Raises:
+        ValueError: the run has one scale only, or no guidance that changes a spectrum.
+    """
+    check_scales(describe(sampling).run)
+    if all(guidance.combines for guidance in sampling.guidances):
+        raise ValueError(
+            "AR Guidance Spectrum tells what SSG changes in the spectrum of the predictions, and no SSG is in the chain"
+            " before it: add AR Guidance: SSG"
+        )
+    parts = parts_of(sampling)
+    report, found, images = Reporter(sampling, len(parts)), [], []
+    for part in parts:
+        report.status.begin(part.batch)
+        changes, image = _part(part, report)
+        found.append((changes, part.batch))
+        images.append(image)
+    return Spectra(_mean(found), torch.cat(images))
+
+
+def _part(sampling: Sampling, report: Reporter) -> tuple[list[Change], Tensor]:
+    """Images that are made at once."""
+    job = describe(sampling)
+    watch = SpectrumWatch.of(sampling.guidances, job.run)
+
+    def on_step(progress: Any) -> None:
+        report(progress)
+        watch(progress.index, progress.cond, progress.uncond, progress.guided)
+
+    made, _ = sample(sampling, job, on_step)
+    return watch.found, as_image(decode(sampling.model, made.features))
+
+
+def _mean(found: list[tuple[list[Change], int]]) -> tuple[Change, ...]:
+    """Mean over parts, weighted by their images."""
+    total = sum(count for _, count in found)
+    made = []
+    for same in zip(*(changes for changes, _ in found), strict=True):
+        rows = [torch.tensor(one.change) * n for one, (_, n) in zip(same, found, strict=True)]
+        mean = tuple((torch.stack(rows).sum(0) / total).tolist())
+        made.append(Change(same[0].grid, same[0].nyquist, mean))
+    return tuple(made)
