@@ -91,7 +91,7 @@ class Mixing:
         work = sum(n * count for n, count in zip(tokens, counts, strict=True))
         alone = sum(n * (1 + both) for n, both in zip(tokens, guided, strict=True))
         spans = "; ".join(
-            f"{count} branches in steps {first + 1} to {end}"
+            f"{count} branch{'es' * (count > 1)} in steps {first + 1} to {end}"
             for first, end, count in _spans(counts)
         )
         conditions = sum(branch.conditional for branch in self.branches)

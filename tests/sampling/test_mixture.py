@@ -10,10 +10,13 @@ from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.igg import IGG
+from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.models.vq_diffusion.families import FAMILY_CLASS
 from ar_guidance.sampling import discrete, scalewise, tokenwise
+from ar_guidance.sampling.edit import KeptTokens
+from ar_guidance.sampling.mixed import branch_count
 from ar_guidance.sampling.mixture import Mixture, resolve
 from ar_guidance.sampling.parallel import Window
 from ar_guidance.sampling.plan import SamplerSettings, plan
@@ -291,3 +294,50 @@ def test_a_no_prompt_is_as_long_as_the_longest_of_the_prompts() -> None:
     job = job_of("infinity", (cond, uncond), GUIDED, images=[0])
     nulls = [branch.condition for branch in job.mixing.branches if not branch.conditional]
     assert len(nulls) == 1 and nulls[0].live.sum() == 6
+
+
+def test_the_plan_says_beforehand_what_a_run_costs() -> None:
+    """Scales of 1, 4, 9 and 16 tokens; the first condition has no say after the second."""
+    given = mixture("var", [[1, 2], [3, 4]], [Region(start=0.5)])
+    job = job_of("var", given, DROPPED)
+    told = job.mixing.told(job.run, job.chain.needs_uncond(job.run))
+    assert told == (
+        "2 conditions in one image: 3 branches in steps 1 to 2; 1 branch in steps 3 to 4. About 1.14 times the work of one"
+        " condition"
+    )
+    assert branch_count(job) == 3
+    assert branch_count(job_of("var", pair("var", [1, 2]), GUIDED)) == 2
+
+
+@pytest.mark.parametrize("family", ["var", "switti", "llamagen"])
+def test_recording_a_mixture_changes_nothing_and_shows_its_nudge(family: str) -> None:
+    given = mixture(family, [[1, 2], [3, 4]], [Region(LEFT)])
+    model, job = model_of(family), job_of(family, given, GUIDED)
+    grid = None if family in FAMILIES else model.config.grid
+    recorder = TraceRecorder(job.run.grids, grid)
+    with torch.inference_mode():
+        if family in FAMILIES:
+            made = scalewise.generate(model.network, model.codec, job, CPU, recorder=recorder)
+            tokens = made.tokens[-1]
+        else:
+            tokens = tokenwise.generate(model.network, job, CPU, recorder=recorder).tokens
+    steps = loop(family, job_of(family, given, GUIDED))
+    assert torch.equal(tokens, steps[-1].tokens)
+    maps = recorder.finish().maps
+    nudge = (steps[-1].cond - steps[-1].uncond).norm(dim=-1)
+    last = maps["nudge"][-1].float()
+    assert torch.allclose(last.flatten()[-nudge.shape[1] :], nudge[-1].flatten(), rtol=2e-3)
+
+
+def test_an_edit_keeps_its_tokens_in_a_mixture() -> None:
+    model = model_of("var")
+    source = loop("var", job_of("var", pair("var", [0, 0]), GUIDED))
+    given = [step.tokens for step in source]
+    masks = [torch.rand(2, h, w) < 0.5 for h, w in model.config.grids]
+    job = job_of("var", mixture("var", [[1, 2], [3, 4]], [Region(LEFT)]), GUIDED)
+    made = loop("var", replace(job, kept=KeptTokens(given, masks)))
+    for step, tokens, mask in zip(made, given, masks, strict=True):
+        assert torch.equal(step.tokens[mask.flatten(1)], tokens[mask.flatten(1)])
+    assert any(
+        not torch.equal(step.tokens, tokens) for step, tokens in zip(made, given, strict=True)
+    )
