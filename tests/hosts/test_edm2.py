@@ -348,7 +348,7 @@ def test_a_sweep_of_the_scale_is_a_sheet_with_its_settings(edm2: RunningHost) ->
 def test_the_search_for_a_scale_says_what_to_do_instead(edm2: RunningHost) -> None:
     """Before the run: the next prompt's first progress is its own."""
     prompt = graph(PIXEL, SMALLER, cfg(None, 2.0))
-    prompt["find"] = node("ARFindScale", ar_sampling=["link0", 0], min_scale=1.0, max_scale=4.0, probes=4, pictures=1)  # fmt: skip
+    prompt["find"] = node("ARFindScale", ar_sampling=["link0", 0], min_scale=1.0, max_scale=4.0, probes=4, pictures=1, compare="as they are")  # fmt: skip
     prompt["message"] = node("PreviewAny", source=["find", 2])
     result = edm2.run(prompt)
     assert "connect AR Sweep to the guidance node's scale" in result.error

@@ -130,7 +130,7 @@ def test_sweep_and_search(host: RunningHost, classes) -> None:
     graph["left"] = node("MaskComposite", destination=["plain", 0], source=["white", 0], x=0, y=0, operation="add")  # fmt: skip
     graph["plain"], graph["white"] = node("SolidMask", value=0.0, width=8, height=8), mask
     graph["find"] = node(
-        "ARFindScale", ar_sampling=["cfg", 0], mask=["left", 0], min_scale=1.0, max_scale=6.0, probes=4, pictures=1
+        "ARFindScale", ar_sampling=["cfg", 0], mask=["left", 0], min_scale=1.0, max_scale=6.0, probes=4, pictures=1, compare="as they are",
     )  # fmt: skip
     graph["message"] = node("PreviewAny", source=["find", 2])
     graph["save"]["inputs"]["images"] = ["find", 4]
