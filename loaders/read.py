@@ -157,8 +157,11 @@ def files_of(path: Path) -> list[Path]:
     pieces = [path]
     if path.name.endswith(INDEX_SUFFIX):
         places = read_json(path).get("weight_map")
-        names = places.values() if isinstance(places, dict) else ()
-        pieces += [path.parent / name for name in sorted({Path(str(name)).name for name in names})]
+        names = {str(name) for name in places.values()} if isinstance(places, dict) else set()
+        if (
+            len(names) <= SHARDS_MOST
+        ):  # an index that lists more is refused before any of them is opened
+            pieces += [path.parent / name for name in sorted({Path(name).name for name in names})]
     elif names := _shard_names(path):
         pieces = [path.parent / name for name in names]
     elif path.name in HALVES:

@@ -10,9 +10,9 @@ from ar_guidance.tests.hosts.running import RunningHost
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 # One or two of each kind; `python -m tools.hostile` offers all.
 OFFERED = (
-    "safetensors 0.5",
-    "torch archive 100",
-    "old torch file 0.5",
+    "safetensors cut at 0.5",
+    "torch archive cut at 100",
+    "old torch file cut at 0.5",
     "header of 2^63 bytes",
     "ten gigabytes in a kilobyte",
     "offsets beyond the end",

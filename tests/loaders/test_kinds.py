@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from ar_guidance.loaders.detect import find_part
-from ar_guidance.loaders.read import SUFFIXES, CheckpointError, read_json, read_weights
+from ar_guidance.loaders.read import SUFFIXES, CheckpointError, files_of, read_json, read_weights
 from ar_guidance.tests.tiny import tiny_var
 from ar_guidance.tests.tiny_tokens import tiny_llamagen
 from safetensors.torch import save, save_file
@@ -213,6 +213,7 @@ def test_an_index_that_claims_a_thousand_files_is_refused(tmp_path) -> None:
     path = tmp_path / "model.safetensors.index.json"
     path.write_text(json.dumps({"weight_map": places}))
     assert "lists 2,000 files" in refusal(path)
+    assert len(files_of(path)) < 20  # nor is each of them looked for when the host asks for changes
 
 
 METADATA = [
