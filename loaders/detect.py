@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar, overload
 
 import torch
@@ -25,6 +25,7 @@ from .kinds import read_json_text
 from .plausible import check_plausible
 from .quote import listed, quoted, reason
 from .read import SETTINGS, CheckpointError, Weights
+from .scaled import EIGHT_BITS, is_beside, plain, taken_apart
 from .sets import FLOATS, chosen, is_bookkeeping, quantised, without_others
 
 SMALL = 1 << 20  # integer buffers up to this many elements are handed to the config function
@@ -49,6 +50,7 @@ class Part(Generic[F, S]):
         tensors: its weights under the network's own keys.
         weights: the file it came from.
         note: which of several sets of weights it is, or "".
+        scales: () in single precision, of the weights in 8 bits that have one, by key.
     """
 
     family: F
@@ -56,6 +58,7 @@ class Part(Generic[F, S]):
     tensors: dict[str, Tensor]
     weights: Weights
     note: str = ""
+    scales: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -105,6 +108,7 @@ def find_part(weights: Weights, part: PartName) -> Part[Family, object]:
     if found is None:
         raise CheckpointError(_nothing_found(weights, part))
     family, tensors, note = found
+    tensors, scales = _in_8_bits(weights, family, tensors)
     try:
         facts = _facts(weights, family, tensors, part)
         config = family.config(facts)
@@ -115,7 +119,7 @@ def find_part(weights: Weights, part: PartName) -> Part[Family, object]:
     except (
         Exception
     ) as error:  # whatever its shapes and settings lead to, it is the file that is wrong
-        form = quantised(weights.tensors)
+        form = _unread(weights)
         hint = (
             f". Its weights are quantised ({form}), which this pack does not read" if form else ""
         )
@@ -124,7 +128,32 @@ def find_part(weights: Weights, part: PartName) -> Part[Family, object]:
             f" {reason(error)}{hint}. The file may be incomplete or changed by a conversion, or a {SETTINGS} beside it be"
             " another model's"
         ) from error
-    return Part(family, config, _checked(weights, family, expected, tensors), weights, note)
+    return Part(family, config, _checked(weights, family, expected, tensors), weights, note, scales)
+
+
+def _in_8_bits(
+    weights: Weights, family: Family, tensors: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors without their scales, and those. Only transformers run in 8 bits: what is smaller is made plain here."""
+    try:
+        tensors, scales = taken_apart(tensors, weights.metadata)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{quoted(weights.path.name)}: the 8-bit floats (fp8) of this {family.title} file cannot be used: {error}."
+            " Get the file again, or take the release's own, in 16 or 32 bits"
+        ) from error
+    if family.part == "transformer":
+        return tensors, scales
+    wide = {
+        key: plain(value, scales.get(key), torch.float32) if value.dtype in EIGHT_BITS else value
+        for key, value in tensors.items()
+    }
+    return wide, {}
+
+
+def _unread(weights: Weights) -> str:
+    """What the weights are quantised with, of the forms that are not read, or ""."""
+    return quantised([key for key in weights.tensors if not is_beside(key)])
 
 
 def _facts(weights: Weights, family: Family, tensors: dict[str, Tensor], part: str) -> FileFacts:
@@ -159,6 +188,7 @@ def _integers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for key, value in tensors.items():
         if value.numel() > SMALL:
             continue
+        value = value.float() if value.dtype in EIGHT_BITS else value
         if not value.is_floating_point():
             found[key] = value
         elif key == LEVELS and (value == value.round()).all():
@@ -233,7 +263,7 @@ def _which(weights: Weights, family: Family, prefixes: list[str]) -> str:
 
 def _nothing_found(weights: Weights, part: PartName) -> str:
     name = quoted(weights.path.name)
-    if form := quantised(weights.tensors):
+    if form := _unread(weights):
         return (
             f"{name}: its weights are quantised ({form}), which this pack does not read. Take the release's own file, in"
             " 16 or 32 bits"
@@ -245,6 +275,8 @@ def _nothing_found(weights: Weights, part: PartName) -> str:
     family, missing = _nearest(weights, PARTS[part])
     sample = listed(weights.tensors) or "no tensors at all"
     hint = f"; nearest is {family.title}, but {missing[0]} is missing" if missing else ""
+    if form := quantised(weights.tensors):
+        hint += f"; it holds {form}"
     return (
         f"{name}: no known {part} in this file{hint} (it holds {len(weights.tensors):,} tensors: {sample})."
         " Check that it is the file named in the README's table of models"
@@ -287,7 +319,7 @@ def _checked(
         for k in expected
         if k in tensors and tensors[k].shape != expected[k].shape
     ]
-    form = quantised(weights.tensors)
+    form = _unread(weights)
     for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has misshapen", wrong)):
         if keys:
             guess = (
@@ -308,12 +340,13 @@ def _checked(
 def _check_numbers(weights: Weights, key: str, value: Tensor, expected: Tensor) -> None:
     """Raise CheckpointError when a weight is stored as something that is no weight, or holds NaN or infinity."""
     name = quoted(weights.path.name)
-    if expected.is_floating_point() and key != LEVELS and value.dtype not in FLOATS:
+    if expected.is_floating_point() and key != LEVELS and value.dtype not in (*FLOATS, *EIGHT_BITS):
         raise CheckpointError(
-            f"{name}: {quoted(key)} is stored as {str(value.dtype).removeprefix('torch.')}, as in quantised or 8-bit files,"
+            f"{name}: {quoted(key)} is stored as {str(value.dtype).removeprefix('torch.')}, as in quantised files,"
             " which this pack does not read. Take the release's own file, in 16 or 32 bits"
         )
-    if value.is_floating_point() and not value.isfinite().all():
+    numbers = value.float() if value.dtype in EIGHT_BITS else value
+    if numbers.is_floating_point() and not numbers.isfinite().all():
         raise CheckpointError(
             f"{name}: {quoted(key)} holds values that are not numbers (NaN or infinite)."
             " The file is damaged or was converted badly: get it again"

@@ -8,12 +8,15 @@ import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
 import torch
+from torch import nn
 
 from ..models.family import Codec, Family, SteppedConfig, TransformerConfig
 from ..models.parts.causal import CausalNetwork
 from ..models.parts.network import Transformer
 from ..models.parts.text import NetworkCondition
 from .detect import Part
+from .eight_bit import Operations, any_in, kept, set_scales
+from .scaled import plain
 
 
 class Patcher(Protocol):
@@ -27,8 +30,9 @@ def place_part(part: Part[Family, object]) -> Patcher:
     """Build the network of a checked part and hand it to ComfyUI: a `ModelPatcher`, weights still off the GPU."""
     load_device, offload_device = mm.get_torch_device(), mm.unet_offload_device()
     storage, compute = _dtypes(part, load_device)
+    operations = Operations if any_in(part.tensors) else comfy.ops.manual_cast
     network = part.family.build(
-        part.config, operations=comfy.ops.manual_cast, dtype=storage, device=offload_device
+        part.config, operations=operations, dtype=storage, device=offload_device
     ).eval()
     vars(network).update(compute_dtype=compute, device=offload_device)
     if hasattr(mm, "archive_model_dtypes"):
@@ -38,15 +42,12 @@ def place_part(part: Part[Family, object]) -> Patcher:
         comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher
     )
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
-    # In the network's own types: a few tensors must stay wider than the rest. A host's layers may have no weights yet.
-    own = network.state_dict()
-    prepare = part.family.prepare
-    state = {
-        k: prepare(k, part.tensors).to(own[k].dtype if k in own else storage) for k in part.tensors
-    }
-    network.load_state_dict(
-        state, strict=False, assign=getattr(patcher, "is_dynamic", lambda: False)()
-    )
+    # Tensors that need no other type are taken as they lie in the mapped file: there is no second copy.
+    network.load_state_dict(_state(network, part, storage), strict=False, assign=True)
+    if operations is Operations:
+        set_scales(network, part.scales)
+        if hasattr(mm, "archive_model_dtypes"):
+            mm.archive_model_dtypes(network)
     logging.info(
         "[AR Guidance] %s: %s %s, %.0f M parameters, %s",
         part.weights.path.name,
@@ -56,6 +57,22 @@ def place_part(part: Part[Family, object]) -> Patcher:
         str(storage).removeprefix("torch."),
     )
     return patcher
+
+
+def _state(
+    network: nn.Module, part: Part[Family, object], storage: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """The tensors in the network's own types: a few must stay wider than the rest, and 8-bit matrices stay as they are."""
+    own = network.state_dict()  # a host's layers may have no weights yet
+    eight = kept(network, part.tensors)
+    state = {}
+    for key in part.tensors:
+        value = part.family.prepare(key, part.tensors)
+        if key not in eight:
+            dtype = own[key].dtype if key in own else storage
+            value = plain(value, part.scales.get(key), dtype)
+        state[key] = value.contiguous()
+    return state
 
 
 def _dtypes(part: Part[Family, object], device: torch.device) -> tuple[torch.dtype, torch.dtype]:

@@ -110,7 +110,7 @@ def without_others(keys: Collection[str], prefix: str, others: Collection[str]) 
     return [key for key in keys if key.startswith(prefix) and not (inner and key.startswith(inner))]
 
 
-def quantised(tensors: Mapping[str, Tensor]) -> str:
+def quantised(tensors: Collection[str]) -> str:
     """What the weights are quantised with, or "" where nothing says so."""
     for pattern, name in _QUANTISED:
         if any(pattern.search(key) for key in tensors):

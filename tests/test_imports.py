@@ -30,6 +30,7 @@ HOST_ALLOWED = {"loaders", "nodes"}
 HOST_FREE = {"conditioning", "imaging"}
 HOST_BOUND_LOADERS = {
     "place.py",
+    "eight_bit.py",
     "checkpoint.py",
     "encoders.py",
 }  # the others open files without a host

@@ -259,8 +259,10 @@ SHAPES = {
     "a bias without dimensions": tensors(replaced(head__bias=torch.tensor(1.0))),
     "a bias without numbers": tensors(replaced(head__bias=torch.zeros(0))),
     "weights of 8-bit integers": tensors(replaced(head__bias=torch.zeros(24, dtype=torch.int8))),
-    "weights of 8-bit floats": tensors(
-        replaced(head__bias=torch.zeros(24).to(torch.float8_e4m3fn))
+    "8-bit floats whose scale is missing": tensors(
+        replaced(
+            head__weight=torch.zeros(24, 32).to(torch.float8_e4m3fn), scaled_fp8=torch.zeros(2)
+        )
     ),
     "weights of yes and no": tensors(replaced(head__bias=torch.zeros(24, dtype=torch.bool))),
     "weights of complex numbers": torch_file(
