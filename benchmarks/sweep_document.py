@@ -23,6 +23,8 @@ from ar_guidance.tools.pack import ROOT
 from PIL import Image
 from scipy import stats
 
+from . import sweep_claims
+
 DATA = ROOT / "docs" / "data" / "sweep.json"
 DOCUMENT = ROOT / "docs" / "guidance-sweep.md"
 IMAGES = ROOT / "docs" / "images"
@@ -282,6 +284,7 @@ def main() -> int:
         "settings": everything(content["scale"]),
         "token comparisons": comparisons(content["token"], TOKEN_CONTRASTS),
         "token settings": everything(content["token"]),
+        "claims": sweep_claims.table(sweep_claims.all_runs(content)),
     }
     before = DOCUMENT.read_text(encoding="utf-8")
     after = filled(before, tables)

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""What is said of the papers' claims in docs/guidance-sweep.md: one difference each, over all runs that made it.
+
+    python -m tools.evaluate claims && python -m tools.evaluate claims-igg && python -m tools.evaluate claims-token
+    python -m benchmarks.sweep_claims .evaluation/claims .evaluation/claims-igg .evaluation/claims-token
+    python -m benchmarks.sweep_document
+
+Reads the folders' reports into docs/data/claims.json; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are
+others. Within a run differences are taken block by block and averaged over the strengths; runs are averaged by their numbers of
+images. The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ar_guidance.tools.pack import ROOT
+from scipy import stats
+
+Row = dict[str, Any]
+Runs = Mapping[str, Sequence[Row]]
+Pair = tuple[tuple[str, float], tuple[str, float]]
+
+DATA = ROOT / "docs" / "data" / "claims.json"
+MEASURES = {"frechet": 2, "accuracy": 3}  # and digits
+LEVEL = 0.05
+FOUR, SIX = (2.0, 3.0, 4.0, 6.0), (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A less B, pooled.
+
+    Attributes:
+        text: what is claimed.
+        shown: A − B, for the table.
+        sign: -1 if A's Fréchet distance is claimed to be lower, 1 higher, 0 where nothing is claimed.
+        pairs: run -> pairs of settings (label, strength).
+    """
+
+    text: str
+    shown: str
+    sign: int
+    pairs: Mapping[str, Sequence[Pair]]
+
+
+def at(a: str, b: str, strengths: Sequence[float]) -> list[Pair]:
+    """A and B at equal strengths."""
+    return [((a, x), (b, x)) for x in strengths]
+
+
+SSG, WARM, BASE = ("CFG + SSG", 1.2), ("CFG 3, temperature", 0.9), ("CFG", 3.0)
+RAMP = ("IGG, linear ramp", 2.85)
+FIXED, MIX = ("IGG, constant", 1.85), ("mix, w = w' = 0.75", 1.75)
+SOFT = ("SoftCFG", 4.0)
+SAME = "claims"
+CLAIMS = (
+    Claim(
+        "IGG is better than CFG at equal scale (IGG, Table 2)",
+        "IGG − CFG",
+        -1,
+        {
+            "scale": at("IGG", "CFG", SIX),
+            **{run: at("IGG", "CFG", FOUR) for run in (SAME, "claims-igg")},
+        },
+    ),
+    Claim(
+        "IGG beside CFG is better than CFG alone (IGG, Eq. 7)",
+        "CFG and IGG 0.5 − CFG",
+        -1,
+        {SAME: at("CFG and IGG 0.5", "CFG", FOUR)},
+    ),
+    Claim(
+        "a fixed schedule is worse than the ramp (IGG, Table 4)",
+        "IGG 1.85, constant − IGG 2.85, ramp",
+        1,
+        {run: [(FIXED, RAMP)] for run in ("scale", SAME)},
+    ),
+    Claim(
+        "w = w′ = 0.75 is worse than IGG alone (IGG, Table 4)",
+        "mix − IGG 2.85, ramp",
+        1,
+        {run: [(MIX, RAMP)] for run in ("scale", SAME)},
+    ),
+    Claim(
+        "SSG makes CFG's images better (SSG, Table 1)",
+        "CFG, SSG 1.2 − CFG",
+        -1,
+        {"scale": [(SSG, BASE)], SAME: at("CFG, SSG 1.2", "CFG", FOUR)},
+    ),
+    Claim(
+        "SSG is more than a lower temperature",
+        "CFG, SSG 1.2 − CFG, temperature 0.9",
+        -1,
+        {"scale": [(SSG, WARM)], SAME: at("CFG, SSG 1.2", "CFG, temperature 0.9", FOUR)},
+    ),
+    Claim(
+        "a lower temperature makes CFG's images better (nobody's; for comparison)",
+        "CFG, temperature 0.9 − CFG",
+        -1,
+        {"scale": [(WARM, BASE)], SAME: at("CFG, temperature 0.9", "CFG", FOUR)},
+    ),
+    Claim(
+        "SoftCFG is better than CFG (SoftCFG, Table 2)",
+        "SoftCFG − CFG",
+        -1,
+        {
+            "token": at("SoftCFG", "CFG", (2.0, 4.0, 6.0)),
+            "claims-token": at("SoftCFG", "CFG", (4.0,)),
+        },
+    ),
+    Claim(
+        "fading keys is worse than fading values (SoftCFG, Table 3)",
+        "SoftCFG 4, keys − values",
+        1,
+        {"claims-token": [(("SoftCFG, keys", 4.0), SOFT)]},
+    ),
+    Claim(
+        "fading both is no worse than fading values (SoftCFG, Table 3)",
+        "SoftCFG 4, keys and values − values",
+        0,
+        {"claims-token": [(("SoftCFG, keys and values", 4.0), SOFT)]},
+    ),
+    Claim(
+        "the unconditional confidence is worse than the conditional (SoftCFG, Fig. 9)",
+        "SoftCFG 4, unconditional − conditional",
+        1,
+        {"claims-token": [(("SoftCFG, confidence unconditional", 4.0), SOFT)]},
+    ),
+    Claim(
+        "the guided confidence is worse than the conditional (SoftCFG, Fig. 9)",
+        "SoftCFG 4, guided − conditional",
+        1,
+        {"claims-token": [(("SoftCFG, confidence guided", 4.0), SOFT)]},
+    ),
+    Claim(
+        "SoftCFG is better than CFG under the cosine schedule (SoftCFG, section 3.4)",
+        "SoftCFG − CFG, k 1.4, γ 4 and 8",
+        -1,
+        {"claims-token": at("SoftCFG, cosine 1.4", "CFG, cosine 1.4", (4.0, 8.0))},
+    ),
+    Claim(
+        "k matters under the cosine schedule",
+        "SoftCFG, k 1.4 − k 0.7, γ 4 and 8",
+        0,
+        {"claims-token": at("SoftCFG, cosine 1.4", "SoftCFG, cosine 0.7", (4.0, 8.0))},
+    ),
+    Claim(
+        "γ matters under the cosine schedule",
+        "SoftCFG, γ 8 − γ 4, k 0.7 and 1.4",
+        0,
+        {
+            "claims-token": [
+                ((name, 8.0), (name, 4.0))
+                for name in ("SoftCFG, cosine 0.7", "SoftCFG, cosine 1.4")
+            ]
+        },
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A difference over runs: its mean, its standard error, its degrees of freedom, and how many images stand behind A."""
+
+    mean: float
+    error: float
+    freedom: float
+    images: int
+
+    def half(self, level: float) -> float:
+        """Half the interval that misses with a chance of `level`."""
+        return float(stats.t.ppf(1 - level / 2, self.freedom) * self.error)
+
+
+def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
+    """A claim's difference."""
+    parts = []
+    for run, pairs in claim.pairs.items():
+        found = {(row["method"], row["strength"]): row for row in runs[run]}
+        apart = [np.subtract(found[a][measure], found[b][measure]) for a, b in pairs]
+        blocks = np.mean(apart, axis=0)
+        images = sum(found[a]["pictures"] for a, _ in pairs)
+        parts.append((images, blocks.mean(), blocks.var(ddof=1) / len(blocks), len(blocks) - 1))
+    total = sum(images for images, *_ in parts)
+    shares = [images / total for images, *_ in parts]
+    mean = sum(share * m for share, (_, m, _, _) in zip(shares, parts, strict=True))
+    scatter = [share**2 * v for share, (_, _, v, _) in zip(shares, parts, strict=True)]
+    freedom = sum(scatter) ** 2 / sum(
+        v**2 / f for v, (_, _, _, f) in zip(scatter, parts, strict=True)
+    )
+    return Pooled(float(mean), float(np.sqrt(sum(scatter))), float(freedom), total)
+
+
+def verdict(claim: Claim, found: Pooled, level: float) -> str:
+    """Of the Fréchet distance, when all claims are asked about at once."""
+    if abs(found.mean) <= found.half(level):
+        return "cannot be told"
+    if claim.sign == 0:
+        return "a difference"
+    return "holds" if found.mean * claim.sign > 0 else "does not hold"
+
+
+def table(runs: Runs) -> list[str]:
+    """Markdown: one line per claim."""
+    together = LEVEL / len(CLAIMS)
+    lines = [
+        "| claim | A − B | images of A | Fréchet distance | ± for all at once | class accuracy | |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    for claim in CLAIMS:
+        distance, accuracy = (pooled(claim, runs, measure) for measure in MEASURES)
+        cells = [claim.text, claim.shown, str(distance.images), _cell(distance, 2)]
+        cells += [f"{distance.half(together):.2f}", _cell(accuracy, 3)]
+        lines.append(f"| {' | '.join(cells)} | {verdict(claim, distance, together)} |")
+    return lines
+
+
+def _cell(found: Pooled, digits: int) -> str:
+    return f"{found.mean:+.{digits}f} ± {found.half(LEVEL):.{digits}f}"
+
+
+def all_runs(sweep: Mapping[str, Any]) -> Runs:
+    """The sweep's two models and the runs of the claims."""
+    return {name: sweep[name] for name in ("scale", "token")} | json.loads(DATA.read_text("utf-8"))
+
+
+def record(report: Mapping[str, Any]) -> list[Row]:
+    """What is kept of a report: blocks of both measures for every setting."""
+    return [
+        {"method": row["label"], "strength": row["strength"], "pictures": row["samples"]}
+        | {m: [round(v, 4) for v in row["metrics"][m]["blocks"]] for m in MEASURES}
+        for row in report["rows"]
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folders", type=Path, nargs="+", help="of finished plans, named as they are"
+    )
+    folders = parser.parse_args().folders
+    made = {f.name: record(json.loads((f / "report.json").read_text("utf-8"))) for f in folders}
+    kept = json.loads(DATA.read_text("utf-8")) if DATA.is_file() else {}
+    parts = []
+    for name, rows in (kept | made).items():
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        parts.append(f'"{name}": [\n{lines}\n]')
+    DATA.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
