@@ -44,7 +44,7 @@ def _span() -> list[Any]:
 
 def _composed() -> Any:
     return Conditioning.Output(
-        "ar_conditioning",
+        "composed",  # older hosts refuse an id that an input has
         display_name="AR_CONDITIONING",
         tooltip="All of it as one image: for AR Sampler, or for another AR Region or AR Blend.",
     )
