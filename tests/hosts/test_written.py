@@ -11,6 +11,8 @@ from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import images, refusal
 from PIL import Image
 
+UNUSED = {"reroll": "", "reroll_seed": 0, "only_rerolled": False}
+
 
 def test_choices_are_made_by_the_seed(host: RunningHost) -> None:
     alone = {name: images(host, generate(classes=name, seed=3)) for name in ("12", "40")}
@@ -29,7 +31,7 @@ def test_one_image_of_a_batch_is_made_again_by_seed_and_number(host: RunningHost
     batch["decode"]["inputs"]["images_at_once"] = 1
     all_six = images(host, batch)
     one = generate(classes="40", seed=99)
-    one["seeds"] = node("ARSeeds", ar_sampling=["sampler", 0], seeds="7:5")
+    one["seeds"] = node("ARSeeds", ar_sampling=["sampler", 0], seeds="7:5", **UNUSED)
     one["cfg"]["inputs"]["ar_sampling"] = ["seeds", 0]
     assert np.array_equal(images(host, one)[0], all_six[4])
     one["seeds"]["inputs"]["seeds"] = "7:0"
