@@ -1,15 +1,15 @@
 """Several conditions in one image: regions over a background, and blends of two."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.parts.text import NetworkCondition
 from ..sampling.loops import grids_of, picture_size
-from ..sampling.mixture import Mixture, Path, as_mixture
+from ..sampling.mixture import BranchCondition, Mixture, Path, as_mixture
 from ..sampling.model import Model
 from ..sampling.regions import Layer, Region
 from .base import Condition
@@ -132,7 +132,7 @@ class Composition:
         count, size = self.count, picture_size(model, grids_of(model))
         images = [entry for entry in range(count) for _ in range(copies)]
         layer = Layer(tuple(part.placed(size, images) for part in self.parts))
-        sides: tuple[list[Any], list[Any]] = ([], [])
+        sides: tuple[list[NetworkCondition], list[NetworkCondition]] = ([], [])
         paths: tuple[list[Path], list[Path]] = ([], [])
         for place, member in enumerate(self.members):
             both = member.branches(model, copies if member.count == count else copies * count)
@@ -185,7 +185,7 @@ class Against:
                 " each"
             )
 
-    def branches(self, model: Model, copies: int) -> tuple[Any, Any]:
+    def branches(self, model: Model, copies: int) -> tuple[BranchCondition, BranchCondition]:
         whole = copies if self.negative.count == self.count else copies * self.count
         return self.positive.branches(model, copies)[0], self.negative.branches(model, whole)[0]
 
@@ -289,7 +289,7 @@ def _check_kinds(leaves: Sequence[Condition]) -> None:
         )
 
 
-def _listed(values: set[Any]) -> str:
+def _listed(values: Iterable[object]) -> str:
     """Values as words: a, b and c."""
     *most, last = sorted(str(value) for value in values)
     return f"{', '.join(most)} and {last}" if most else last

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, SupportsFloat, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..sampling.regions import Region
 from .base import Condition
 from .compose import Against, Box, Composition, Part, blend, checked_mask
-from .text import Prompts, TextConditioning, read_conditioning
+from .text import Prompts, StockConditioning, StockOptions, TextConditioning, read_conditioning
 
 LATENT = 8  # pixels of a step of Conditioning (Set Area)
 WORDS = ("mask", "mask_strength", "area", "strength", "start_percent", "end_percent")
@@ -39,7 +39,7 @@ class Placed:
         return whole and region.start <= 0 and region.end >= 1
 
 
-def text_condition(positive: Sequence[Any], negative: Sequence[Any] | None) -> Condition:
+def text_condition(positive: StockConditioning, negative: StockConditioning | None) -> Condition:
     """What two stock CONDITIONINGs ask for.
 
     Raises:
@@ -96,7 +96,7 @@ def _blended(conditions: Sequence[Condition]) -> Condition:
     )
 
 
-def _read(conditioning: Sequence[Any], which: str) -> list[Placed]:
+def _read(conditioning: StockConditioning, which: str) -> list[Placed]:
     """Every entry with its region."""
     bare = [
         (features, {key: value for key, value in options.items() if key not in WORDS})
@@ -112,7 +112,7 @@ def _read(conditioning: Sequence[Any], which: str) -> list[Placed]:
         raise ValueError(f"{which}: {error}") from error
 
 
-def _region(options: dict[str, Any]) -> Region:
+def _region(options: StockOptions) -> Region:
     """When and how strongly a prompt holds, and its mask."""
     mask = options.get("mask")
     weight = _number(options.get("strength"), 1.0)
@@ -124,7 +124,7 @@ def _region(options: dict[str, Any]) -> Region:
     return Region(mask, weight, start, end)
 
 
-def _mask(mask: Any) -> Tensor:
+def _mask(mask: Tensor) -> Tensor:
     if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or not bool(mask.isfinite().all()):
         raise ValueError(
             "the mask of a prompt is no mask (M, height, width) of finite numbers: use Conditioning (Set Mask)"
@@ -132,17 +132,17 @@ def _mask(mask: Any) -> Tensor:
     return checked_mask(mask.reshape(-1, *mask.shape[-2:]).to("cpu", torch.float32))
 
 
-def _number(value: Any, default: float) -> float:
+def _number(value: object, default: float) -> float:
     """A strength or a share, as another node has set it."""
     if value is None:
         return default
-    number = float(value)
+    number = float(cast(SupportsFloat, value))
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"a prompt carries the strength or time {number:g}: use 0 or more")
     return number
 
 
-def _box(area: Any) -> Box | None:
+def _box(area: Sequence[Any] | None) -> Box | None:
     """The rectangle of Conditioning (Set Area), or of (Set Area with Percentage)."""
     if area is None:
         return None

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..loaders.quote import quoted
-from ..models.family import TextSpec, TransformerConfig
+from ..models.family import TextSpec
+from ..models.parts.sizes import TransformerConfig
 from ..models.parts.text import NetworkCondition, TextCondition, stack_texts
 from ..models.text.encoders import ENCODERS, MARK
 from ..sampling.model import Model

@@ -2,13 +2,12 @@
 
 import base64
 import io
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-SAVING: dict[str, dict[str, Any]] = {
+SAVING: dict[str, dict[str, bool | int]] = {
     "bmp": {},
     "png": {"compress_level": 1},
     "jpeg": {"quality": 88},

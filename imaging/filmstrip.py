@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -29,7 +28,7 @@ class Maker:
     name: str = ""
 
 
-def filmstrip(images: Tensor, makers: Sequence[Maker]) -> list[dict[str, Any]]:
+def filmstrip(images: Tensor, makers: Sequence[Maker]) -> list[dict[str, object]]:
     """Images (B, H, W, 3) in 0-1 as JSON: `url`, `place`, `seed`, `index`, `name` of each."""
     urls = data_urls(images[:MOST], SIDE, "jpeg", "jpeg")
     return [

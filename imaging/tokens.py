@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ..loaders.quote import quoted
-from ..models.family import Kind, TransformerConfig
+from ..models.family import Kind
+from ..models.parts.sizes import TransformerConfig
 from ..sampling.loops import LOOPS, Grid, grids_of, picture_size, scale_codec
 from ..sampling.model import Model
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..models.family import Codec, Defaults, TransformerConfig, TransformerFamily, view
+from ..models.family import Defaults, TransformerFamily, view
 from ..models.parts.network import Transformer
+from ..models.parts.sizes import Codec, TransformerConfig
 from .class_names import class_labels
 from .detect import TokenizerPart, TransformerPart, find_part, fitted, has_part
 from .fingerprint import fingerprint

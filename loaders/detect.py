@@ -10,16 +10,15 @@ from torch import Tensor
 
 from ..models.edm2.config import EDM2Config
 from ..models.family import (
-    CodecConfig,
     Defaults,
     DiffusionFamily,
     Family,
     FileFacts,
     PartName,
     TokenizerFamily,
-    TransformerConfig,
     TransformerFamily,
 )
+from ..models.parts.sizes import CodecConfig, TransformerConfig
 from .families import PARTS
 from .kinds import read_json_text
 from .plausible import check_plausible

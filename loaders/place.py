@@ -10,9 +10,10 @@ import comfy.ops
 import torch
 from torch import nn
 
-from ..models.family import Codec, Family, SteppedConfig, TransformerConfig
+from ..models.family import Family
 from ..models.parts.causal import CausalNetwork
 from ..models.parts.network import Transformer
+from ..models.parts.sizes import Codec, SteppedConfig, TransformerConfig
 from ..models.parts.text import NetworkCondition
 from .detect import Part
 from .eight_bit import Operations, any_in, kept, set_scales

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from ..models.edm2.config import ARGUMENTS
+from ..models.parts.settings import Json
 from . import edm2_pickle
 from .jit import archive_tensors
-from .kinds import AGAIN, PICKLE, PROGRAM, SAFETENSORS, Unreadable, kind_of, read_json_text
+from .json_files import ADDED_TOKENS, TOKENIZER_SETTINGS, added_tokens, ids_of, read_json
+from .kinds import AGAIN, PICKLE, PROGRAM, SAFETENSORS, Unreadable, kind_of
 from .opcodes import Damaged, Refused
 from .quote import listed, quoted, reason
 from .sets import unwrapped
@@ -32,7 +33,6 @@ HALVES = ("encoder.jit", "decoder.jit")
 # files say depends on all of them (`files_of`).
 SETTINGS, GENERATION = "config.json", "generation_config.json"
 TOKENIZER, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
-TOKENIZER_SETTINGS, ADDED_TOKENS = "tokenizer_config.json", "added_tokens.json"
 SPECIAL_TOKENS = "special_tokens_map.json"  # read by `transformers`
 INSTRUCTION = "prompt_prefix.txt"
 CODE_LISTS = "taming_vqvae_*.pt"  # of VQ-Diffusion
@@ -46,8 +46,6 @@ _UNPICKLER = "WeightsUnpickler error:"
 _BLOCKED = re.compile(
     r"unsupported (?!operand)|unrecognized|not (an )?allowed|can only|blocklist", re.IGNORECASE
 )
-JSON_MOST = 1 << 26  # bytes of a settings or vocabulary file that are read
-IDS_MOST = 1 << 24  # of a text vocabulary
 SHARDS_MOST = 1000  # files of one checkpoint
 DEPTH_MOST, TENSORS_MOST = 64, 200_000  # of nested dictionaries, and in one file
 
@@ -75,7 +73,7 @@ class Weights:
         return folder_of(self.path)
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         found = next((file for file in _settings_files(self.path) if file.is_file()), None)
         return {} if found is None else read_json(found)
 
@@ -85,7 +83,7 @@ class Weights:
         return tuple(_code_list(path) for path in sorted(self.folder.glob(CODE_LISTS)))
 
     @property
-    def generation(self) -> dict[str, Any]:
+    def generation(self) -> dict[str, Json]:
         """Entries of `generation_config.json` in the same folder."""
         return read_json(self.folder / GENERATION)
 
@@ -94,21 +92,16 @@ class Weights:
         """Text token -> id, from the settings (`vocabulary_map`), or the tokenizer's files in the same folder."""
         words = self.settings.get("vocabulary_map")
         if isinstance(words, dict):
-            return _ids(words)
+            return ids_of(words)
         content = read_json(self.folder / TOKENIZER)
         if not content:
-            words = _ids(read_json(self.folder / VOCABULARY))
+            words = ids_of(read_json(self.folder / VOCABULARY))
             return words | {name: id for id, name in added_tokens(self.folder).items()}
         model, added = content.get("model"), content.get("added_tokens")
         words = model.get("vocab") if isinstance(model, dict) else None
         extra = [t for t in added if isinstance(t, dict)] if isinstance(added, list) else []
         more = {str(token["content"]): token.get("id") for token in extra if "content" in token}
-        return _ids(words if isinstance(words, dict) else {}) | _ids(more)
-
-
-def _ids(words: Mapping[Any, Any]) -> dict[str, int]:
-    """Of a vocabulary those entries that are ids."""
-    return {str(name): id for name, id in words.items() if type(id) is int and 0 <= id < IDS_MOST}
+        return ids_of(words if isinstance(words, dict) else {}) | ids_of(more)
 
 
 def _code_list(path: Path) -> tuple[int, ...]:
@@ -130,16 +123,6 @@ def _code_list(path: Path) -> tuple[int, ...]:
             " Get it again from VQ-Diffusion's repository (help_folder/statistics)"
         )
     return tuple(numbers)
-
-
-def added_tokens(folder: Path) -> dict[int, str]:
-    """Tokens of a text tokenizer besides its vocabulary: id -> name, from its settings or `added_tokens.json`."""
-    known = read_json(folder / TOKENIZER_SETTINGS).get("added_tokens_decoder")
-    if isinstance(known, dict):
-        tokens = {id: token for id, token in known.items() if isinstance(token, dict)}
-        numbered = {id: token for id, token in tokens.items() if re.fullmatch(r"[0-9]{1,8}", id)}
-        return {int(id): str(token.get("content")) for id, token in numbered.items()}
-    return {id: name for name, id in _ids(read_json(folder / ADDED_TOKENS)).items()}
 
 
 def folder_of(path: Path) -> Path:
@@ -312,17 +295,6 @@ def _read_all(folder: Path, names: list[str]) -> Weights:
     return Weights(folder, tensors)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; {} where the file is not one (Infinity's config.json is not valid JSON)."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(JSON_MOST + 1)
-        entries = read_json_text(text) if len(text) <= JSON_MOST else None
-    except (OSError, ValueError):
-        return {}
-    return entries if isinstance(entries, dict) else {}
-
-
 def _read_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
@@ -332,13 +304,13 @@ def _read_safetensors(path: Path) -> Weights:
         raise CheckpointError(_damaged(path, error)) from error
 
 
-def _load_pickle(path: Path) -> Any:
+def _load_pickle(path: Path) -> object:
     """Tensors and plain containers of a torch file, memory-mapped where its format allows that."""
     try:
         with path.open("rb") as file:
             mapped = file.read(2) == b"PK" and path.suffix != ".safetensors"
             file.seek(0)  # torch would go by that ending, but only where it opens the file itself
-            source: Any = path if mapped else file
+            source = path if mapped else file
             return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # whatever the bytes lead to, it is the file that is damaged
         said = str(error).partition(_UNPICKLER)[2] or str(error)
@@ -357,13 +329,13 @@ def _damaged(path: Path, error: Exception) -> str:
     )
 
 
-def _flatten(tree: Any, path: Path) -> Iterator[tuple[str, Tensor]]:
+def _flatten(tree: object, path: Path) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of nested dictionaries under its dotted key; other values are dropped.
 
     Raises:
         CheckpointError: nested deeper, or more tensors, than any checkpoint has.
     """
-    waiting: list[tuple[str, Any, int]] = [("", tree, 0)]
+    waiting: list[tuple[str, object, int]] = [("", tree, 0)]
     found = 0
     while waiting:
         prefix, value, depth = waiting.pop()

@@ -6,7 +6,7 @@ into the sequence, so a run has h w steps and draws image tokens only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from .family import Defaults, FileFacts, PromptSpec, TransformerFamily
+from .lumina2_config import CELL, LuminaConfig
 from .parts.cast import cast_like
 from .parts.causal import places
 from .parts.grid import Grid
@@ -22,86 +23,11 @@ from .parts.operations import Operations, Place
 from .parts.prompt import Prompt
 from .parts.settings import decimal, whole, whole_list
 
-CELL = 4  # tokens per side of the 32 x 32 pixels that a size token counts
 LARGEST = 24  # cells per side of the largest square image of the release: 768 pixels
 RATIO = 4  # longest side of an image by its shortest
 TWO_PANELS = 1024, 512  # (height, width) of the release's images of two panels
 START, SEPARATOR, LINE_END = "<racm3:break>", "<reserved08706>", "<reserved08799>"
 IMAGE_TOKENS, RELEASED_WORDS, RELEASED_IMAGE_TOKENS = "<MOVQGAN", 171385, (155000, 16384)
-
-
-@dataclass(frozen=True)
-class LuminaConfig:
-    """Sizes of a network and ids of its vocabulary.
-
-    Attributes:
-        words: ids of the whole vocabulary.
-        first, vocab: id of the first image token, and how many there are; only these are drawn.
-        start, separator, line_end: ids of single tokens.
-        sizes: ids of the size tokens, for 1, 2, ... cells.
-        grid: (h, w) of the image in tokens.
-        norms: m.
-        context: positions the network was made for.
-    """
-
-    depth: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_width: int
-    ffn: int
-    words: int
-    first: int
-    vocab: int
-    start: int
-    separator: int
-    line_end: int
-    sizes: tuple[int, ...]
-    grid: Grid
-    norms: int = 1
-    context: int = 10240
-    rope_base: float = 10000.0
-    eps: float = 1e-5
-    biases: bool = False
-    tied: bool = False
-
-    def __post_init__(self) -> None:
-        for side in self.grid:
-            if side % CELL or not 0 < side // CELL <= len(self.sizes):
-                raise ValueError(
-                    f"an image side of {side} tokens cannot be asked for: take a multiple of {CELL},"
-                    f" at most {CELL * len(self.sizes)}"
-                )
-        if self.room < len(self.head):
-            raise ValueError(
-                f"an image of {self.grid[0]} x {self.grid[1]} tokens does not fit into {self.context} positions"
-            )
-
-    @property
-    def length(self) -> int:
-        """Image tokens."""
-        return self.grid[0] * self.grid[1]
-
-    @property
-    def head(self) -> tuple[int, ...]:
-        """What an image begins with: start, height, width."""
-        height, width = (self.sizes[side // CELL - 1] for side in self.grid)
-        return self.start, height, width
-
-    @property
-    def room(self) -> int:
-        """Positions that the lines of the image and the end of the image leave."""
-        return self.context - places(self.length, self.grid[1]) - 1
-
-    @property
-    def prefix(self) -> int:
-        """Positions before the image without any text; see `LanguageNetwork.prefix_length`."""
-        return len(self.head)
-
-    @property
-    def step_tokens(self) -> int:
-        """Positions of the largest forward pass whose logits are computed."""
-        return 1
 
 
 class HeadNorm(nn.Module):

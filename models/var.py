@@ -18,7 +18,7 @@ from .family import Defaults, FileFacts, TransformerFamily
 from .parts.attention import attend_many
 from .parts.cache import KVCache, LayerCache, PositionWeights, Weighable
 from .parts.cast import cast_like
-from .parts.feedforward import FeedForward
+from .parts.feedforward import FeedForward, Widths
 from .parts.levels import SquareScales, level_index, sides_from_file
 from .parts.linear import linear
 from .parts.network import Cached
@@ -57,13 +57,6 @@ class AttentionConfig(Protocol):
 
     @property
     def qk_norm(self) -> bool: ...
-
-
-class HeadConfig(Protocol):
-    """Channels of the stream."""
-
-    @property
-    def width(self) -> int: ...
 
 
 class Attention(nn.Module):
@@ -143,7 +136,7 @@ class Block(nn.Module):
 class Head(nn.Module):
     """The condition's scale and shift for the last norm, in that order."""
 
-    def __init__(self, config: HeadConfig, ops: Operations, **place: Unpack[Place]) -> None:
+    def __init__(self, config: Widths, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
         self.ada_lin = nn.Sequential(nn.SiLU(), ops.Linear(config.width, 2 * config.width, **place))
 

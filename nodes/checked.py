@@ -43,7 +43,7 @@ class Node(io.ComfyNode):
 
     parses: ClassVar[frozenset[str]] = frozenset()
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         for name, wrapped in (("execute", _checked), ("fingerprint_inputs", _steady)):
             own = cls.__dict__.get(name)
@@ -56,7 +56,7 @@ def _checked(execute: Method) -> Method:
     parameters = dict(list(inspect.signature(execute).parameters.items())[1:])
 
     @functools.wraps(execute)
-    def run(cls: Any, *values: Any, **named: Any) -> Any:
+    def run(cls: type[Node], *values: object, **named: object) -> object:
         given = dict(zip(parameters, values, strict=False)) | named
         try:
             output = execute(cls, **arrived(cls, given, parameters))
@@ -77,7 +77,7 @@ def _steady(fingerprint: Method) -> Method:
     """
 
     @functools.wraps(fingerprint)
-    def run(cls: Any, **given: Any) -> Any:
+    def run(cls: type[Node], **given: object) -> object:
         try:
             return fingerprint(cls, **{k: v for k, v in given.items() if v is not None})
         except Exception:
@@ -87,8 +87,8 @@ def _steady(fingerprint: Method) -> Method:
 
 
 def arrived(
-    cls: Any, given: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]
-) -> dict[str, Any]:
+    cls: type[Node], given: Mapping[str, object], parameters: Mapping[str, inspect.Parameter]
+) -> dict[str, object]:
     """The arguments of `execute`, each checked against the schema.
 
     Raises:
@@ -120,12 +120,17 @@ def arrived(
     return taken
 
 
-def _lacks(entry: Any, value: Any) -> bool:
+def choices(entry: io.Input) -> list[str]:
+    """The entries of a list's input."""
+    return list(getattr(entry, "options", None) or ())
+
+
+def _lacks(entry: io.Input, value: object) -> bool:
     """Whether a list of choices, as it was when the node was first asked for it, does not hold a value."""
-    return entry.get_io_type() == "COMBO" and value not in (entry.options or ())
+    return entry.get_io_type() == "COMBO" and value not in choices(entry)
 
 
-def _all_of(entry: Any, value: Any, is_list: bool, parses: bool) -> Any:
+def _all_of(entry: io.Input, value: object, is_list: bool, parses: bool) -> object:
     """A value, or every one of a list where the node takes lists; None for nothing."""
     if not (is_list and isinstance(value, list)):
         return None if value is None else _one_of(entry, value, parses)
@@ -133,13 +138,13 @@ def _all_of(entry: Any, value: Any, is_list: bool, parses: bool) -> Any:
     return kept or None
 
 
-def _one_of(entry: Any, value: Any, parses: bool) -> Any:
+def _one_of(entry: io.Input, value: object, parses: bool) -> object:
     kind = entry.get_io_type()
     if kind in arriving.LIMITED:
         limits = getattr(entry, "min", None), getattr(entry, "max", None)
         return arriving.LIMITED[kind](value, limits)
     if kind == "COMBO":
-        return arriving.choice(value, None if parses else list(entry.options or ()))
+        return arriving.choice(value, None if parses else choices(entry))
     if kind in arriving.PLAIN:
         return arriving.PLAIN[kind](value)
     links = tuple(known for one in kind.split(",") for known in LINKS.get(one, ()))
@@ -156,7 +161,7 @@ def _tidy(error: Exception) -> None:
         error.args = (message(error.args[0]),)
 
 
-def finite(tree: Any) -> Any:
+def finite(tree: object) -> object:
     """Containers and numbers with None for every number that JSON cannot hold."""
     if isinstance(tree, float):
         return tree if math.isfinite(tree) else None

@@ -29,7 +29,7 @@ def widget(kind: type[io.ComfyTypeI], identifier: str, **arguments: object) -> i
     return kind.Input(identifier, **known(kind.Input, arguments))
 
 
-def wildcard_widget() -> Any:
+def wildcard_widget() -> io.Input:
     """The seed of choices in a text."""
     return widget(
         io.Int,

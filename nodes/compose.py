@@ -1,7 +1,5 @@
 """AR Region and AR Blend: several conditions in one image."""
 
-from typing import Any
-
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -15,7 +13,7 @@ from .types import Conditioning
 CATEGORY = "AR Guidance/compose"
 
 
-def _span() -> list[Any]:
+def _span() -> list[io.Input]:
     """The widgets that say when in the run a condition holds."""
     return [
         widget(
@@ -42,7 +40,7 @@ def _span() -> list[Any]:
     ]
 
 
-def _composed() -> Any:
+def _composed() -> io.Output:
     return Conditioning.Output(
         "composed",  # older hosts refuse an id that an input has
         display_name="AR_CONDITIONING",

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..guidance.base import Grid
 from ..guidance.record import Recorder
-from ..models.family import Kind, SteppedConfig, TransformerConfig
+from ..models.family import Kind
+from ..models.parts.sizes import SteppedConfig, TransformerConfig
 from . import discrete, scalewise, tokenwise
 from .model import Model, ScaleCodec
 from .progress import Progress

@@ -4,32 +4,57 @@ Letters: B images, R branches (rows = R*B, branch by branch), T tokens of a step
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from ..guidance.base import RunInfo
+from ..guidance.chain import Chain
+from ..models.parts.text import NetworkCondition
 from .mixture import Mixing
 
+N = TypeVar("N")
 
-def job_conditions(job: Any, uncond: bool) -> tuple[Any, ...]:
+
+class Job(Protocol):
+    """What every loop's job says of its branches."""
+
+    @property
+    def conditions(self) -> tuple[NetworkCondition, ...]: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def run(self) -> RunInfo: ...
+
+    @property
+    def chain(self) -> Chain: ...
+
+    @property
+    def mixing(self) -> Mixing | None: ...
+
+
+def job_conditions(job: Job, uncond: bool) -> tuple[NetworkCondition, ...]:
     """What a network begins a job with: the conditional branch's condition and, if there is guidance, the unconditional
     one's; those of all branches where they are mixed."""
     return job.conditions if job.mixing else job.conditions[: 1 + uncond]
 
 
-def branch_count(job: Any) -> int:
+def branch_count(job: Job) -> int:
     """Branches of the fullest step of a job."""
     if job.mixing:
         return max(len(branches) for branches in job.mixing.computed)
     return 1 + any(job.chain.needs_uncond(job.run))
 
 
-def mixed(network: Any, job: Any) -> Any:
+def mixed(network: N, job: Job) -> N:
     """The network as a job's loop runs it: itself, or mixing."""
     if not job.mixing:
         return network
-    return MixedNetwork(network, job.mixing, job.batch, getattr(job, "visits", ()))
+    made = MixedNetwork(network, job.mixing, job.batch, getattr(job, "visits", ()))
+    return cast(N, made)  # it has what the loop of this network asks for
 
 
 class MixedState:
@@ -75,7 +100,7 @@ class MixedNetwork:
         self.order = order
         self._shares: dict[torch.device, list[Tensor]] = {}
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> MixedState:
+    def begin(self, branches: Sequence[NetworkCondition], device: torch.device) -> MixedState:
         def begin(places: tuple[int, ...]) -> Any:
             given = [branches[i] for i in places]
             state = self.network.begin(given, device)

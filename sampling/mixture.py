@@ -9,7 +9,7 @@ Letters: B images, R branches (rows = R*B, branch by branch), T tokens of a step
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -144,14 +144,14 @@ def resolve(
     return mixing.conditions, mixing
 
 
-def as_mixture(given: Any) -> Mixture:
+def as_mixture(given: BranchCondition) -> Mixture:
     """A condition as a mixture of one."""
     return given if isinstance(given, Mixture) else Mixture((given,), ((),))
 
 
 def _acting(
     mixture: Mixture, run: RunInfo, image_grid: Grid | None
-) -> tuple[list[Any], list[Tensor]]:
+) -> tuple[list[NetworkCondition], list[Tensor]]:
     """The conditions that have a say anywhere, and the share (B or 1, L) of each."""
     shares = _shares(mixture, run, image_grid)
     acting = [n for n, share in enumerate(shares) if bool(share.any())]
@@ -182,14 +182,17 @@ def _check_steps(layer: Layer, run: RunInfo) -> None:
             )
 
 
-def _fitted(null: Any, prompts: Sequence[Any]) -> Any:
+def _fitted(null: NetworkCondition, prompts: Sequence[NetworkCondition]) -> NetworkCondition:
     """A "no prompt" that is as long as the image's own prompt, for several: as long as the longest."""
-    return null.fitted(prompts) if hasattr(null, "fitted") and len(prompts) > 1 else null
+    fitted = getattr(null, "fitted", None)
+    return fitted(prompts) if fitted is not None and len(prompts) > 1 else null
 
 
-def _merged(conditions: Sequence[Any], shares: Sequence[Tensor], conditional: bool) -> list[Branch]:
+def _merged(
+    conditions: Sequence[NetworkCondition], shares: Sequence[Tensor], conditional: bool
+) -> list[Branch]:
     """Branches of conditions that differ; the shares of equal ones are added up."""
-    found: list[tuple[Any, Tensor]] = []
+    found: list[tuple[NetworkCondition, Tensor]] = []
     for condition, share in zip(conditions, shares, strict=True):
         place = next((i for i, (other, _) in enumerate(found) if same(other, condition)), None)
         if place is None:
@@ -200,11 +203,11 @@ def _merged(conditions: Sequence[Any], shares: Sequence[Tensor], conditional: bo
     return [Branch(c, conditional, share, (share > 0).any(0)) for c, share in whole]
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Whether two conditions are equal, number by number."""
     if type(one) is not type(other):
         return False
-    if isinstance(one, Tensor):
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one.shape == other.shape and torch.equal(one, other)
     if is_dataclass(one):
         names = [entry.name for entry in fields(one)]

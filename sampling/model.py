@@ -7,9 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..models.family import Codec, Defaults, TransformerConfig, TransformerFamily
+from ..models.family import Defaults, TransformerFamily
 from ..models.parts.grid import Grid
 from ..models.parts.network import Transformer
+from ..models.parts.sizes import Codec, TransformerConfig
 
 
 class ScaleCodec(Codec, Protocol):

@@ -13,7 +13,8 @@ from torch import Tensor
 from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
-from ..models.family import Defaults, DiffusingConfig, SteppedConfig
+from ..models.family import Defaults
+from ..models.parts.sizes import DiffusingConfig, SteppedConfig
 from .discrete import DiscreteJob, GumbelSampler
 from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
 from .mixture import BranchCondition, resolve

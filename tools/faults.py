@@ -21,14 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ar_guidance.tests.hosts.graphs import generate, node
+
 from .dev.host_client import HostClient, Result
 from .dev.host_process import HostProcess, start_host
 from .dev.hosts import BY_VERSION
-from .pack import load_pack
-
-load_pack()
-
-from ar_guidance.tests.hosts.graphs import generate, node  # noqa: E402
 
 Prompt = dict[str, Any]
 SMALL = "small"  # a folder of the output folder: the file system that is full or read-only

@@ -21,25 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ar_guidance.conditioning.prompt import split_prompts
+from ar_guidance.imaging import controls, differences, sizes, token_file
+from ar_guidance.imaging.grid import one_line
+from ar_guidance.imaging.tokens import ImageTokens
+from ar_guidance.loaders.detect import find_part
+from ar_guidance.loaders.quote import message, quoted
+from ar_guidance.loaders.read import Weights, read_json, read_weights
+from ar_guidance.loaders.text.captions import clean_caption
+from ar_guidance.models.parts import settings as entries
+from ar_guidance.nodes.inputs import arriving
+from ar_guidance.tests.tiny import tiny_var
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
-
-from .pack import load_pack
-
-load_pack()
-
-from ar_guidance.conditioning.prompt import split_prompts  # noqa: E402
-from ar_guidance.imaging import controls, differences, sizes, token_file  # noqa: E402
-from ar_guidance.imaging.grid import one_line  # noqa: E402
-from ar_guidance.imaging.tokens import ImageTokens  # noqa: E402
-from ar_guidance.loaders.detect import find_part  # noqa: E402
-from ar_guidance.loaders.quote import message, quoted  # noqa: E402
-from ar_guidance.loaders.read import Weights, read_json, read_weights  # noqa: E402
-from ar_guidance.loaders.text.captions import clean_caption  # noqa: E402
-from ar_guidance.models.parts import settings as entries  # noqa: E402
-from ar_guidance.nodes.inputs import arriving  # noqa: E402
-from ar_guidance.tests.tiny import tiny_var  # noqa: E402
 
 HANGING = 300  # seconds without an end of one area's cases per thousand
 LONGEST_REFUSAL = 4000
@@ -84,30 +79,32 @@ def mutated(whole: bytes) -> st.SearchStrategy[bytes]:
 
 def areas(folder: Path) -> list[Area]:
     """Everything that is tried; files are written into `folder`."""
+    return [*_weight_areas(folder), *_small_file_areas(folder), *_value_areas()]
+
+
+def _written(path: Path, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """Writes what it is given to a file, and reads that."""
+
+    def write_and_read(content: bytes) -> object:
+        path.write_bytes(content)
+        return read(path)
+
+    return write_and_read
+
+
+SHAPES = st.lists(st.integers(0, 9), max_size=4)
+
+
+def _weight_areas(folder: Path) -> list[Area]:
+    """Files of weights, and what is told of their keys and shapes."""
     state = {k: v.contiguous() for k, v in tiny_var().network.state_dict().items()}
     small = {k: state[k] for k in list(state)[:6]}
     torch.save(small, folder / "small.pth")
     torch.save(small, folder / "old.pth", _use_new_zipfile_serialization=False)
-    steps = (torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 4, dtype=torch.long))
-    token_file.write_tokens(
-        ImageTokens("scale", ((1, 1), (2, 2)), steps, "c", "VAR"), folder / "tokens.safetensors"
-    )
-
-    def file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-        def write_and_read(content: bytes) -> object:
-            (folder / name).write_bytes(content)
-            return read(folder / name)
-
-        return write_and_read
-
-    def model(path: Path) -> object:
-        return find_part(read_weights(path), "transformer")
-
-    shapes = st.lists(st.integers(0, 9), max_size=4)
     dtypes = st.sampled_from((torch.float32, torch.int64, torch.int8, torch.bool, torch.float16))
     changes = st.dictionaries(
         st.one_of(st.sampled_from(list(state)), st.text(max_size=20)),
-        st.tuples(shapes, dtypes),
+        st.tuples(SHAPES, dtypes),
         max_size=4,
     )
 
@@ -115,39 +112,50 @@ def areas(folder: Path) -> list[Area]:
         made = {key: torch.zeros(shape, dtype=dtype) for key, (shape, dtype) in changed.items()}
         return find_part(Weights(folder / "made.pth", {**state, **made}), "transformer")
 
-    anything = st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(),
-        st.floats(),
-        st.text(),
-        st.binary(),
-        st.lists(st.integers()),
-    )
-    names = st.sampled_from(("LIMITED INT", "LIMITED FLOAT", *arriving.PLAIN))
+    def file(name: str) -> Callable[[bytes], object]:
+        return _written(folder / name, lambda path: find_part(read_weights(path), "transformer"))
 
-    def arrive(pair: tuple[str, Any]) -> object:
-        kind, value = pair
-        if kind.startswith("LIMITED "):
-            return arriving.LIMITED[kind.removeprefix("LIMITED ")](value, (1, 1024))
-        return arriving.PLAIN[kind](value)
-
-    tensors = shapes.map(lambda shape: torch.rand(shape))
     raw = (folder / "small.pth").read_bytes(), (folder / "old.pth").read_bytes()
-    tokens = (folder / "tokens.safetensors").read_bytes()
+    return [
+        Area("safetensors bytes", 0.15, mutated(save(small)), file("a.safetensors")),
+        Area("torch archive bytes", 0.05, mutated(raw[0]), file("a.pth")),
+        Area("old torch file bytes", 0.05, mutated(raw[1]), file("b.pth")),
+        Area("any bytes", 0.05, st.binary(max_size=300), file("c.pth")),
+        Area("detection", 0.05, changes, detect),
+    ]
+
+
+def _small_file_areas(folder: Path) -> list[Area]:
+    """Tokens and settings."""
+    steps = (torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 4, dtype=torch.long))
+    path = folder / "tokens.safetensors"
+    token_file.write_tokens(ImageTokens("scale", ((1, 1), (2, 2)), steps, "c", "VAR"), path)
+    read_tokens = _written(folder / "t.safetensors", token_file.read_tokens)
+    settings_read = _written(folder / "config.json", read_json)
+    return [
+        Area("token file bytes", 0.15, mutated(path.read_bytes()), read_tokens),
+        Area("settings bytes", 0.05, st.binary(max_size=300), settings_read),
+    ]
+
+
+def _arrive(pair: tuple[str, Any]) -> object:
+    """A value at an input of a node."""
+    kind, value = pair
+    if kind.startswith("LIMITED "):
+        return arriving.LIMITED[kind.removeprefix("LIMITED ")](value, (1, 1024))
+    return arriving.PLAIN[kind](value)
+
+
+def _value_areas() -> list[Area]:
+    """What is typed or connected, without a file."""
+    plain = (st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary())
+    anything = st.one_of(*plain, st.lists(st.integers()))
+    tensors = SHAPES.map(lambda shape: torch.rand(shape))
+    names = st.sampled_from(("LIMITED INT", "LIMITED FLOAT", *arriving.PLAIN))
     text = st.text(max_size=200)
     return [
-        Area("safetensors bytes", 0.15, mutated(save(small)), file("a.safetensors", model)),
-        Area("torch archive bytes", 0.05, mutated(raw[0]), file("a.pth", model)),
-        Area("old torch file bytes", 0.05, mutated(raw[1]), file("b.pth", model)),
-        Area("any bytes", 0.05, st.binary(max_size=300), file("c.pth", model)),
-        Area("detection", 0.05, changes, detect),
-        Area(
-            "token file bytes", 0.15, mutated(tokens), file("t.safetensors", token_file.read_tokens)
-        ),
-        Area("settings bytes", 0.05, st.binary(max_size=300), file("config.json", read_json)),
         Area("settings entries", 0.05, anything, lambda v: entries.whole({"n": v}, "n", 1)),
-        Area("values at nodes", 0.2, st.tuples(names, st.one_of(anything, tensors)), arrive),
+        Area("values at nodes", 0.2, st.tuples(names, st.one_of(anything, tensors)), _arrive),
         Area("sizes", 0.05, st.one_of(text, st.from_regex(r"\d+[x×]\d+.*")), sizes.parse),
         Area("prompts", 0.05, text, split_prompts),
         Area("captions", 0.03, text, clean_caption),

@@ -16,19 +16,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ar_guidance.imaging.token_file import read_tokens
+from ar_guidance.loaders.detect import find_part
+from ar_guidance.loaders.read import read_weights
+from ar_guidance.loaders.text.files import find_encoder
+from ar_guidance.tests.hostile.corpus import MARKER, TOKENS, TRANSFORMERS
+from ar_guidance.tests.hosts.graphs import generate, node
+
 from .dev.host_client import HostClient
 from .dev.host_process import HostProcess, start_host
 from .dev.hosts import BY_VERSION
-from .pack import load_pack
-
-load_pack()
-
-from ar_guidance.imaging.token_file import read_tokens  # noqa: E402
-from ar_guidance.loaders.detect import find_part  # noqa: E402
-from ar_guidance.loaders.read import read_weights  # noqa: E402
-from ar_guidance.loaders.text.files import find_encoder  # noqa: E402
-from ar_guidance.tests.hostile.corpus import MARKER, TOKENS, TRANSFORMERS  # noqa: E402
-from ar_guidance.tests.hosts.graphs import generate, node  # noqa: E402
 
 SECONDS, MEGABYTES = 2.0, 200  # what is promised
 

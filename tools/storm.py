@@ -23,16 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ar_guidance.tests.hosts.graphs import generate, node
 from PIL import Image
 
 from .dev.host_client import HostClient, Result
 from .dev.host_process import HostProcess, start_host
 from .dev.hosts import BY_VERSION
-from .pack import ROOT, load_pack
-
-load_pack()
-
-from ar_guidance.tests.hosts.graphs import generate, node  # noqa: E402
+from .pack import ROOT
 
 Prompt = dict[str, Any]
 TOKENWISE = "bundled: emoji 64x64, token by token"

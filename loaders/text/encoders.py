@@ -18,6 +18,7 @@ import comfy.sd1_clip
 import torch
 from torch import Tensor, nn
 
+from ...models.parts.operations import Place
 from ...models.text.clip import ClipText, at_end, unit_rows
 from ...models.text.encoders import CLIP_PAIR, CLIP_ROWS, CLIP_VECTOR, FLAN_T5, MARK, QWEN2
 from ..read import INSTRUCTION, TOKENIZER, CheckpointError
@@ -71,7 +72,7 @@ class PromptEncoder(nn.Module):
         prefix: Sequence[int] = (),
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
-        model_options: Any = None,
+        model_options: object = None,
     ) -> None:
         super().__init__()
         reading = READINGS[found.encoder.name]
@@ -87,7 +88,7 @@ class PromptEncoder(nn.Module):
 
     network: nn.Module
 
-    def build(self, config: Any, place: dict[str, Any]) -> None:
+    def build(self, config: Any, place: Place) -> None:
         """Make `network`."""
         raise NotImplementedError
 
@@ -97,7 +98,7 @@ class PromptEncoder(nn.Module):
 
     # --- what the host calls ---------------------------------------------------------------------------------------
 
-    def set_clip_options(self, options: dict[str, Any]) -> None:
+    def set_clip_options(self, options: dict[str, torch.device]) -> None:
         """Which device to run on; layers and projections are not a choice here."""
         self.execution_device = options.get("execution_device", self.execution_device)
 
@@ -124,7 +125,9 @@ class PromptEncoder(nn.Module):
             )
         return missing, unexpected
 
-    def encode_token_weights(self, tokens: dict[str, Any]) -> tuple[Tensor, Any, dict[str, Any]]:
+    def encode_token_weights(
+        self, tokens: dict[str, list[list[tuple[int, float]]]]
+    ) -> tuple[Tensor, Tensor | None, dict[str, object]]:
         """Features (1, m, E), pooled (1, P) or None, and the options of the CONDITIONING."""
         if KEY not in tokens:
             raise ValueError(
@@ -155,10 +158,10 @@ class PromptEncoder(nn.Module):
 class T5Prompts(PromptEncoder):
     """flan-T5: every position sees all that are not padding."""
 
-    def build(self, config: Any, place: dict[str, Any]) -> None:
+    def build(self, config: Any, place: Place) -> None:
         from comfy.text_encoders.t5 import T5
 
-        self.network = T5(config, place["dtype"], place["device"], comfy.ops.manual_cast)
+        self.network = T5(config, place.get("dtype"), place.get("device"), comfy.ops.manual_cast)
 
     def read(self, ids: Tensor) -> Read:
         return host_read(self.network, ids, ids != self.pad)
@@ -167,10 +170,12 @@ class T5Prompts(PromptEncoder):
 class QwenPrompts(PromptEncoder):
     """Qwen2 as HART uses it: an instruction, then the prompt padded to a fixed length; its rows alone are kept."""
 
-    def build(self, config: Any, place: dict[str, Any]) -> None:
+    def build(self, config: Any, place: Place) -> None:
         from comfy.text_encoders.llama import Qwen25_3B
 
-        self.network = Qwen25_3B(config, place["dtype"], place["device"], comfy.ops.manual_cast)
+        self.network = Qwen25_3B(
+            config, place.get("dtype"), place.get("device"), comfy.ops.manual_cast
+        )
 
     def read(self, ids: Tensor) -> Read:
         live = ids != self.pad
@@ -184,7 +189,7 @@ class QwenPrompts(PromptEncoder):
 class ClipVector(PromptEncoder):
     """CLIP's projected vector, one row per prompt: all that VAR-CLIP reads."""
 
-    def build(self, config: Any, place: dict[str, Any]) -> None:
+    def build(self, config: Any, place: Place) -> None:
         self.network = ClipText(config, comfy.ops.manual_cast, **place)
 
     def read(self, ids: Tensor) -> Read:
@@ -195,7 +200,7 @@ class ClipVector(PromptEncoder):
 class ClipPair(PromptEncoder):
     """Both towers' last layer side by side, and the wider one's state at the end token, not projected (Switti)."""
 
-    def build(self, config: Any, place: dict[str, Any]) -> None:
+    def build(self, config: Any, place: Place) -> None:
         towers = [ClipText(one, comfy.ops.manual_cast, **place) for one in config]
         self.network = nn.ModuleList(towers)
 
@@ -208,7 +213,7 @@ class ClipPair(PromptEncoder):
 class ClipRows(PromptEncoder):
     """The states of all positions, each of length 1, padding included: what VQ-Diffusion's cross-attention sees."""
 
-    def build(self, config: Any, place: dict[str, Any]) -> None:
+    def build(self, config: Any, place: Place) -> None:
         self.network = ClipText(config, comfy.ops.manual_cast, **place)
 
     def read(self, ids: Tensor) -> Read:

@@ -1,7 +1,7 @@
 """Which text encoder a file holds, by key names and shapes, and its weights under the network's own names. No host."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,9 @@ def _which(weights: Weights, taken: str, others: Sequence[str]) -> str:
     )
 
 
-def _complete(weights: Weights, read: Any, own: Tensors) -> EncoderFile:
+def _complete(
+    weights: Weights, read: Callable[[Weights, Tensors], EncoderFile], own: Tensors
+) -> EncoderFile:
     form = quantised(own)
     if form:
         raise CheckpointError(

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from ...models.family import PromptSpec
 from ...models.parts.prompt import Prompt
+from ...models.parts.settings import Json
+from ...models.parts.sizes import TransformerConfig
 from ..quote import quoted, reason
 from ..read import (
     MERGES,
@@ -49,7 +50,7 @@ class OwnTokenizer:
         """Ids of a text, nothing added."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def check(self, spec: PromptSpec, config: Any) -> None:
+    def check(self, spec: PromptSpec, config: TransformerConfig) -> None:
         """Raise CheckpointError when these files belong to another model."""
         size, words = self.tokenizer.get_vocab_size(), spec.words(config)
         if size > words:
@@ -110,7 +111,7 @@ def _remedy(folder: Path) -> str:
     return f"Download {TOKENIZER} (or {' and '.join(PARTS)}) and {TOKENIZER_SETTINGS} of this very release into {folder}"
 
 
-def _lead(tokenizer: Tokenizer, settings: dict[str, Any]) -> int | None:
+def _lead(tokenizer: Tokenizer, settings: dict[str, Json]) -> int | None:
     for key in ("bos_token", "eos_token"):
         token = settings.get(key)
         token = token.get("content") if isinstance(token, dict) else token
@@ -137,7 +138,7 @@ def _from_parts(folder: Path) -> Tokenizer:
 
 def encode(
     spec: PromptSpec,
-    config: Any,
+    config: TransformerConfig,
     tokenizer: OwnTokenizer,
     prompts: Sequence[str],
     sentence: str = "",
@@ -154,13 +155,16 @@ def encode(
 
 
 def _paneled(
-    panels: Callable[[Any, str, str], str], sentence: str, config: Any, prompt: str
+    panels: Callable[[TransformerConfig, str, str], str],
+    sentence: str,
+    config: TransformerConfig,
+    prompt: str,
 ) -> str:
     return panels(config, sentence, prompt)
 
 
 def encode_negative(
-    spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, negative: str, batch: int
+    spec: PromptSpec, config: TransformerConfig, tokenizer: OwnTokenizer, negative: str, batch: int
 ) -> Prompt:
     """The unconditional branch: the negative prompt, or, where it is empty, what the family publishes."""
     chosen = negative or spec.negative
@@ -170,7 +174,9 @@ def encode_negative(
     return _branch(spec, config, tokenizer, [text] * batch)
 
 
-def _branch(spec: PromptSpec, config: Any, tokenizer: OwnTokenizer, texts: Sequence[str]) -> Prompt:
+def _branch(
+    spec: PromptSpec, config: TransformerConfig, tokenizer: OwnTokenizer, texts: Sequence[str]
+) -> Prompt:
     lead = [tokenizer.lead] if spec.leads and tokenizer.lead is not None else []
     rows = [[*lead, *tokenizer.ids(text), *spec.head(config)] for text in texts]
     longest, room = max(rows, key=len), spec.room(config)

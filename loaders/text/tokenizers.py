@@ -3,10 +3,10 @@
 import hashlib
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from ...models.text.encoders import CLIP_PAIR, CLIP_ROWS, CLIP_VECTOR, FLAN_T5, QWEN2
 from ..quote import quoted, reason
@@ -100,7 +100,15 @@ def _from_json(folder: Path) -> TextTokenizer:
     )
 
 
-def as_text(tokenizer: Any) -> None:
+class Padding(Protocol):
+    """A tokenizer of the `tokenizers` library, as far as it pads and cuts."""
+
+    def no_padding(self) -> None: ...
+
+    def no_truncation(self) -> None: ...
+
+
+def as_text(tokenizer: Padding) -> None:
     """Switch off what a tokenizer's file says of padding and cutting: what a prompt becomes depends on the model alone.
 
     Files saved after a call with padding="max_length" keep that: pads would stand inside the prompt, long ones lose their end.
@@ -240,8 +248,8 @@ class PromptTokenizer:
         self.tokenizer, self.reading, self.pieces, self.title = tokenizer, reading, pieces, title
 
     def tokenize_with_weights(
-        self, text: str, return_word_ids: bool = False, **options: Any
-    ) -> dict[str, list[list[tuple[Any, ...]]]]:
+        self, text: str, return_word_ids: bool = False, **options: object
+    ) -> dict[str, list[list[tuple[float, ...]]]]:
         """A prompt as the host passes it on: (id, weight) of every position, and the piece it is from if asked.
 
         Raises:
@@ -273,10 +281,10 @@ class PromptTokenizer:
             line += [(words.special(rule.pad), 1.0, 0)] * (rule.length - len(line))
         return {KEY: [line if return_word_ids else [entry[:2] for entry in line]]}
 
-    def untokenize(self, pairs: Any) -> Any:
+    def untokenize(self, pairs: Sequence[tuple[float, ...]]) -> list[tuple[tuple[float, ...], str]]:
         """Ids as they are: no node of the host needs their names."""
         return [(pair, str(pair[0])) for pair in pairs]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Nothing to save beside the weights."""
         return {}

@@ -4,8 +4,7 @@ The host writes every entry of its `extra_pnginfo` into the files that its save 
 nodes of a run, and there is none where a prompt was queued without a workflow.
 """
 
-from typing import Any
-
+from ...conditioning.base import Condition
 from ...conditioning.classes import ClassConditioning
 from ...conditioning.compose import Against, Composition
 from ...conditioning.prompt import PromptConditioning
@@ -20,12 +19,12 @@ def address(seed: int, image: int) -> str:
     return f"{seed}:{image + 1}"
 
 
-def addresses(sampling: Any) -> list[str]:
+def addresses(sampling: Sampling) -> list[str]:
     """Of every image to be made."""
     return [address(seed, image) for seed, image in streams_of(sampling)]
 
 
-def said(condition: Any) -> Any:
+def said(condition: Condition) -> object:
     """What a condition says, choices made: names of classes, prompts, or those of the parts of a composed image."""
     if isinstance(condition, ClassConditioning):
         return list(condition.names)
@@ -41,7 +40,7 @@ def said(condition: Any) -> Any:
     return f"{condition.count} encoded prompts"
 
 
-def remember(hidden: Any, sampling: Sampling, made: int) -> None:
+def remember(hidden: object, sampling: Sampling, made: int) -> None:
     """Note, for the files that are saved behind this node, how each of the first `made` images is made again."""
     info, node = getattr(hidden, "extra_pnginfo", None), str(getattr(hidden, "unique_id", ""))
     if isinstance(info, dict):

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 EVERY = 0.5  # seconds between two messages, at least; a run shorter than that sends none
 Grid = tuple[int, int]
-Send = Callable[[dict[str, Any]], None]
+Send = Callable[[dict[str, object]], None]
 
 
 class Status:
@@ -27,13 +26,13 @@ class Status:
         self.tokens = [h * w for h, w in grids]  # a step takes about as long as it has tokens
         self.work = parts * sum(self.tokens)
         self.batch, self.send, self.clock = batch, send, clock
-        self.extra: dict[str, Any] = {}
+        self.extra: dict[str, object] = {}
         self.first = self.last = 0
         self.done = 0  # tokens of all steps so far
         self.started: float | None = None
         self.told = 0.0
 
-    def restart(self, batch: int, **extra: Any) -> None:
+    def restart(self, batch: int, **extra: object) -> None:
         """Another batch of so many images is begun; `extra` is told with it."""
         self.batch, self.extra = batch, extra
         self.first = self.last = 0
@@ -56,7 +55,7 @@ class Status:
         self.told = now
         self.send(self.message(index, now))
 
-    def message(self, index: int, now: float) -> dict[str, Any]:
+    def message(self, index: int, now: float) -> dict[str, object]:
         """Images `first` to `last` of `batch`, `step` of `count`, and the `seconds` that are left."""
         assert self.started is not None
         paid = self.done - self.done_before
