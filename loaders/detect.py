@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Generic, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from ..models.family import (
 )
 from ..models.parts.sizes import CodecConfig, TransformerConfig
 from .families import PARTS
+from .json_files import setting_like
 from .kinds import read_json_text
 from .plausible import check_plausible
 from .quote import listed, quoted, reason
@@ -78,7 +79,9 @@ class Part(Generic[F, S]):
         try:
             given = dict(read_json_text(self.metadata["defaults"]))
             known = {entry.name: getattr(own, entry.name) for entry in fields(Defaults)}
-            return Defaults(**{name: _like(known[name], value) for name, value in given.items()})
+            return Defaults(
+                **{name: setting_like(known[name], value) for name, value in given.items()}
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{quoted(self.weights.path.name)}: the 'defaults' in its header are no sampling settings"
@@ -167,18 +170,6 @@ def _facts(weights: Weights, family: Family, tensors: dict[str, Tensor], part: s
         weights.generation,
         weights.code_lists if part == "tokenizer" else (),
     )
-
-
-def _like(example: object, value: object) -> Any:
-    """A setting out of a header, if it is what the published one is: a number, a text, yes or no, a pair of numbers."""
-    if isinstance(value, list):
-        value = tuple(value)
-    numbers = (int, float)
-    pair = isinstance(value, tuple) and len(value) == 2 and all(type(v) in numbers for v in value)
-    same = type(value) is type(example) or (type(value) in numbers and type(example) in numbers)
-    if same or (example is None and (pair or value is None)):
-        return value
-    raise ValueError(f"{quoted(value)} stands for {quoted(example)}")
 
 
 def _integers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..models.parts.settings import Json
 from .kinds import read_json_text
+from .quote import quoted
 
 TOKENIZER_SETTINGS, ADDED_TOKENS = "tokenizer_config.json", "added_tokens.json"
 JSON_MOST = 1 << 26  # bytes of a settings or vocabulary file that are read
@@ -36,3 +38,15 @@ def added_tokens(folder: Path) -> dict[int, str]:
         numbered = {id: token for id, token in tokens.items() if re.fullmatch(r"[0-9]{1,8}", id)}
         return {int(id): str(token.get("content")) for id, token in numbered.items()}
     return {id: name for name, id in ids_of(read_json(folder / ADDED_TOKENS)).items()}
+
+
+def setting_like(example: object, value: object) -> Any:
+    """A setting out of a header, if it is what the published one is: a number, a text, yes or no, a pair of numbers."""
+    if isinstance(value, list):
+        value = tuple(value)
+    numbers = (int, float)
+    pair = isinstance(value, tuple) and len(value) == 2 and all(type(v) in numbers for v in value)
+    same = type(value) is type(example) or (type(value) in numbers and type(example) in numbers)
+    if same or (example is None and (pair or value is None)):
+        return value
+    raise ValueError(f"{quoted(value)} stands for {quoted(example)}")

@@ -29,7 +29,7 @@ ANY = {
     "imaging": 0,
     "loaders": 14,
     "models": 6,
-    "nodes": 12,
+    "nodes": 8,
     "sampling": 18,
 }
 # Files of tests that are longer still. None may be added.
