@@ -147,8 +147,12 @@ def _one_of(entry: io.Input, value: object, parses: bool) -> object:
         return arriving.choice(value, None if parses else choices(entry))
     if kind in arriving.PLAIN:
         return arriving.PLAIN[kind](value)
-    links = tuple(known for one in kind.split(",") for known in LINKS.get(one, ()))
+    kinds = kind.split(",")
+    links = tuple(known for one in kinds for known in LINKS.get(one, ()))
     if links and not isinstance(value, links):
+        for plain in kinds:
+            if plain in arriving.PLAIN:  # an input that takes images as well
+                return arriving.PLAIN[plain](value)
         raise ValueError(f"takes {kind}, but {arriving.named(value)} arrives: {arriving.REMEDY}")
     if kind == "AR_CONDITIONING" and not hasattr(value, "branches"):
         raise ValueError(f"takes {kind}, but {arriving.named(value)} arrives: {arriving.REMEDY}")

@@ -3,6 +3,7 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import guide
+from .compare import ARCompare
 from .compose import ARBlend, ARRegion
 from .condition import ARClassCondition
 from .diffusion import ARDiffusionIGG
@@ -53,6 +54,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARDualPanel,
             ARSweep,
             ARGrid,
+            ARCompare,
             ARGuidanceMap,
             ARGuidanceMetrics,
             ARGuidanceSpectrum,

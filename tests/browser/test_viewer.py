@@ -12,8 +12,9 @@ from ar_guidance.imaging.filmstrip import Maker
 from ar_guidance.imaging.map_names import MAPS
 from ar_guidance.imaging.viewer import Viewer
 from ar_guidance.tests.browser.comfy_page import ComfyPage
-from ar_guidance.tests.browser.test_panels import SET_WIDGET
+from ar_guidance.tests.browser.test_panels import SET_WIDGET, inputs
 from ar_guidance.tests.browser.test_schedule import ADD
+from ar_guidance.tests.hosts.examples import example
 from playwright.sync_api import Locator
 
 pytestmark = pytest.mark.browser
@@ -175,6 +176,32 @@ def test_the_filmstrip_shows_all_images_of_all_runs(comfy_page: ComfyPage) -> No
     full.wait_for(state="detached")
 
 
+def test_earlier_seeds_can_be_used_again(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    broken = '() => localStorage.setItem(\'ARGuidance.seeds\', \'[{"seed": 5, "url": "http://x/y.png"}, 7, null]\')'
+    page.evaluate(broken)  # a list edited by hand
+    comfy_page.load(example("01-first-picture")[1])
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 11])
+    assert comfy_page.queue()["kind"] == "execution_success"
+    page.locator(".arg-shot").first.wait_for()
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 12])
+    assert comfy_page.queue()["kind"] == "execution_success"
+    page.get_by_text("seed 12").first.wait_for()
+    page.get_by_text("earlier seeds…").click()
+    listed = page.locator(".arg-seeds .arg-shot")
+    assert [text.split("\n")[-1] for text in listed.all_inner_texts()] == ["seed 12", "seed 11"]
+    comfy_page.screenshot("seeds")
+    listed.nth(1).click()
+    page.locator(".arg-seeds").wait_for(state="detached")
+    assert inputs(comfy_page, "ARSampler")["seed"] == 11
+    page.evaluate(
+        "() => { for (const s of ['x', '{}', '[1'] ) localStorage.setItem('ARGuidance.seeds', s); }"
+    )
+    page.get_by_text("earlier seeds…").click()
+    page.get_by_text("No seed has been used yet in this browser.").wait_for()
+    assert not [problem for problem in comfy_page.problems if ".mjs" in problem]
+
+
 def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     empty(comfy_page, "ARClassCondition")
@@ -189,6 +216,11 @@ def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
     page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "bird"])
     page.wait_for_function("() => document.querySelector('.arg-chosen')?.dataset.name === 'bird'")
     assert chosen.count() == 1 and page.evaluate(height) > before
+    page.locator(".arg-search").fill("cat")  # an everyday word
+    assert page.locator('.arg-class[data-name="animal face"]').is_visible()
+    assert not page.locator('.arg-class[data-name="heart"]').is_visible()
+    page.locator(".arg-search").fill("xyzzy")
+    page.get_by_text("No class of the bundled model is called 'xyzzy'.").wait_for()
     page.locator(".arg-open").click()
     assert page.evaluate(height) == before
 

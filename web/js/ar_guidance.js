@@ -1,4 +1,4 @@
-// The web part of AR Guidance. Everything works without it; it adds panels to three kinds of nodes.
+// The web part of AR Guidance. Everything works without it; it adds panels to some kinds of nodes.
 
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
@@ -26,11 +26,9 @@ function nodeOf(id) {
   return node;
 }
 
-/** Show what a node sent: pictures on its viewer, the run's schedule on the guidance nodes before it. */
-function show(id, output, prompt) {
-  const sent = (output?.ar_viewer ?? []).filter((run) => run?.pictures?.length); // of a sweep one for each run
-  const viewer = viewers.get(nodeOf(id));
-  if (sent.length && viewer) viewer.show(sent);
+/** Show what a node sent: images on its viewer, the run's schedule on the guidance nodes before it. */
+function show(id, output, prompt, fresh = false) {
+  viewers.get(nodeOf(id))?.receive(output, fresh);
   const run = output?.ar_schedule?.[0];
   if (run) for (const other of before(prompt, id, "ARDecode")) editors.get(nodeOf(other))?.learn(run);
 }
@@ -42,7 +40,7 @@ async function showNew(id, output) {
   if (output?.ar_viewer) running.delete(viewer);
   viewer.status.tell((output?.ar_notes ?? []).join("; "), "arg-note");
   const { output: prompt } = await app.graphToPrompt();
-  show(id, output, prompt);
+  show(id, output, prompt, true);
   viewer.belongsTo(signature(prompt, id));
 }
 

@@ -1,10 +1,11 @@
-// Choosing classes of the bundled model by their pictures: type to search, click to add or remove.
+// Choosing classes of the bundled model by their images: type to search, click to add or remove.
 
 import { element, setWidget, widgetOf } from "./dom.mjs";
 import { addPanel, fitNode } from "./panels.mjs";
+import { listClasses } from "./class_list.mjs";
 import { say } from "./words.mjs";
 
-const [SHUT, OPEN] = [30, 280];
+const [SHUT, OPEN] = [30, 420];
 let catalogue = null; // one promise for all nodes of the page
 
 /** The bundled model's classes: names in the order of the sheet, its columns, and the side of a thumbnail. */
@@ -26,11 +27,19 @@ export class ClassPicker {
     this.search = element("input", { type: "search", placeholder: say("search the bundled model's classes"), class: "arg-search" });
     this.search.addEventListener("input", () => this.filter());
     this.grid = element("div", { class: "arg-classes" });
-    this.list = element("div", {}, [this.search, this.grid]);
+    this.nothing = element("div", { class: "arg-hint", role: "status" });
+    this.nothing.hidden = true;
+    this.list = element("div", {}, [this.search, this.nothing, this.grid]);
     this.list.hidden = true;
     this.panel = element("div", { class: "arg-panel" }, [this.button, this.list]);
-    addPanel(node, "ar_classes", this.panel, () => (this.open ? OPEN : SHUT), () => this.open && this.mark()); // typing
+    addPanel(node, "ar_classes", this.panel, () => (this.open ? OPEN : SHUT), () => this.check());
     this.label();
+  }
+
+  /** Follow what is typed, and the model that is wired. */
+  check() {
+    listClasses(this.node);
+    if (this.open) this.mark();
   }
 
   label() {
@@ -62,7 +71,8 @@ export class ClassPicker {
 
   async fill() {
     try {
-      const { names, columns, side, sheet } = await classes();
+      const { names, words, columns, side, sheet } = await classes();
+      this.words = words ?? {};
       const address = new URL(`../${sheet}`, import.meta.url).href;
       this.grid.replaceChildren(...names.map((name, at) => this.thumbnail(name, at, columns, side, address)));
       this.filter(); // somebody may have typed while they were loaded
@@ -97,9 +107,18 @@ export class ClassPicker {
 
   filter() {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let found = 0;
     for (const item of this.grid.children) {
-      const name = item.dataset?.name?.toLowerCase() ?? "";
-      item.hidden = !words.every((word) => name.includes(word));
+      item.hidden = !words.every((word) => this.means(item.dataset?.name ?? "", word));
+      found += !item.hidden;
     }
+    this.nothing.hidden = found > 0 || !this.grid.children.length;
+    this.nothing.textContent = say("No class of the bundled model is called '{0}'.", this.search.value.trim());
+  }
+
+  /** Whether a class is found by a word: by a part of its name, or by the beginning of an everyday word for it. */
+  means(name, word) {
+    if (name.toLowerCase().includes(word)) return true;
+    return (this.words[name.replace(/ \(.*\)$/, "")] ?? "").split(" ").some((other) => other.startsWith(word));
   }
 }

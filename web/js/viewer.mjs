@@ -9,7 +9,9 @@ import { Filmstrip } from "./filmstrip.mjs";
 import { Inside } from "./inside.mjs";
 import { inPaint, keepSeed, sampleAgain, vary } from "./actions.mjs";
 import { Marking } from "./marking.mjs";
+import { chooseSeed, rememberSeeds } from "./seed_history.mjs";
 import { StatusLine, progressText } from "./status.mjs";
+import { checkpointOf } from "./upstream.mjs";
 import { say, sayMap } from "./words.mjs";
 
 const [SHUT, FULL] = [34, 560]; // heights of the panel: viewer off, and on, so that a run makes nothing taller
@@ -53,7 +55,10 @@ export class Viewer {
     ]);
     this.look = element("button", { type: "button", class: "arg-button arg-look", "aria-pressed": false, onclick: () => this.toggle() });
     this.smooth = element("button", { type: "button", class: "arg-button arg-smooth", onclick: () => this.enlargeBy() });
-    this.tools = element("div", { class: "arg-row" }, [this.look, this.smooth, ...this.marking.controls]);
+    const seeds = { ".textContent": say("earlier seeds…"), title: say("seeds of the last runs, to be used again"), onclick: () => this.seeds() };
+    this.tools = element("div", { class: "arg-row arg-tools" }, [
+      this.look, this.smooth, element("button", { type: "button", class: "arg-button", ...seeds }), ...this.marking.controls,
+    ]);
     this.body = element("div", { class: "arg-body" }, [room, this.film.panel, this.tools, this.inside.panel]);
     this.panel = element("div", { class: "arg-viewer" }, [this.status.line, this.body]);
     this.film.panel.hidden = this.tools.hidden = this.stage.hidden = true; // until there is something to look at
@@ -91,6 +96,17 @@ export class Viewer {
   belongsTo(settings) {
     this.settings = settings;
     if (this.shown) this.remember();
+  }
+
+  /** What the node has sent; `fresh`: just now, not found in the history. */
+  receive(output, fresh) {
+    const runs = (output?.ar_viewer ?? []).filter((run) => run?.pictures?.length); // of a sweep one for each run
+    if (runs.length) this.show(runs);
+    if (fresh) rememberSeeds(runs.flatMap(({ strip }) => strip ?? []), checkpointOf(this.node));
+  }
+
+  seeds() {
+    chooseSeed(checkpointOf(this.node), (entry) => keepSeed(this.node, entry));
   }
 
   /** All runs of the node have ended: show one of their images. */
