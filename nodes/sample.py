@@ -131,8 +131,8 @@ class ARSampler(Node):
                     default=AUTO,
                     optional=True,
                     tooltip="For models that draw token by token. 'auto': guess several tokens ahead and check them in one"
-                    " pass, where that is faster; the image is the same. Only in full precision, and not with SoftCFG, which"
-                    " needs every token before the next. 'off': one token a pass.",
+                    " pass, where that is faster; the image is the same. Only in full precision, and not with SoftCFG or"
+                    " APG, which need every token before the next. 'off': one token a pass.",
                     advanced=True,
                 ),
             ],
