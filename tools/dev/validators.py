@@ -38,7 +38,7 @@ TOOLS = (
     "comfy-import-guard==1.3.0",
     "comfy-lint==0.1.0",
 )
-WEIGHTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json", ".jit", ".pkl")
+NAMED = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".json", ".jit", ".pkl", ".png")
 NOBODY = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.com")
 
 
@@ -90,7 +90,7 @@ def adapted(nodes: dict[str, Any], workflows: Sequence[Path]) -> dict[str, Any]:
     """The host's nodes as comfy-lint can compare them with workflows.
 
     It knows no inputs that take one of two types (of the host's own nodes neither), which become inputs of any type; and files
-    that the workflows name, of released models, count as there.
+    that the workflows name, of released models and images of the user's, count as there.
     """
     for node in nodes.values():
         for inputs in node["input"].values():
@@ -101,7 +101,7 @@ def adapted(nodes: dict[str, Any], workflows: Sequence[Path]) -> dict[str, Any]:
         for node in json.loads(path.read_text(encoding="utf-8")).values():
             for inputs in nodes[node["class_type"]]["input"].values():
                 for name, value in node["inputs"].items():
-                    if name in inputs and str(value).endswith(WEIGHTS):
+                    if name in inputs and str(value).endswith(NAMED):
                         _choices(inputs[name]).append(value)
     return nodes
 

@@ -2,7 +2,6 @@
 
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
-import { addStyle } from "./dom.mjs";
 import { startChecking } from "./panels.mjs";
 import { ScheduleEditor } from "./schedule.mjs";
 import { Viewer } from "./viewer.mjs";
@@ -118,7 +117,6 @@ app.registerExtension({
   name: "arguidance.panels",
 
   async setup() {
-    addStyle();
     startChecking();
     api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));
     api.addEventListener("execution_cached", ({ detail }) => recall((detail.nodes ?? []).filter((id) => viewers.has(nodeOf(id)))).catch(console.warn));

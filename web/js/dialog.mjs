@@ -3,8 +3,8 @@
 import { element } from "./dom.mjs";
 import { say } from "./words.mjs";
 
-/** Show one of several images: {url, text}. Arrow keys go to the next, Escape closes. */
-export function showFullSize(images, at) {
+/** Show one of several images: {url, text}. Arrow keys go to the next, Escape closes. `panel`: whose images they are. */
+export function showFullSize(panel, images, at) {
   const image = element("img", { class: "arg-full", alt: "" });
   const text = element("div", { class: "arg-full-text" });
   const close = element("button", { type: "button", class: "arg-button", ".textContent": say("close") });
@@ -23,7 +23,7 @@ export function showFullSize(images, at) {
     if (event.key === "ArrowLeft") show(shown - 1);
     event.stopPropagation();
   });
-  document.body.append(dialog);
+  panel.append(dialog);
   show(at);
   dialog.showModal();
 }

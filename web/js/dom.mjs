@@ -22,16 +22,11 @@ function fill(node, settings, children) {
   return node;
 }
 
-let style;
+const STYLE = new URL("../ar_guidance.css", import.meta.url).href;
 
-/** Load the pack's style sheet, once. The page's own elements stay as they are. */
-export function addStyle() {
-  style ??= fetch(new URL("../ar_guidance.css", import.meta.url))
-    .then((reply) => (reply.ok ? reply.text() : Promise.reject(new Error(`${reply.status}`))))
-    .then((text) => new CSSStyleSheet().replace(text))
-    .then((sheet) => (document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]))
-    .catch((error) => console.warn("[AR Guidance] the panels have no style:", error));
-  return style;
+/** The pack's style sheet, for a panel: it comes and goes with the panel, and the page's own elements stay as they are. */
+export function styleSheet() {
+  return element("link", { rel: "stylesheet", href: STYLE });
 }
 
 /** The widget of that name on a node. */

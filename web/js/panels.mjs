@@ -1,13 +1,14 @@
 // Panels on nodes: added so that both renderers draw them, and kept on the node they belong to.
 
 import { app } from "../../../scripts/app.js";
-import { element } from "./dom.mjs";
+import { element, styleSheet } from "./dom.mjs";
 
 const CHECK = 200; // milliseconds between two looks at what has changed without telling
 const panels = new Set(); // of nodes that are in a graph: {node, name, home, panel, check}
 
 /** Add an element to a node; it is not part of the prompt. `check` is called a few times a second while the panel is seen. */
 export function addPanel(node, name, panel, height, check = () => {}) {
+  panel.prepend(styleSheet());
   const home = element("div", { class: "arg-home", "data-panel": name }, [keepEvents(panel)]);
   const widget = node.addDOMWidget(name, "ar-panel", home, {
     serialize: false,

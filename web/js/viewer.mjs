@@ -177,7 +177,7 @@ export class Viewer {
 
   enlarge() {
     if (!this.shown || this.running || this.marking.active) return;
-    showFullSize(this.choices.map(({ image, entry }) => ({ url: image?.final ?? entry.url, text: entry.text })), this.chosen);
+    showFullSize(this.panel, this.choices.map(({ image, entry }) => ({ url: image?.final ?? entry.url, text: entry.text })), this.chosen);
   }
 
   finestGrid() {
