@@ -40,6 +40,8 @@ def test_viewer(host: RunningHost) -> None:
         assert live and all((data["node"], data["count"]) == ("decode", 7) for data in live)
         assert [len(image["frames"]) for image in sent["pictures"]] == [7] * 4
         assert sent["batch"] == len(seen) and sent["grids"][-1] == [8, 8]
+        strip = sent.pop("strip")
+        assert len(strip) == len(seen) and len(json.dumps(strip)) < 4_000 * len(seen)
         assert len(json.dumps(sent)) < 300_000
 
 
