@@ -10,7 +10,7 @@ from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
 from ..sampling.plan import SamplerSettings, facts
 from .checked import Node
-from .compat import numbers, say, schema, widget
+from .compat import numbers, schema, widget
 from .execution.batches import MOST_AT_ONCE
 from .execution.live import STATUS, live_sender
 from .execution.provenance import remember
@@ -136,7 +136,6 @@ class ARSampler(Node):
                     advanced=True,
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
             outputs=[
                 SamplingLink.Output(
                     "ar_sampling",
@@ -174,7 +173,6 @@ class ARSampler(Node):
             smooth=None if smooth == AS_PUBLISHED else smooth == ON,
             parallel=parallel == AUTO,
         )
-        say(cls, f"seed {seed}")  # the widget already shows the next one
         return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, sampler_settings))
 
 

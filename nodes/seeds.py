@@ -7,12 +7,10 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.quote import quoted
 from .checked import Node
-from .compat import say, schema, widget
-from .execution.provenance import addresses
+from .compat import schema, widget
 from .types import Sampling, SamplingLink
 
 LARGEST = 0xFFFFFFFFFFFFFFFF
-MOST_SHOWN = 16
 
 
 def parse_seeds(text: str) -> tuple[tuple[int, int], ...]:
@@ -105,7 +103,6 @@ class ARSeeds(Node):
                     " as before.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
             outputs=[
                 SamplingLink.Output(
                     "seeded_sampling",
@@ -145,11 +142,4 @@ class ARSeeds(Node):
         others = tuple(pair for pair in sampling.rerolled if pair[0] not in again)
         sampling = replace(sampling, rerolled=(*others, *((place, reroll_seed) for place in again)))
         sampling = replace(sampling, only=again) if only_rerolled else sampling
-        say(cls, shown(addresses(sampling)))
         return io.NodeOutput(sampling)
-
-
-def shown(images: list[str]) -> str:
-    """The images of a run, by seed and number."""
-    more = f" and {len(images) - MOST_SHOWN} more" if len(images) > MOST_SHOWN else ""
-    return f"seed:image {', '.join(images[:MOST_SHOWN])}{more}"
