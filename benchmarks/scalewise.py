@@ -50,7 +50,10 @@ def official(path: Path, pair: tuple[Any, Any] | None) -> Callable[[int], torch.
     from models import build_vae_var  # pyright: ignore
 
     codec, network = build_vae_var("cpu", depth=16)
-    if pair is not None:
+    if pair is None:  # its builder leaves the codec's weights as they come from memory
+        for parameter in (*network.parameters(), *codec.parameters()):
+            torch.nn.init.normal_(parameter, std=0.02)
+    else:
         network.load_state_dict(pair[0].state_dict(), strict=False)
         codec.load_state_dict(pair[1].state_dict(), strict=False)
     network.eval(), codec.eval()
