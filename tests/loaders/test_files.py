@@ -150,6 +150,19 @@ def test_code_in_a_file_is_never_run(tmp_path) -> None:
     assert not marker.exists()
 
 
+@pytest.mark.parametrize(
+    "words", ["Unsupported global: GLOBAL x", "UNSUPPORTED CLASS x", "x was not an Allowed global"]
+)
+def test_a_call_is_told_from_damage_in_the_words_of_any_torch(tmp_path, monkeypatch, words) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise pickle.UnpicklingError(f"Weights only load failed. WeightsUnpickler error: {words}")
+
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.zeros(1)}, path)
+    monkeypatch.setattr(torch, "load", refuse)
+    assert "could run code" in refusal(path)
+
+
 def test_missing_file(tmp_path) -> None:
     assert "no such file" in refusal(tmp_path / "gone.pth")
 

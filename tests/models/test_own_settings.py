@@ -1,6 +1,7 @@
 """Settings beside a file: taken where they are the network's own, ignored where another model's lie in the same folder."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ar_guidance.models.switti.blocks import SwittiConfig
 from ar_guidance.models.switti.network import MASK, Switti
 from ar_guidance.tests.tiny import randomise, tiny_infinity
 from ar_guidance.tests.tiny_encoders import tiny_qwen
+from ar_guidance.tests.tiny_tokens import tiny_lumina, tiny_simplear
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -137,3 +139,49 @@ def test_a_text_encoder_s_settings_are_its_own(tmp_path) -> None:
         (size | {"rope_theta": 5.0}, 5.0),
     ):
         assert find_encoder([saved(tmp_path, own, settings)]).config["rope_theta"] == base
+
+
+# What a release's config.json says of each network, as it would be written for the tiny ones.
+SAID: dict[str, tuple[Callable[[], dict[str, Tensor]], dict[str, Any]]] = {
+    "switti": (
+        lambda: switti_state(switti()),
+        {"depth": 2, "num_heads": 2, "rope_theta": 100.0, "rope_size": 64, "use_ar": True},
+    ),
+    "hart": (
+        lambda: hart_state(hart()),
+        {"model_type": "hart_transformer_t2i", "depth": 2, "embed_dim": 128, "num_heads": 2}
+        | {
+            "num_sampling_steps": "3",
+            "norm_eps": 1e-5,
+            "patch_nums": [1, 2, 4],
+            "context_token": 9,
+        },
+    ),
+    "infinity": (
+        lambda: tiny_infinity().network.state_dict(),
+        {"depth": 2, "pn": "0.25M", "variant": "2b", "add_lvl_embeding_only_first_block": 1},
+    ),
+    "simplear": (
+        lambda: tiny_simplear().network.state_dict(),
+        {"model_type": "qwen2", "hidden_size": 32, "num_hidden_layers": 2}
+        | {"num_attention_heads": 2, "rope_theta": 1e4, "rms_norm_eps": 1e-6}
+        | {"max_position_embeddings": 64, "num_key_value_heads": 1},
+    ),
+    "lumina": (
+        lambda: tiny_lumina().network.state_dict(),
+        {"model_type": "chameleon", "hidden_size": 32, "num_hidden_layers": 2}
+        | {"num_attention_heads": 2, "rope_theta": 1e4, "rms_norm_eps": 1e-6},
+    ),
+}
+ENTRIES = [(name, key) for name, (_, told) in SAID.items() for key in told]
+
+
+@pytest.mark.parametrize(("name", "key"), ENTRIES)
+def test_a_setting_of_a_wrong_kind_is_left_out_or_refused_in_words(tmp_path, name, key) -> None:
+    make, told = SAID[name]
+    state = make()
+    for wrong in (None, "many", [], {}, [None], -1, 2.5, 10**30, float("inf"), float("nan")):
+        try:
+            found(tmp_path, state, told | {key: wrong})
+        except CheckpointError as error:
+            assert str(error).isprintable() and len(str(error)) > 20
