@@ -176,6 +176,9 @@ def describe(sampling: Sampling) -> AnyJob:
 def decode(model: ARModel, features: Tensor) -> Tensor:
     """Feature maps -> images (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
     images, started = [], time.monotonic()
+    features = (
+        features.contiguous()
+    )  # convolutions round by the order in memory, which differs by how a run made them
     for part in features.split(decode_chunk(model.tokenizer, model.config)):
         mm.throw_exception_if_processing_interrupted()
         images.append(model.tokenizer.decode(part).to(mm.intermediate_device()))

@@ -1,12 +1,12 @@
 """A run whose logits' spectra are looked at on the way; nothing but numbers is kept of them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...analysis.spectrum import Change, SpectrumWatch, check_scales
+from ...sampling.loops import AnyProgress
 from ..types import Sampling
 from .batches import parts_of
 from .run import Reporter, as_image, decode, describe, sample
@@ -52,7 +52,7 @@ def _part(sampling: Sampling, report: Reporter) -> tuple[list[Change], Tensor]:
     job = describe(sampling)
     watch = SpectrumWatch.of(sampling.guidances, job.run)
 
-    def on_step(progress: Any) -> None:
+    def on_step(progress: AnyProgress) -> None:
         report(progress)
         watch(progress.index, progress.cond, progress.uncond, progress.guided)
 

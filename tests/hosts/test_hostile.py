@@ -17,7 +17,7 @@ OFFERED = (
     "ten gigabytes in a kilobyte",
     "offsets beyond the end",
     "weights that are NaN",
-    "weights of 8-bit floats",
+    "8-bit floats whose scale is missing",
     "ten gigabytes of one number",
     "levels of a million scales",
     "a key of a megabyte",

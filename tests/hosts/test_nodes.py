@@ -242,11 +242,13 @@ def test_file_that_went_away(host: RunningHost) -> None:
     assert "gone.safetensors" in message
 
 
-def test_schedule_list_of_the_wrong_length(host: RunningHost) -> None:
-    prompt = generate()
-    prompt["cfg"] = cfg(["sampler", 0], 3.0, schedule="list", values="1, 2, 3")
-    message = refusal(host, prompt)
-    assert "guidance 1 of 1 (cfg): the schedule lists 3 numbers" in message
+def test_a_schedule_list_of_another_length_is_fitted_to_the_steps(host: RunningHost) -> None:
+    made = []
+    for values in ("1, 4", "1, 1.5, 2, 2.5, 3, 3.5, 4"):
+        prompt = generate()
+        prompt["cfg"] = cfg(["sampler", 0], 3.0, schedule="list", values=values)
+        made.append(images(host, prompt))
+    assert same_image(*made)
     prompt["cfg"] = cfg(["sampler", 0], 3.0, schedule="list", values="one, two")
     assert "is not a list of numbers" in refusal(host, prompt)
 
