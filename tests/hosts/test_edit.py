@@ -156,7 +156,7 @@ def test_scales_by_number_and_too_many(host: RunningHost) -> None:
 def test_a_batch_varies_every_image_or_one_for_all(host: RunningHost) -> None:
     prompt = again(generate(seed=4, classes="3, 9"), keep_scales(variation=0.0), classes="3, 9")
     first = images(host, generate(seed=4, classes="3, 9"))
-    assert np.array_equal(images(host, prompt), first)
+    assert same_image(images(host, prompt), first)
     prompt["sampler2"]["inputs"]["batch_size"] = 2
     assert same_image(images(host, prompt), first.repeat(2, axis=0))
     prompt["condition2"]["inputs"]["classes"] = "3, 9, 12"
