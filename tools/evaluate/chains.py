@@ -27,8 +27,8 @@ def _guidance(method: str, options: Mapping[str, Any]) -> Guidance:
     for name in options:
         if name not in known:
             raise EvaluationError(f"{method} has no option '{name}'; there are: {', '.join(known)}")
-    given = {name: _value(known[name].default, value) for name, value in options.items()}
     try:
+        given = {name: _value(known[name].default, value) for name, value in options.items()}
         return kind(**given)
     except (ValueError, TypeError) as error:
         raise EvaluationError(f"{method}: {error}") from error

@@ -1,6 +1,7 @@
 """The command line: from a plan to its report."""
 
 import argparse
+import errno
 import io
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,14 +16,14 @@ from .chains import chain_of
 from .cluster import cluster
 from .conditions import conditions_of
 from .figures import check_figures, draw_figure
-from .judges import Setup, check_judge
-from .models import check_hashes, files_of, load
+from .judges import Setup, check_judge, check_size, compares_sizes
+from .models import check_hashes, files_of, resolution_of
 from .plan import Plan
 from .plan_file import read_plan
 from .problems import EvaluationError, SampleError
 from .progress import Progress
 from .shards import Shard, count_of, shards_of
-from .store import Store
+from .store import Store, cannot_write
 from .version import version
 from .work import Order
 
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EvaluationError as error:
         tell(f"error: {error}")
         return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        tell(f"error: {cannot_write(error.filename or 'a file', error)}")
+        return 1
     except KeyboardInterrupt:
         tell("stopped; the same command goes on from here")
         return 130
@@ -119,10 +125,21 @@ def check(plan: Plan, weights: Path) -> dict[str, dict[str, str]]:
     check_figures(plan.figures)
     for name, judge_options in plan.judges.items():
         check_judge(name, judge_options, weights)
-    return {
+    hashes = {
         name: check_hashes(name, spec, files_of(name, spec, weights))
         for name, spec in plan.models.items()
     }
+    _check_sizes(plan, weights)
+    return hashes
+
+
+def _check_sizes(plan: Plan, weights: Path) -> None:
+    """Every model against what its samples are compared with."""
+    judges = {name: given for name, given in plan.judges.items() if compares_sizes(name)}
+    for model, spec in plan.models.items() if judges else ():
+        resolution = resolution_of(model, spec, weights)
+        for name, given in judges.items():
+            check_size(name, given, weights, resolution)
 
 
 def make(store: Store, order: Order, options: argparse.Namespace) -> list[SampleError]:
@@ -177,8 +194,7 @@ def setups(store: Store, order: Order) -> dict[str, Setup]:
     """What judges need to know of every model's samples."""
     weights, device, found = Path(order.weights), torch.device(order.device), {}
     for name, spec in order.plan.models.items():
-        model = load(name, spec, weights, torch.device("cpu"))
-        found[name] = Setup(weights, store.folder, model.resolution, device)
+        found[name] = Setup(weights, store.folder, resolution_of(name, spec, weights), device)
     return found
 
 

@@ -1,5 +1,6 @@
 """Plots of a report: curves of settings that share a label, over their strengths or over another metric."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,10 @@ def check_figures(specs: Sequence[Any]) -> None:
     for spec in specs:
         if not isinstance(spec, dict) or not {"name", "y"} <= set(spec):
             raise EvaluationError(f"'figures': each needs a 'name' and a 'y', a metric: {spec!r}")
+        if not re.fullmatch(r"\w[\w.-]*", str(spec["name"])):
+            raise EvaluationError(
+                f"'figures': the name becomes a file's: letters, digits, '.', '-' and '_', not {spec['name']!r}"
+            )
         unknown = set(spec) - KNOWN
         if unknown:
             raise EvaluationError(

@@ -1,6 +1,7 @@
 """Models of a plan, loaded without a host: files by path, checked by hash before anything is computed with them."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,8 +39,7 @@ class LoadedModel:
     @property
     def resolution(self) -> tuple[int, int]:
         """(height, width) of its images in pixels."""
-        height, width = self.config.grid if hasattr(self.config, "grid") else self.config.grids[-1]
-        return height * self.tokenizer.config.factor, width * self.tokenizer.config.factor
+        return _size_of(self.config, self.tokenizer.config.factor)
 
     @property
     def parameters(self) -> int:
@@ -56,10 +56,14 @@ def files_of(name: str, spec: Spec, weights: Path) -> dict[str, Path]:
     unknown = set(spec) - OPTIONS
     if unknown:
         raise EvaluationError(
-            f"model '{name}': unknown option '{sorted(unknown)[0]}'; there are: {', '.join(sorted(OPTIONS))}"
+            f"model '{name}': unknown option '{sorted(map(str, unknown))[0]}'; there are: {', '.join(sorted(OPTIONS))}"
         )
+    if spec.get("dtype", "float32") not in tuple(DTYPES):
+        raise EvaluationError(f"model '{name}': 'dtype' must be one of {', '.join(DTYPES)}")
+    if type(spec.get("image_size", 0)) is not int:
+        raise EvaluationError(f"model '{name}': 'image_size' must be a whole number of pixels")
     if "bundled" in spec:
-        if spec["bundled"] not in FILES:
+        if spec["bundled"] not in tuple(FILES):
             raise EvaluationError(
                 f"model '{name}': there is no bundled model '{spec['bundled']}'; there are: {', '.join(FILES)}"
             )
@@ -87,7 +91,7 @@ def check_hashes(name: str, spec: Spec, files: Mapping[str, Path]) -> dict[str, 
     Raises:
         EvaluationError: another one than the plan says.
     """
-    wanted, found = dict(spec.get("sha256", {})), {}
+    wanted, found = _wanted_hashes(name, spec, files), {}
     for part, path in files.items():
         found[part] = sha256(path)
         if part in wanted and not found[part].startswith(str(wanted[part]).lower()):
@@ -96,6 +100,26 @@ def check_hashes(name: str, spec: Spec, files: Mapping[str, Path]) -> dict[str, 
                 f" plan says {str(wanted[part])[:16]}... Get that very file, or correct 'sha256' in the plan"
             )
     return found
+
+
+def _wanted_hashes(name: str, spec: Spec, files: Mapping[str, Path]) -> dict[str, str]:
+    """What the plan says of the files, by part."""
+    wanted = spec.get("sha256", {})
+    if not isinstance(wanted, dict) or not all(_is_hash(value) for value in wanted.values()):
+        raise EvaluationError(
+            f"model '{name}': 'sha256' must give a part's hash in quotes, or its first digits: transformer: \"1f2e3d4c\""
+        )
+    unknown = [str(part) for part in wanted if part not in files]
+    if unknown:
+        raise EvaluationError(
+            f"model '{name}': 'sha256' names '{unknown[0]}', but this model's files are: {', '.join(files)}"
+        )
+    return wanted
+
+
+def _is_hash(value: object) -> bool:
+    """Whether it may be a SHA-256, or how one begins."""
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{4,64}", value) is not None
 
 
 def sha256(path: Path) -> str:
@@ -115,16 +139,8 @@ def load(name: str, spec: Spec, weights: Path, device: torch.device) -> LoadedMo
     Raises:
         EvaluationError: unreadable, unknown or mismatched files.
     """
-    files = files_of(name, spec, weights)
-    try:
-        main = find_part(read_weights(files["transformer"]), "transformer")
-        codec = fitted(main, _codec(main, files.get("tokenizer")))
-        main = _sized(main, codec, spec.get("image_size", 0))
-    except CheckpointError as error:
-        raise EvaluationError(f"model '{name}': {error}") from error
-    dtype = DTYPES.get(spec.get("dtype", "float32"))
-    if dtype is None:
-        raise EvaluationError(f"model '{name}': 'dtype' must be one of {', '.join(DTYPES)}")
+    main, codec = _parts(name, spec, weights)
+    dtype = DTYPES[spec.get("dtype", "float32")]
     return LoadedModel(
         name=name,
         family=main.family,
@@ -136,6 +152,33 @@ def load(name: str, spec: Spec, weights: Path, device: torch.device) -> LoadedMo
         folder=main.weights.folder,
         device=device,
     )
+
+
+def resolution_of(name: str, spec: Spec, weights: Path) -> tuple[int, int]:
+    """(height, width) of a model's images in pixels; no network is built.
+
+    Raises:
+        EvaluationError: unreadable, unknown or mismatched files.
+    """
+    main, codec = _parts(name, spec, weights)
+    return _size_of(main.config, codec.config.factor)
+
+
+def _size_of(config: Any, factor: int) -> tuple[int, int]:
+    """(height, width) in pixels of a transformer's last grid."""
+    height, width = config.grid if hasattr(config, "grid") else config.grids[-1]
+    return height * factor, width * factor
+
+
+def _parts(name: str, spec: Spec, weights: Path) -> tuple[Part, Part]:
+    """Transformer, at the size asked for, and tokenizer."""
+    files = files_of(name, spec, weights)
+    try:
+        main = find_part(read_weights(files["transformer"]), "transformer")
+        codec = fitted(main, _codec(main, files.get("tokenizer")))
+        return _sized(main, codec, spec.get("image_size", 0)), codec
+    except CheckpointError as error:
+        raise EvaluationError(f"model '{name}': {error}") from error
 
 
 def _codec(main: Part, path: Path | None) -> Part:

@@ -1,6 +1,7 @@
 """From a YAML file to a plan; what a plan cannot say is refused, by the name it has in the file."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from .plan import KEEP, SPREADS, Plan, Setting
 from .problems import EvaluationError
 
+MOST_SEEDS = 1_000_000
 SWEPT = "$x"  # stands for the strength in a row that lists several
 TOP = {
     *(
@@ -94,12 +96,20 @@ def make_plan(content: Mapping[str, Any]) -> Plan:
         blocks=_count(content, "blocks", 20),
         latency=_latency(content.get("latency")),
         threads=_count(content, "threads", 1),
-        figures=tuple(content.get("figures", ())),
+        figures=tuple(_list(content, "figures", "the plan")),
     )
-    json.dumps(
-        plan.identity()
-    )  # what YAML reads as dates and the like is found here, not after an hour
+    _check_plain(plan)
     return plan
+
+
+def _check_plain(plan: Plan) -> None:
+    """What YAML reads as dates, NaN and the like is found here, not after an hour."""
+    try:
+        json.dumps(plan.identity(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"a value is neither a finite number nor words (a date? write it in quotes): {error}"
+        ) from error
 
 
 def _settings(row: Any, number: int, content: Mapping[str, Any]) -> list[Setting]:
@@ -121,22 +131,26 @@ def _settings(row: Any, number: int, content: Mapping[str, Any]) -> list[Setting
 
 def _setting(row: Mapping[str, Any], where: str, content: Mapping[str, Any], x: Any) -> Setting:
     where = f"{where} ('{row['label']}')"
-    if x is not None and (isinstance(x, bool) or not isinstance(x, (int, float))):
+    if x is not None and not _is_number(x):
         raise EvaluationError(f"{where}: a strength must be a number, not {x!r}")
     models = content.get("models", {})
     model = row.get("model", next(iter(models), ""))
-    if model not in models:
+    if not isinstance(model, str) or model not in models:
         raise EvaluationError(f"{where}: unknown model '{model}'; there are: {', '.join(models)}")
-    sampler = {**content.get("sampler", {}), **row.get("sampler", {})}
+    sampler = _options(content, "sampler", "the plan") | _options(row, "sampler", where)
+    conditions = _options(row, "conditions", where) or _options(content, "conditions", "the plan")
+    paper = _options(row, "paper", where)
+    if not all(map(_is_number, paper.values())):
+        raise EvaluationError(f"{where}, 'paper': a metric's number in the paper, not {paper!r}")
     _known(sampler, SAMPLER, f"{where}, 'sampler'")
     return Setting(
         label=str(row["label"]),
         strength=None if x is None else float(x),
         model=model,
-        chain=tuple(_link(entry, where, x) for entry in row.get("chain", [])),
+        chain=tuple(_link(entry, where, x) for entry in _list(row, "chain", where)),
         sampler=_filled(sampler, x),
-        conditions=dict(row.get("conditions", content.get("conditions", {"classes": "all"}))),
-        paper=dict(row.get("paper", {})),
+        conditions=conditions or {"classes": "all"},
+        paper=paper,
     )
 
 
@@ -181,10 +195,30 @@ def _known(given: Mapping[str, Any], names: set[str], where: str) -> None:
 
 
 def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    given = content.get(name, {})
-    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
+    given = _options(content, name, "the plan")
+    if not all(isinstance(value, dict) for value in given.values()):
         raise EvaluationError(f"'{name}' must hold a name with options for each entry")
     return given
+
+
+def _options(content: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    """Names and values; none where nothing is given."""
+    given = content.get(name) or {}
+    if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
+        raise EvaluationError(f"{where}: '{name}' must hold names and values, not {given!r}")
+    return dict(given)
+
+
+def _list(content: Mapping[str, Any], name: str, where: str) -> list[Any]:
+    """A list; an empty one where nothing is given."""
+    given = content.get(name) or []
+    if not isinstance(given, list):
+        raise EvaluationError(f"{where}: '{name}' must be a list, not {given!r}")
+    return given
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _count(content: Mapping[str, Any], name: str, default: int) -> int:
@@ -196,8 +230,8 @@ def _count(content: Mapping[str, Any], name: str, default: int) -> int:
 
 def _trace(given: Any) -> str:
     """Whether and how the guidance is measured."""
-    spread = {True: SPREADS[0], False: ""}.get(given, given)
-    if spread and spread not in SPREADS:
+    spread = SPREADS[0] if given is True else given or ""
+    if spread and spread not in tuple(SPREADS):
         raise EvaluationError(
             f"'trace' must be true, false or one of {', '.join(SPREADS)}, not {given!r}"
         )
@@ -213,8 +247,10 @@ def _one_of(content: Mapping[str, Any], name: str, choices: Sequence[str]) -> st
 
 def _seeds(given: Any) -> tuple[int, ...]:
     """A number of seeds (0, 1, ...), or the seeds themselves."""
-    seeds = list(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
-    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if type(given) is int and 0 < given <= MOST_SEEDS:
+        return tuple(range(given))
+    seeds = given if isinstance(given, list) else []
+    whole = all(type(seed) is int and seed >= 0 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise EvaluationError(
             f"'seeds' must be how many, or a list of different whole numbers from 0, not {given!r}"
@@ -226,6 +262,10 @@ def _judges(given: Any) -> dict[str, dict[str, Any]]:
     """["name", {"name": options}, ...] -> name -> options."""
     found: dict[str, dict[str, Any]] = {}
     for entry in given if isinstance(given, list) else [given]:
+        if not isinstance(entry, (str, dict)):
+            raise EvaluationError(
+                f"'judges': a judge is its name, or its name with options: {entry!r}"
+            )
         both = entry if isinstance(entry, dict) else {entry: {}}
         for name, options in both.items():
             if not isinstance(options or {}, dict):

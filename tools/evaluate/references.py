@@ -13,13 +13,14 @@ import torch
 from numpy.lib.npyio import NpzFile
 from PIL import Image, UnidentifiedImageError
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 from ..bundled.metrics import Gaussian
 from .models import sha256
 from .moments import Moments
 from .problems import EvaluationError
+from .store import write_whole
 
 BATCH = 50
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -39,6 +40,22 @@ class Reference:
     features: Gaussian
     spatial: Gaussian | None
     rows: np.ndarray | None
+
+
+def check_reference(
+    path: Path, resolution: Size, stated: int | None, widths: Mapping[str, int]
+) -> None:
+    """Raise EvaluationError for what `read_reference` would refuse, without looking at an image.
+
+    Args:
+        widths: "features" and "spatial" -> numbers per sample the judge gives.
+    """
+    for name, gaussian in _statistics(path, resolution, stated)[1].items():
+        if len(gaussian.mean) != widths[name]:
+            raise EvaluationError(
+                f"reference {path.name}: {STATISTICS[name][0]} has {len(gaussian.mean)} numbers, but this judge's network gives"
+                f" {widths[name]}: the statistics are another network's"
+            )
 
 
 def read_reference(
@@ -63,13 +80,8 @@ def read_reference(
     Raises:
         EvaluationError: not a reference, or one of another resolution.
     """
-    stored = None if path.is_dir() else _arrays(path)
-    _check_resolution(path, _size_of(path, stored, stated), resolution)
-    names = [] if stored is None else stored.files
-    known = {
-        name: Gaussian(stored[m], stored[s]) for name, (m, s) in STATISTICS.items() if m in names
-    }
-    if stored is None or "arr_0" in names:
+    images, known = _statistics(path, resolution, stated)
+    if images:
         found = _looked_at(path, look, resolution, cache, key, most)
         return Reference(
             known.get("features", found.features), known.get("spatial", found.spatial), found.rows
@@ -80,12 +92,48 @@ def read_reference(
 STATISTICS = {"features": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
 
 
+def _statistics(
+    path: Path, resolution: Size, stated: int | None
+) -> tuple[bool, dict[str, Gaussian]]:
+    """Whether a reference holds images, and the Gaussians it holds; its resolution is the samples'."""
+    stored = None if path.is_dir() else _arrays(path)
+    _check_resolution(path, _size_of(path, stored, stated), resolution)
+    if stored is None:
+        return True, {}
+    known = {
+        name: _gaussian(path, stored, mean, covariance)
+        for name, (mean, covariance) in STATISTICS.items()
+        if {mean, covariance} <= set(stored.files)
+    }
+    return "arr_0" in stored.files, known
+
+
+def _gaussian(path: Path, stored: NpzFile, *names: str) -> Gaussian:
+    """Two arrays of a file as mean and covariance."""
+    try:
+        mean, covariance = (stored[name].astype(np.float64) for name in names)
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise EvaluationError(
+            f"reference {path.name}: {' and '.join(names)} cannot be read: {error}"
+        ) from error
+    if mean.ndim != 1 or covariance.shape != 2 * mean.shape:
+        raise EvaluationError(
+            f"reference {path.name}: {names[0]} must be a row of N numbers and {names[1]} N x N, not {mean.shape} and"
+            f" {covariance.shape}"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise EvaluationError(
+            f"reference {path.name}: not all of {' and '.join(names)} are finite numbers: make or get the file again"
+        )
+    return Gaussian(mean, covariance)
+
+
 def _arrays(path: Path) -> NpzFile:
     """The arrays of an `.npz`, read when they are asked for; nothing in it is run."""
     try:
         stored: NpzFile = np.load(path, allow_pickle=False)
         names = set(stored.files)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise EvaluationError(
             f"reference {path}: neither a folder of images nor an .npz file: {error}"
         ) from error
@@ -133,9 +181,10 @@ def _looked_at(
     file = cache / f"reference-{name}.safetensors"
     if not file.exists():
         batches = _from_folder(path, size) if path.is_dir() else _from_array(path)
-        cache.mkdir(parents=True, exist_ok=True)
-        save_file(_moments(batches, look, -(-_count(path) // most)), file.with_suffix(".part"))
-        file.with_suffix(".part").replace(file)
+        moments = _moments(batches, look, -(-_count(path) // most))
+        write_whole(
+            file, save({name: np.ascontiguousarray(rows) for name, rows in moments.items()})
+        )
     with safe_open(file, "np") as kept:
         found: dict[str, Any] = {name: kept.get_tensor(name) for name in kept.keys()}
     gaussians = {
@@ -188,8 +237,16 @@ def _from_folder(folder: Path, size: Size) -> Iterator[Tensor]:
         for path in files[start : start + BATCH]:
             with _opened(path) as image:
                 _check_resolution(path, (image.height, image.width), size)
-                images.append(np.asarray(image.convert("RGB")))
+                images.append(_pixels(path, image))
         yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def _pixels(path: Path, image: Image.Image) -> np.ndarray:
+    """(H, W, 3) bytes."""
+    try:
+        return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise EvaluationError(f"reference {path}: the image is damaged: {error}") from error
 
 
 @contextmanager

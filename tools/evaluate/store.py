@@ -37,7 +37,7 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """No second run into the same folder."""
-        self._make(self.folder)
+        _make(self.folder)
         try:
             with FileLock(self.folder / ".lock", timeout=0):
                 yield
@@ -108,28 +108,7 @@ class Store:
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file whole or not at all."""
-        self._make(path.parent)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            part.write_bytes(content)
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise EvaluationError(self._reason(path, error)) from error
-
-    def _make(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EvaluationError(self._reason(folder, error)) from error
-
-    def _reason(self, path: Path, error: OSError) -> str:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "the disk is full" if full else f"{error.strerror or error}"
-        return (
-            f"{path}: cannot be written: {what}. All finished samples are kept: make room and run the same command"
-            " again, it goes on where it stopped"
-        )
+        write_whole(path, content)
 
     def read(self, shard: Shard, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Numbers of a finished shard; `names`: only these, those there are."""
@@ -147,3 +126,36 @@ class Store:
         """Where and with what a finished shard was made."""
         with safe_open(self.path(shard), "np") as file:
             return dict(file.metadata() or {})
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        EvaluationError: the disk is full or may not be written to.
+    """
+    _make(path.parent)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise EvaluationError(cannot_write(path, error)) from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(cannot_write(folder, error)) from error
+
+
+def cannot_write(path: object, error: OSError) -> str:
+    """Why a file could not be written, and what stays."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else f"{error.strerror or error}"
+    return (
+        f"{path}: cannot be written: {what}. All finished samples are kept: make room and run the same command"
+        " again, it goes on where it stopped"
+    )

@@ -72,6 +72,16 @@ def check_judge(name: str, options: Options, weights: Path) -> None:
     module_of(name).check(name, options, weights)
 
 
+def compares_sizes(name: str) -> bool:
+    """Whether a judge can refuse samples for their size."""
+    return hasattr(module_of(name), "check_size")
+
+
+def check_size(name: str, options: Options, weights: Path, resolution: tuple[int, int]) -> None:
+    """Raise EvaluationError, before anything is computed, where samples (height, width) cannot be compared."""
+    module_of(name).check_size(name, options, weights, resolution)
+
+
 def open_judge(name: str, options: Options, weights: Path, device: torch.device) -> Judge:
     """A judge, ready to look."""
     return module_of(name).open_judge(name, options, weights, device)

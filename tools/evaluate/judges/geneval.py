@@ -87,11 +87,28 @@ def _lay_out(kept: Path, entries: list[dict[str, Any]], folder: Path) -> None:
 
 
 def scores(results: list[dict[str, Any]]) -> dict[str, Measured]:
-    """Share of correct images by task, and GenEval's overall score: the mean of the tasks'."""
+    """Share of correct images by task, and GenEval's overall score: the mean of the tasks'. Also the shares of all images
+    that are correct, and of all prompts of which one image is.
+
+    Raises:
+        EvaluationError: these are not results of its evaluator.
+    """
     by_task: dict[str, list[bool]] = defaultdict(list)
+    by_prompt: dict[str, list[bool]] = defaultdict(list)
     for entry in results:
+        if not {"tag", "correct"} <= set(entry):
+            raise EvaluationError(
+                "judge 'geneval': these are no results of GenEval's evaluator, whose lines have 'tag' and 'correct':"
+                f" {json.dumps(entry)[:80]}"
+            )
         by_task[str(entry["tag"])].append(bool(entry["correct"]))
+        by_prompt[str(entry.get("metadata", ""))].append(bool(entry["correct"]))
     shares = {task: float(np.mean(values)) for task, values in sorted(by_task.items())}
     overall = float(np.mean(list(shares.values())))
     everything = {"geneval": overall} | {f"geneval {task}": share for task, share in shares.items()}
+    everything["geneval images"] = float(
+        np.mean([one for task in by_task.values() for one in task])
+    )
+    if "" not in by_prompt:
+        everything["geneval prompts"] = float(np.mean([any(one) for one in by_prompt.values()]))
     return {n: Measured(n, value, float("nan"), (), "high", 3) for n, value in everything.items()}

@@ -21,13 +21,14 @@ from ..estimates import Measured, frechet_of, inception_score, joined
 from ..models import sha256
 from ..moments import Moments
 from ..problems import EvaluationError
-from ..references import Reference, read_reference
+from ..references import Reference, check_reference, read_reference
 from ..samples import Samples
 from . import Setup, known_options
 from .library import library
 
 KNOWN = {"weights", "sha256", "reference", "resolution", "splits", "rows", "spatial"}
 RELEASED = "6726825d"  # how the SHA-256 of weights-inception-2015-12-05-6726825d.pth begins
+WIDTHS = {"features": 2048, "spatial": 2023}
 SPATIAL = 7  # channels the ADM evaluator takes of the first branch of the seventh mixed block
 KID_SUBSET, KID_SUBSETS = 1000, 100
 Options = Mapping[str, Any]
@@ -72,6 +73,12 @@ def check(name: str, options: Options, weights: Path) -> None:
             raise EvaluationError(f"judge 'inception': {path} is not there")
     _check_hash(options, weights)
     library("feature_extractor_inceptionv3")
+
+
+def check_size(name: str, options: Options, weights: Path, resolution: tuple[int, int]) -> None:
+    """The reference: of the samples' resolution, and of this network."""
+    path = (weights / str(options["reference"])).expanduser()
+    check_reference(path, resolution, options.get("resolution"), WIDTHS)
 
 
 def _check_hash(options: Options, weights: Path) -> str:
