@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,10 @@ def memory(images: int, _: argparse.Namespace) -> list[Row]:
 
 def workers(images: int, options: argparse.Namespace) -> list[Row]:
     """One worker against two."""
+    if options.runner == "ray" and find_spec("ray") is None:
+        raise SystemExit(
+            "workers: Ray is not installed (tools/evaluate/requirements.txt); --runner processes needs none"
+        )
     runs = {count: harness(options.runner, count, images) for count in (1, 2)}
     if runs[1]["tokens"] != runs[2]["tokens"]:
         raise SystemExit("one worker and two made other tokens")
