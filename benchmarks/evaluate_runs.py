@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +90,20 @@ def harness(kind: str, workers: int, images: int, folder: Path) -> dict[str, Any
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.yaml"
     path.write_text(yaml.safe_dump(content_of(images)), encoding="utf-8")
-    started, stored, put = time.perf_counter(), [], Store.put
+    # By the names the command itself has them under, which Ray's workers can import as well.
+    own, kept = (import_module(f"tools.evaluate.{name}") for name in ("command", "store"))
+    started, stored, put = time.perf_counter(), [], kept.Store.put
 
-    def noted(store: Store, made: Made) -> None:
+    def noted(store: Any, made: Any) -> None:
         put(store, made)
         stored.append((time.perf_counter() - started, made.shard.count, made.notes["pid"]))
 
-    Store.put = noted
+    kept.Store.put = noted
     arguments = [str(path), "--device", "cpu", "--output", str(folder / "out")]
     how = {"processes": ["--workers", str(workers)], "ray": ["--ray"], "alone": []}[kind]
     end = _own_ray(workers) if kind == "ray" else None
     started = time.perf_counter()
-    status = command.main([*arguments, *how])
+    status = own.main([*arguments, *how])
     seconds = time.perf_counter() - started
     if end is not None:
         end()
