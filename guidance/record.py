@@ -27,10 +27,8 @@ class Recorder:
 
 
 NULL_RECORDER = Recorder()
-SINGLE, SEVERAL = (
-    4,
-    8,
-)  # sampled are every 4th of the steps of one token, and at most 8 tokens of the others
+# Sampled are every 4th of the steps of one token, and at most 8 tokens of the others.
+SINGLE, SEVERAL = 4, 8
 ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.01 to 5e-4 and more
 
 

@@ -14,8 +14,8 @@ STRENGTHS = ("scale", "beta", "igg_scale")  # settings that say how strong a gui
 
 
 def chain_label(guidances: Sequence[Guidance]) -> str:
-    """What a chain is, in a few words: "CFG 4 → SSG 1.2"."""
-    return " → ".join(_one(guidance) for guidance in guidances) or "no guidance"
+    """What a chain is, in a few words: "CFG 4 + SSG 1.2"."""
+    return " + ".join(_one(guidance) for guidance in guidances) or "no guidance"
 
 
 def _one(guidance: Guidance) -> str:

@@ -12,10 +12,8 @@ SAVING: dict[str, dict[str, bool | int]] = {
     "png": {"compress_level": 1},
     "jpeg": {"quality": 88},
 }
-TINY, SMALL = (
-    64,
-    128,
-)  # pixels a side up to which an image is sent as bmp (no time to pack it) or png (every pixel)
+# Pixels a side up to which an image is sent as bmp (no time to pack it) or png (every pixel).
+TINY, SMALL = 64, 128
 
 
 def data_urls(images: Tensor, side: int, tiny: str, small: str = "png") -> list[str]:

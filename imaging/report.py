@@ -13,10 +13,8 @@ from .plot import BLUE, DIAMOND, DISC, GREEN, ORANGE, PURPLE, SKY, SQUARE, Plot,
 
 METRICS = ("evenness", "divergence", "entropy", "strength")
 STYLE = {"evenness": (BLUE, DISC), "divergence": (ORANGE, SQUARE), "entropy": (GREEN, DIAMOND)}
-SAMPLED = {
-    "conditional": (SKY, DISC),
-    "nudge": (PURPLE, SQUARE),
-}  # entropies before guidance, and of the nudge
+# Entropies before guidance, and of the nudge.
+SAMPLED = {"conditional": (SKY, DISC), "nudge": (PURPLE, SQUARE)}
 
 
 def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) -> str:
@@ -24,23 +22,23 @@ def metrics_json(trace: Trace, guidance: tuple[str, ...], measured: Measured) ->
     sampled = [name for name in SAMPLED if _has(measured, name)]
     steps = [
         {"step": step + 1, "grid": list(grid)}
-        | ({"noise": _short(trace.noise[step])} if trace.noise else {})
-        | {name: _short(value) for name, value in zip(METRICS, row, strict=True)}
-        | {f"{name} entropy": _short(measured.per_step(name)[step]) for name in sampled}
+        | ({"noise": short(trace.noise[step])} if trace.noise else {})
+        | {name: short(value) for name, value in zip(METRICS, row, strict=True)}
+        | {f"{name} entropy": short(measured.per_step(name)[step]) for name in sampled}
         | {
-            name: _short(values[step])
+            name: short(values[step])
             for name, values in trace.numbers.items()
             if values[step] is not None
         }
         for step, (grid, row) in enumerate(zip(trace.grids, _columns(measured), strict=True))
     ]
     images = [
-        {name: _short(measured.of_image(name, k)) for name in METRICS if _has(measured, name)}
+        {name: short(measured.of_image(name, k)) for name in METRICS if _has(measured, name)}
         for k in range(trace.batch)
     ]
-    means = {name: _short(measured.mean(name)) for name in METRICS}
-    means |= {f"{name} entropy": _short(measured.mean(name)) for name in sampled}
-    return _dump(means | {"guidance": list(guidance), "steps": steps, "pictures": images})
+    means = {name: short(measured.mean(name)) for name in METRICS}
+    means |= {f"{name} entropy": short(measured.mean(name)) for name in sampled}
+    return dump(means | {"guidance": list(guidance), "steps": steps, "pictures": images})
 
 
 def metrics_plot(measured: Measured, trace: Trace) -> Tensor:
@@ -84,20 +82,20 @@ def search_json(found: Crossing) -> str:
     """The curve of a search."""
     probes = [
         {
-            "scale": _short(probe.scale),
-            "evenness": _short(probe.evenness),
-            "divergence": _short(probe.divergence),
-            "gap": _short(gap),
+            "scale": short(probe.scale),
+            "evenness": short(probe.evenness),
+            "divergence": short(probe.divergence),
+            "gap": short(gap),
         }
         for probe, gap in zip(found.probes, found.gaps, strict=True)
     ]
-    return _dump(
+    return dump(
         {
-            "scale": _short(found.scale),
+            "scale": short(found.scale),
             "crosses": found.crosses,
             "sure": found.sure,
-            "between": [_short(found.low), _short(found.high)],
-            "interval": [_short(end) for end in found.interval] if found.interval else None,
+            "between": [short(found.low), short(found.high)],
+            "interval": [short(end) for end in found.interval] if found.interval else None,
             "message": found.message,
             "probes": probes,
         }
@@ -135,9 +133,9 @@ def _has(measured: Measured, name: str) -> bool:
     return bool(getattr(measured, name))
 
 
-def _short(value: float | None) -> float | None:
+def short(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
 
 
-def _dump(content: Mapping[str, object]) -> str:
+def dump(content: Mapping[str, object]) -> str:
     return json.dumps(content, indent=1, allow_nan=False)

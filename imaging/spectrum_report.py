@@ -1,6 +1,5 @@
 """Spectra in words: JSON and plots for AR Guidance Spectrum."""
 
-import json
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -8,6 +7,7 @@ from torch import Tensor
 from ..analysis.spectrum import Change
 from .canvas import from_pil
 from .plot import BLUE, DIAMOND, DISC, GREEN, ORANGE, PURPLE, SKY, SQUARE, Plot, Series, draw_plot
+from .report import dump, short
 
 STYLES = ((BLUE, DISC), (ORANGE, SQUARE), (GREEN, DIAMOND), (SKY, DISC), (PURPLE, SQUARE))
 
@@ -19,18 +19,14 @@ def spectrum_json(changes: Sequence[Change], ratio: Tensor | None, guidance: Seq
             "grid": list(one.grid),
             "nyquist_before": one.nyquist,
             "change": [round(value, 5) for value in one.change],
-            "below": _short(one.below()),
-            "beyond": _short(one.beyond()),
+            "below": short(one.below()),
+            "beyond": short(one.beyond()),
         }
         for one in changes
     ]
     images = None if ratio is None else [round(value, 5) for value in ratio.tolist()]
     content = {"guidance": list(guidance), "scales": scales, "amplitude_ratio": images}
-    return json.dumps(content, indent=1, allow_nan=False)
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 5)
+    return dump(content)
 
 
 def spectrum_plot(changes: Sequence[Change]) -> Tensor:

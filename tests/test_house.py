@@ -93,3 +93,14 @@ def test_no_function_is_long() -> None:
 
 def test_most_functions_are_short() -> None:
     assert statistics.median(lines for _, _, lines in functions()) <= MEDIAN
+
+
+@pytest.mark.parametrize("folder", PRODUCT)
+def test_every_console_can_show_what_the_pack_says(folder: str) -> None:
+    wrong = {
+        path.name: sorted({letter for letter in text if not letter.encode("cp1252", "ignore")})
+        for path in files((folder,))
+        if (text := path.read_text(encoding="utf-8")).encode("cp1252", "ignore").decode("cp1252")
+        != text
+    }
+    assert not wrong, f"letters that a Windows console has not: {wrong}"

@@ -15,7 +15,7 @@ from ar_guidance.imaging.filmstrip import Maker
 def test_a_chain_is_called_by_its_guidances() -> None:
     ssg = METHODS["ssg"]
     assert chain_label(()) == "no guidance"
-    assert chain_label((CFG(4.0), ssg(1.2))) == "CFG 4 → SSG 1.2"
+    assert chain_label((CFG(4.0), ssg(1.2))) == "CFG 4 + SSG 1.2"
     for method in METHODS.values():  # every method has a name and a strength
         assert chain_label((method(),)).split()[-1][-1].isdigit()
 

@@ -1,4 +1,4 @@
-// An image in full size, over everything.
+// Dialogs over everything: an image in full size, and whatever else opens one.
 
 import { element } from "./dom.mjs";
 import { say } from "./words.mjs";
@@ -17,13 +17,18 @@ export function showFullSize(panel, images, at) {
   };
   image.addEventListener("load", () => image.classList.toggle("arg-pixels", image.naturalWidth <= 128));
   dialog.addEventListener("click", (event) => event.target !== text && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowRight") show(shown + 1);
     if (event.key === "ArrowLeft") show(shown - 1);
-    event.stopPropagation();
   });
-  panel.append(dialog);
   show(at);
+  openDialog(panel, dialog);
+}
+
+/** Open a dialog of a panel; its keys stay its own, and it is gone when closed. */
+export function openDialog(panel, dialog) {
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("keydown", (event) => event.stopPropagation());
+  panel.append(dialog);
   dialog.showModal();
 }

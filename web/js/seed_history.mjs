@@ -1,5 +1,6 @@
 // The seeds of the last runs with a thumbnail each, kept by the browser, so that one can be used again.
 
+import { openDialog } from "./dialog.mjs";
 import { element } from "./dom.mjs";
 import { say } from "./words.mjs";
 
@@ -15,8 +16,8 @@ export function rememberSeeds(strip, model) {
   write([...added, ...read().filter((entry) => !same(entry))].slice(0, MOST));
 }
 
-/** Let the user choose one of the seeds; `use(entry)` is called with it. `model`: the checkpoint that is wired now. */
-export function chooseSeed(model, use) {
+/** Let the user choose one of the seeds; `use(entry)` is called with it. `panel`: whose; `model`: the checkpoint that is wired now. */
+export function chooseSeed(panel, model, use) {
   const entries = read();
   const dialog = element("dialog", { class: "arg-dialog arg-seeds", "aria-label": say("earlier seeds") });
   const items = entries.map((entry) => item(entry, model, () => {
@@ -26,10 +27,7 @@ export function chooseSeed(model, use) {
   const empty = element("div", { class: "arg-hint", ".textContent": say("No seed has been used yet in this browser.") });
   const close = element("button", { type: "button", class: "arg-button", ".textContent": say("close"), onclick: () => dialog.close() });
   dialog.append(element("div", { class: "arg-seed-list" }, items.length ? items : [empty]), close);
-  dialog.addEventListener("keydown", (event) => event.stopPropagation());
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  openDialog(panel, dialog);
 }
 
 function item({ seed, name, url, model }, wired, choose) {

@@ -106,7 +106,7 @@ export class Viewer {
   }
 
   seeds() {
-    chooseSeed(checkpointOf(this.node), (entry) => keepSeed(this.node, entry));
+    chooseSeed(this.panel, checkpointOf(this.node), (entry) => keepSeed(this.node, entry));
   }
 
   /** All runs of the node have ended: show one of their images. */
