@@ -327,7 +327,7 @@ def resampled_meeting(
 
 
 def _doubted(doubt: str, crossing: Crossing) -> str:
-    return f"Within noise: {doubt} The crossing at scale {crossing.scale:.2f} is no sure result."
+    return f"Within noise: {doubt} The crossing at scale {crossing.scale:.2f} is not a sure result."
 
 
 def _why_not(curve: Sequence[Probe], own_ranges: bool) -> str:

@@ -127,7 +127,7 @@ def _region(options: StockOptions) -> Region:
 def _mask(mask: Tensor) -> Tensor:
     if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or not bool(mask.isfinite().all()):
         raise ValueError(
-            "the mask of a prompt is no mask (M, height, width) of finite numbers: use Conditioning (Set Mask)"
+            "the mask of a prompt is not a mask (M, height, width) of finite numbers: use Conditioning (Set Mask)"
         )
     return checked_mask(mask.reshape(-1, *mask.shape[-2:]).to("cpu", torch.float32))
 

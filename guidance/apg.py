@@ -94,7 +94,7 @@ class APG(CFG):
     )
 
     scale: float = scale_parameter(
-        "How strongly the image follows the class or prompt. 1 = no guidance. Stands higher scales than CFG. Too little:"
+        "How strongly the image follows the class or prompt. 1 = no guidance. Tolerates higher scales than CFG. Too little:"
         " vague, mixed-up shapes. Too much: noise, less variety."
     )
     parallel: float = parameter(

@@ -56,7 +56,8 @@ def write_tokens(tokens: ImageTokens, path: Path, more: dict[str, str] | None = 
 def not_written(name: str, error: Exception) -> str:
     """Why there is no file of a name."""
     return (
-        f"the tokens could not be saved as {quoted(name, 60)}: {reason(error)}. Choose another, shorter filename_prefix, and see whether"
+        f"the tokens could not be saved as {quoted(name, 60)}: {reason(error)}. Choose another, shorter filename_prefix, and"
+        f" see whether"
         " the disk is full or the folder may not be written to"
     )
 
@@ -79,7 +80,7 @@ def read_tokens(path: Path) -> ImageTokens:
         )
         raise ValueError(
             f"{quoted(path.name)}: this file was not made by AR Save Tokens ({found}). Choose one that was;"
-            " model files belong into AR Load Checkpoint"
+            " model files go into AR Load Checkpoint"
         )
     return _or_refuse(path, lambda: _parsed(weights), "this file of tokens is damaged")
 
@@ -116,7 +117,7 @@ def _grid(entry: object) -> tuple[int, int]:
 
 def _step(tensor: Tensor) -> Tensor:
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dim() not in (2, 3):
-        raise ValueError("it holds numbers that are no tokens")
+        raise ValueError("it holds numbers that are not tokens")
     if tensor.numel() and int(tensor.min()) < 0:
         raise ValueError("it holds tokens below 0")
     return tensor.to(torch.long, copy=True)

@@ -122,7 +122,7 @@ def _sized(main: TransformerPart, codec: TokenizerPart, picture_size: int) -> Tr
     name, factor = quoted(main.weights.path.name), codec.config.factor
     if not main.family.free_size:
         raise CheckpointError(
-            f"{name}: a {main.family.title} file says itself how large its images are."
+            f"{name}: a {main.family.title} file already says how large its images are."
             " Set picture_size to 0"
         )
     side, rest = divmod(picture_size, factor)

@@ -84,7 +84,7 @@ class Part(Generic[F, S]):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{quoted(self.weights.path.name)}: the 'defaults' in its header are no sampling settings"
+                f"{quoted(self.weights.path.name)}: the 'defaults' in its header are not sampling settings"
                 f" ({reason(error)}). Get the file again"
             ) from error
 

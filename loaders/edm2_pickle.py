@@ -78,7 +78,7 @@ def read_network(path: Path) -> Network:
     held = content if isinstance(content, dict) else {}
     network = held.get("ema")
     if not isinstance(network, Persistent) or network.class_name != NETWORK:
-        raise Refused(f"no EDM2 network: 'ema' is {_kind(network)}")
+        raise Refused(f"not an EDM2 network: 'ema' is {_kind(network)}")
     encoder = held.get("encoder")
     return Network(
         dict(_tensors(network, "")),
@@ -97,13 +97,13 @@ def _tensors(module: object, prefix: str, depth: int = 0) -> Iterator[tuple[str,
         raise Refused(f"a module of the class {module.class_name}")
     state = module.state if isinstance(module, (Persistent, Instance)) else None
     if not isinstance(state, Mapping) or depth > DEPTH:
-        raise Refused(f"{prefix[:-1] or 'the network'} is no module")
+        raise Refused(f"{prefix[:-1] or 'the network'} is not a module")
     for group in ("_parameters", "_buffers"):
         for name, tensor in _entries(state, group).items():
             if isinstance(tensor, Tensor):
                 yield f"{prefix}{name}", tensor
             elif tensor is not None:
-                raise Damaged(f"{prefix}{name} is no tensor")
+                raise Damaged(f"{prefix}{name} is not a tensor")
     for name, inner in _entries(state, "_modules").items():
         if inner is not None:
             yield from _tensors(inner, f"{prefix}{name}.", depth + 1)
@@ -112,7 +112,7 @@ def _tensors(module: object, prefix: str, depth: int = 0) -> Iterator[tuple[str,
 def _entries(state: Mapping[str, object], group: str) -> Mapping[str, object]:
     found = state.get(group, {})
     if not isinstance(found, Mapping):
-        raise Damaged(f"{group} is no dictionary")
+        raise Damaged(f"{group} is not a dictionary")
     return found
 
 
@@ -143,7 +143,7 @@ def _persistent(meta: Mapping[str, object]) -> Persistent:
 def _storage(data: memoryview) -> Tensor:
     """`torch.storage._load_from_bytes`: the numbers of one storage, (N,)."""
     if not isinstance(data, memoryview):
-        raise Damaged("a storage is no byte string")
+        raise Damaged("a storage is not a byte string")
     values, place = [], 0
     for _ in range(5):
         value, length = read_pickle(data[place:], STORAGES, partial(_persistent_id))
@@ -198,7 +198,7 @@ def _tensor(storage: Tensor, offset: int, size: tuple, stride: tuple, *rest: obj
 
 def _parameter(tensor: Tensor, *rest: object) -> Tensor:
     if not isinstance(tensor, Tensor):
-        raise Damaged("a parameter is no tensor")
+        raise Damaged("a parameter is not a tensor")
     return tensor
 
 

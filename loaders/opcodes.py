@@ -25,7 +25,7 @@ class Refused(ValueError):
 
 
 class Damaged(ValueError):
-    """The bytes are no complete pickle."""
+    """The bytes are not a complete pickle."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class _Walker:
     def stack_global(self) -> None:
         name, module = self.pop(), self.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise Damaged("a name is no text")
+            raise Damaged("a name is not text")
         self.find(module, name)
 
     def reduce(self) -> None:

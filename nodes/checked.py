@@ -116,7 +116,7 @@ def arrived(
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind != parameter.VAR_KEYWORD
         if needed and name not in taken:
-            raise ValueError(f"{title}: nothing arrives at {name}: connect it, or give it a value")
+            raise ValueError(f"{title}: {name} receives nothing: connect it, or give it a value")
     return taken
 
 
@@ -153,9 +153,9 @@ def _one_of(entry: io.Input, value: object, parses: bool) -> object:
         for plain in kinds:
             if plain in arriving.PLAIN:  # an input that takes images as well
                 return arriving.PLAIN[plain](value)
-        raise ValueError(f"takes {kind}, but {arriving.named(value)} arrives: {arriving.REMEDY}")
+        raise ValueError(f"needs {kind}, but receives {arriving.named(value)}: {arriving.REMEDY}")
     if kind == "AR_CONDITIONING" and not hasattr(value, "branches"):
-        raise ValueError(f"takes {kind}, but {arriving.named(value)} arrives: {arriving.REMEDY}")
+        raise ValueError(f"needs {kind}, but receives {arriving.named(value)}: {arriving.REMEDY}")
     return value
 
 

@@ -75,7 +75,7 @@ class ARCompare(Node):
         given = [runs[name] for name in sorted(runs)]
         if len(given) < 2:
             raise ValueError(
-                "AR Compare needs two runs at least: connect another guidance chain, or the images of another AR Decode"
+                "AR Compare needs at least two runs: connect another guidance chain, or the images of another AR Decode"
             )
         images = made_of(
             given,

@@ -24,7 +24,7 @@ def _span() -> list[io.Input]:
             max=1.0,
             step=0.01,
             advanced=True,
-            tooltip="Share of the run before which it does not hold. Above 0, the coarse layout is left to the other.",
+            tooltip="Share of the run before which it has no effect. Above 0, the first condition decides the coarse layout.",
         ),
         widget(
             io.Float,
@@ -34,8 +34,8 @@ def _span() -> list[io.Input]:
             max=1.0,
             step=0.01,
             advanced=True,
-            tooltip="Share of the run after which it does not hold any more, and costs nothing. Below 1, the details are left"
-            " to the other.",
+            tooltip="Share of the run after which it has no effect and costs nothing. Below 1, the first condition decides the"
+            " details.",
         ),
     ]
 
@@ -56,7 +56,8 @@ class ARRegion(Node):
             display_name="AR Region",
             category=CATEGORY,
             description="Draws something else in a part of the image: a class or prompt of its own inside a mask. Chain"
-            " several for several regions; where they overlap they share, and what none covers shows the first condition.",
+            " several for several regions. Where regions overlap they share the place; where there is none, the first"
+            " condition is drawn.",
             search_aliases=[
                 "regional prompt",
                 "area prompt",
@@ -86,7 +87,7 @@ class ARRegion(Node):
                     min=0.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="How much the region counts. 1 = inside the mask nothing else is drawn. Below: mixed with what is"
+                    tooltip="How much the region counts. 1 = inside the mask only the region is drawn. Below: mixed with what is"
                     " around it. Above: stronger than other regions where they overlap. 0 = absent.",
                 ),
                 widget(

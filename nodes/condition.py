@@ -75,8 +75,8 @@ class ARClassCondition(Node):
             )
         if class_count(ar_model.config) == 0:
             raise ValueError(
-                f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR EDM2 Sampler"
-                " open"
+                f"{quoted(ar_model.name)} is an unconditional network, which knows no classes: leave ar_conditioning of AR"
+                f" EDM2 Sampler unconnected"
             )
         written = resolved(classes, wildcard_seed)
         indices, names = labels.parse(ar_model, label, written)

@@ -19,8 +19,8 @@ class ARDiffusionRecord(Node):
             node_id="ARDiffusionRecord",
             display_name="AR Diffusion: Record",
             category="AR Guidance/diffusion",
-            description="Listens to a diffusion model while a sampler runs it: where in the image guidance pushed at every step"
-            " (CFG of the sampler and AR Diffusion: IGG). Changes nothing. AR Diffusion: Trace gives what was heard.",
+            description="Records a diffusion model while a sampler runs it: where in the image guidance pushed at every step"
+            " (the sampler's CFG and AR Diffusion: IGG). Changes nothing. AR Diffusion: Trace gives the recording.",
             search_aliases=["guidance maps", "evenness", "divergence", "timesteps"],
             inputs=[
                 io.Model.Input(
@@ -55,8 +55,8 @@ class ARDiffusionTrace(Node):
             node_id="ARDiffusionTrace",
             display_name="AR Diffusion: Trace",
             category="AR Guidance/diffusion",
-            description="Gives what AR Diffusion: Record heard while a sampler made these latents: maps and numbers of every"
-            " step, for AR Guidance Map and AR Guidance Metrics.",
+            description="Gives what AR Diffusion: Record recorded while a sampler made these latents: maps and numbers of"
+            " every step, for AR Guidance Map and AR Guidance Metrics.",
             search_aliases=["guidance maps", "evenness", "divergence", "timesteps"],
             inputs=[
                 RecordingLink.Input("ar_recording", tooltip="From AR Diffusion: Record."),

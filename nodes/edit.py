@@ -142,8 +142,8 @@ class ARInpaint(Node):
                 TokensLink.Input(
                     "ar_tokens",
                     optional=True,
-                    tooltip="Tokens of the image, from AR Decode or AR Load Tokens: better than its image, for nothing"
-                    " is lost. With both, the image only gives the pixels outside.",
+                    tooltip="Tokens of the image, from AR Decode or AR Load Tokens: better than the image, because nothing is"
+                    " lost. With both, the image only gives the pixels outside the mask.",
                 ),
                 variation_widget(1.0, "the masked part"),
                 widget(io.Int, "soft_edge", **SOFTNESS),
@@ -169,8 +169,8 @@ class ARInpaint(Node):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape becomes as large as the model's images: 'crop' cuts off what"
-                    " is too much at two sides, 'stretch' distorts it.",
+                    tooltip="How an image of another shape is fitted to the model's size: 'crop' cuts two sides off, 'stretch'"
+                    " distorts it.",
                     advanced=True,
                 ),
             ],

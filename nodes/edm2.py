@@ -95,7 +95,7 @@ class AREDM2Sampler(Node):
                 Conditioning.Input(
                     "ar_conditioning",
                     optional=True,
-                    tooltip="What to generate, from AR Class Condition. Leave it open for an unconditional network.",
+                    tooltip="What to generate, from AR Class Condition. Leave it unconnected for an unconditional network.",
                 ),
                 *_run_widgets(),
                 *_noise_widgets(),
@@ -202,7 +202,7 @@ class AREDM2Decode(Node):
                     "vae",
                     optional=True,
                     tooltip="For networks that draw latents (img512): sd-vae-ft-mse, from Load VAE. This release uses it with"
-                    " colours in another range than usual, which this node undoes; behind VAE Decode the image looks washed out.",
+                    " an unusual colour range, which this node undoes; after VAE Decode the image looks washed out.",
                 ),
                 widget(
                     io.Combo,
@@ -211,7 +211,8 @@ class AREDM2Decode(Node):
                     default=TO_TEMP,
                     optional=True,
                     advanced=True,
-                    tooltip="When a large batch is cancelled or fails half-way. 'save ... to temp': the run stops, what is finished lies in"
+                    tooltip="When a large batch is cancelled or fails half-way. 'save ... to temp': the run stops, what is"
+                    " finished lies in"
                     " ComfyUI's temp folder. 'hand on ...': the graph goes on with it.",
                 ),
             ],
@@ -307,8 +308,8 @@ def _side(name: str) -> io.Input:
         step=8,
         optional=True,
         advanced=True,
-        tooltip=f"Image {name} in pixels; 0 = what the network was trained for. Other sizes run, but how well is unknown:"
-        " large ones tend to repeat objects.",
+        tooltip=f"Image {name} in pixels; 0 = what the network was trained for. Other sizes run, but untested; large ones tend"
+        f" to repeat objects.",
     )
 
 

@@ -44,7 +44,8 @@ class ARGuidanceMap(Node):
                     default="added",
                     tooltip="'nudge': how far apart the predictions with and without the class are. 'added': how hard"
                     " all guidance together pushed. 'confidence', 'entropy': how sure the model is. 'attention': what IGG"
-                    " looks at. '... direction': what one guidance pushes, before its scale. '2', '3', '4': of the second, third, fourth such node in the chain.",
+                    " looks at. '... direction': what one guidance pushes, before its scale. '2', '3', '4': of the second,"
+                    " third, fourth such node in the chain.",
                 ),
                 widget(
                     io.Combo,
@@ -52,8 +53,8 @@ class ARGuidanceMap(Node):
                     options=[PER_SCALE, COMBINED, ON_SHEET],
                     default=PER_SCALE,
                     tooltip="One drawing for every scale (of a diffusion model: every step), one for the whole run (mean over"
-                    " the scales, weighted by their tokens), or all of them on one sheet, those with guidance framed. A"
-                    " token-by-token model has one drawing either way.",
+                    " the scales, weighted by their tokens), or all of them on one sheet, with a frame around those that have"
+                    " guidance. A token-by-token model has one drawing either way.",
                 ),
                 widget(
                     io.Float,
@@ -182,12 +183,14 @@ class ARGuidanceMetrics(Node):
                 io.Float.Output(
                     "evenness",
                     display_name="evenness",
-                    tooltip="How evenly guidance pushed all parts of the images: 1 = all alike. Lower is better. Mean over the run.",
+                    tooltip="How evenly guidance pushed all parts of the images: 1 = all alike. Lower is better. Mean over the"
+                    " run.",
                 ),
                 io.Float.Output(
                     "divergence",
                     display_name="divergence",
-                    tooltip="How differently guidance treated subject and background: 0 = alike. Higher is better. Mean over the run; needs a mask.",
+                    tooltip="How differently guidance treated subject and background: 0 = alike. Higher is better. Mean over"
+                    " the run; needs a mask.",
                 ),
                 io.Float.Output(
                     "entropy",

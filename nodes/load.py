@@ -38,7 +38,7 @@ class ARLoadCheckpoint(Node):
                     "checkpoint",
                     options=folders.checkpoint_choices(),
                     default=folders.BUNDLED,
-                    tooltip="Transformer file from models/ar_checkpoints; of a model in several files, its"
+                    tooltip="Transformer file from models/ar_checkpoints; for a model in several files choose its"
                     " model.safetensors.index.json. The two bundled emoji models are always there: one draws scale by scale"
                     " (VAR), one token by token (LlamaGen).",
                 ),
@@ -59,15 +59,17 @@ class ARLoadCheckpoint(Node):
                     step=8,
                     optional=True,
                     advanced=True,
-                    tooltip="Side of the image in pixels, for files that do not hold it (LlamaGen: 256, 384 or 512, as"
-                    " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not trained for looks broken.",
+                    tooltip="Side of the image in pixels, for files that do not say it (LlamaGen: 256, 384 or 512, as"
+                    " in the file's name; Lumina-mGPT 2: up to 768). 0 = what the file suggests. A size the model was not"
+                    " trained for looks broken.",
                 ),
             ],
             outputs=[
                 Model.Output(
                     "ar_model",
                     display_name="AR_MODEL",
-                    tooltip="The loaded model: for a condition node, AR Sampler and the nodes that turn images into tokens and back.",
+                    tooltip="The loaded model: for a condition node, AR Sampler and the nodes that turn images into tokens and"
+                    " back.",
                 )
             ],
             hidden=[io.Hidden.unique_id],

@@ -75,8 +75,8 @@ class ARDualPanel(Node):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape becomes as large as a panel: 'crop' cuts off what is too much"
-                    " at two sides, 'stretch' distorts it.",
+                    tooltip="How an image of another shape is fitted to a panel: 'crop' cuts two sides off, 'stretch' distorts"
+                    " it.",
                     advanced=True,
                 ),
             ],
@@ -127,7 +127,7 @@ def with_panels(model: ARModel, condition: object, task: str, panel: str) -> Pro
     sentence, known = spec.tasks[task]
     if panel and known:
         raise ValueError(
-            f"panel: the release says itself what the upper panel of '{task}' is. Leave panel empty, or choose 'edit in"
+            f"panel: the release already says what the upper panel of '{task}' is. Leave panel empty, or choose 'edit in"
             " own words'"
         )
     if not panel and not known:

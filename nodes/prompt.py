@@ -21,7 +21,7 @@ class ARPromptCondition(Node):
             display_name="AR Prompt Condition",
             category="AR Guidance",
             description="Says what to generate in words, for models that read text themselves (SimpleAR, Lumina-mGPT 2): no"
-            " text encoder is needed, their tokenizer files lie in the checkpoint's folder.",
+            " text encoder is needed; their tokenizer files are in the checkpoint's folder.",
             search_aliases=["prompt", "text", "CLIP text encode", "SimpleAR", "Lumina-mGPT"],
             inputs=[
                 Model.Input("ar_model", tooltip="The model that reads the prompt."),

@@ -44,9 +44,9 @@ class ARSampler(Node):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Same seed, same image on the same computer. Image i of a batch has its own random numbers, whatever the"
-                    " batch size; processors round a little differently in other sizes, so for the very same image,"
-                    " bit for bit, set images_at_once of AR Decode to 1.",
+                    tooltip="Same seed, same image on the same computer. Image i of a batch has its own random numbers,"
+                    " whatever the batch size. Processors round slightly differently for other batch sizes: for exactly the"
+                    " same image, bit for bit, set images_at_once of AR Decode to 1.",
                 ),
                 widget(
                     io.Int,

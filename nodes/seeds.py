@@ -78,7 +78,8 @@ class ARSeeds(Node):
                     "seeds",
                     default="",
                     tooltip="A list such as 5, 7, 9: every class or prompt is drawn once with each, and batch_size no longer"
-                    " matters. Each image is the first one of its seed; 7:3 is the third of seed 7's batch. Empty = the sampler's seed and batch size.",
+                    " matters. Each image is the first one of its seed; 7:3 is the third of seed 7's batch. Empty = the"
+                    " sampler's seed and batch size.",
                 ),
                 widget(
                     io.String,
@@ -93,7 +94,7 @@ class ARSeeds(Node):
                     min=0,
                     max=LARGEST,
                     control_after_generate=True,
-                    tooltip="The seed of those images. Set it to change after each run until you like them.",
+                    tooltip="The seed of those images. Let it change after each run until you like the images.",
                 ),
                 widget(
                     io.Boolean,

@@ -19,7 +19,7 @@ from .types import Sampling, SamplingLink
 
 NO_SECOND = "AR Sweep: second_values is empty, so this output has nothing to give: write values into it, or connect a first one"
 OPEN, HIDDEN, REVEALED = "off", "hide", "reveal"
-NOT_BLIND = "This is no blind comparison: every image has its label."
+NOT_BLIND = "This is not a blind comparison: every image has its label."
 STILL_HIDDEN = "Hidden. When you have chosen, set 'blind' to 'reveal'."
 MOST = 256  # combinations of one sweep: more is a mistake in the lists
 
@@ -59,7 +59,7 @@ class ARSweep(Node):
             display_name="AR Sweep",
             category="AR Guidance/compare",
             description="Lists of values to try: everything behind it runs once for each value, or for each pair of a first"
-            " and a second value. Connect them to any number, seed or text, and the images to AR Grid.",
+            " and a second value. Connect them to any number, seed or text input, and the images to AR Grid.",
             search_aliases=["XY plot", "list", "grid", "compare", "loop"],
             inputs=[
                 widget(
@@ -182,7 +182,7 @@ class ARGrid(Node):
                 SamplingLink.Input(
                     "ar_sampling",
                     optional=True,
-                    tooltip="What AR Decode was given: its settings label the images.",
+                    tooltip="What AR Decode received: its settings label the images.",
                 ),
                 widget(
                     io.String,
@@ -208,9 +208,9 @@ class ARGrid(Node):
                     options=[OPEN, HIDDEN, REVEALED],
                     default=OPEN,
                     optional=True,
-                    tooltip="To judge images without knowing which settings made them. 'hide': one row for each image of a"
-                    " batch, the runs shuffled in every row, letters instead of labels. 'reveal': the same places with"
-                    " their labels, and the key.",
+                    tooltip="For judging images without knowing which settings made them. 'hide': one row for each image of a"
+                    " batch, with the runs shuffled in every row and letters instead of labels. 'reveal': the same order with"
+                    " the labels, and the key.",
                     advanced=True,
                 ),
                 widget(

@@ -21,8 +21,8 @@ class ARLoadTextEncoder(Node):
             node_id="ARLoadTextEncoder",
             display_name="AR Load Text Encoder",
             category="AR Guidance",
-            description="Loads the text encoder of a text-to-image model as an ordinary CLIP, for CLIP Text Encode: those"
-            " that ComfyUI's own loaders cannot load as they were released. The file says which one it is.",
+            description="Loads the text encoder of a text-to-image model as an ordinary CLIP, for CLIP Text Encode. It loads"
+            " the encoders that ComfyUI's own loaders cannot load in their released form, and recognises each by its file.",
             search_aliases=["flan-T5-XL", "Qwen2", "CLIP loader", "Infinity", "HART", "VAR-CLIP"],
             inputs=[
                 widget(
@@ -30,8 +30,8 @@ class ARLoadTextEncoder(Node):
                     "text_encoder",
                     options=folders.text_encoder_choices(),
                     tooltip="File from models/text_encoders: flan-T5-XL (Infinity, LlamaGen), Qwen2-1.5B (HART), CLIP"
-                    " ViT-L/14 (VAR-CLIP, Switti) or CLIP ViT-B/32 (VQ-Diffusion, whose own checkpoint holds it too). Of a model in"
-                    " several files choose any.",
+                    " ViT-L/14 (VAR-CLIP, Switti) or CLIP ViT-B/32 (VQ-Diffusion, whose own checkpoint holds it too). For a"
+                    " model in several files choose any of them.",
                 ),
                 widget(
                     io.Combo,
@@ -47,8 +47,8 @@ class ARLoadTextEncoder(Node):
                     default="automatic",
                     optional=True,
                     advanced=True,
-                    tooltip="How weights are kept; computation is always in float32. 'automatic' = half precision: as in the"
-                    " file, or ComfyUI's choice.",
+                    tooltip="How the weights are stored; computation is always in float32. 'automatic' = half precision: that"
+                    " of the file, or ComfyUI's choice.",
                 ),
                 widget(
                     io.Boolean,
@@ -115,14 +115,14 @@ class ARTextCondition(Node):
                 io.Conditioning.Input(
                     "positive",
                     tooltip="From CLIP Text Encode with the CLIP of AR Load Text Encoder. Several prompts joined by"
-                    " Conditioning (Combine) make a batch: one image each. If one of them has a mask, an area or a time range"
-                    " (Conditioning (Set Mask) and its kin), all of them make one image together.",
+                    " Conditioning (Combine) make a batch: one image each. If any of them has a mask, an area or a time range"
+                    " (Conditioning (Set Mask) and similar nodes), all of them make one image together.",
                 ),
                 io.Conditioning.Input(
                     "negative",
                     optional=True,
-                    tooltip='What guidance leads away from. Leave it open for what the model learnt as "no prompt";'
-                    " Switti learnt none and needs it, with an empty text.",
+                    tooltip='What guidance pushes away from. Leave it unconnected for what the model learnt as "no prompt";'
+                    " Switti learnt none and needs an encoded empty text here.",
                 ),
             ],
             outputs=[

@@ -103,7 +103,7 @@ def inside(base: Path, path: Path, what: str) -> Path:
     try:
         real = path.resolve()
     except (OSError, ValueError) as error:  # too long, or with a null character
-        raise ValueError(f"{what} is no name of a file: {reason(error)}") from error
+        raise ValueError(f"{what} is not a file name: {reason(error)}") from error
     if not real.is_relative_to(base.resolve()):
         raise ValueError(f"{what} leads out of ComfyUI's {base.name} folder: use a name inside it")
     return real

@@ -31,8 +31,8 @@ class ARImageToTokens(Node):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape becomes as large as the model's: 'crop' cuts off what is too"
-                    " much at two sides, 'stretch' distorts it.",
+                    tooltip="How an image of another shape is fitted to the model's size: 'crop' cuts two sides off, 'stretch'"
+                    " distorts it.",
                 ),
             ],
             outputs=[

@@ -155,7 +155,7 @@ def paper_setting(name: str, family: str) -> PaperSetting:
     row = BY_NAME.get(name)
     if row is None:
         raise ValueError(
-            f"there is no preset '{name}' in this version of the pack; a newer one may have it. Here are:"
+            f"there is no preset '{name}' in this version of the pack; a newer one may have it. There are:"
             f" {', '.join(BY_NAME)}"
         )
     if row.family != family:

@@ -1,4 +1,5 @@
-"""Prompts -> token ids, with tokenizer files that are read as data: from beside the text encoder, else the host's own. No host."""
+"""Prompts -> token ids, with tokenizer files that are read as data: from beside the text encoder, else the host's own. No"
+" host."""
 
 import hashlib
 import html
@@ -268,7 +269,7 @@ class PromptTokenizer:
             if not abs(weight) <= HEAVIEST:
                 raise ValueError(
                     f"the prompt gives '{quoted(piece, 40)}' the weight {weight:g}, with which nothing can be computed: write a"
-                    " number, or put a backslash before brackets that are no weight: \\( \\)"
+                    " number, or put a backslash before brackets that are not a weight: \\( \\)"
                 )
             line += [(id, weight, number) for id in words.ids(rule.clean(piece))]
         line += [(words.special(rule.end), 1.0, 0)] if rule.end else []

@@ -196,7 +196,7 @@ def config_from_file(facts: FileFacts) -> BitwiseConfig:
         )
     if any(width % channels for width in widths + up_widths):
         raise ValueError(
-            f"levels of {widths} and {up_widths} channels are no multiples of {channels}"
+            f"levels of {widths} and {up_widths} channels are not multiples of {channels}"
         )
     return BitwiseConfig(
         dim=dim,

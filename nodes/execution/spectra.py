@@ -34,8 +34,8 @@ def run_spectra(sampling: Sampling) -> Spectra:
     check_scales(describe(sampling).run)
     if all(guidance.combines for guidance in sampling.guidances):
         raise ValueError(
-            "AR Guidance Spectrum tells what SSG changes in the spectrum of the predictions, and no SSG is in the chain"
-            " before it: add AR Guidance: SSG"
+            "AR Guidance Spectrum shows what SSG changes in the spectrum of the predictions, but the chain before it has no"
+            " SSG: add AR Guidance: SSG"
         )
     parts = parts_of(sampling)
     report, found, images = Reporter(sampling, len(parts)), [], []

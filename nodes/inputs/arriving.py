@@ -31,7 +31,7 @@ def whole(value: object, limits: Limits) -> int:
     except TypeError:
         if isinstance(value, (float, Tensor)):
             raise ValueError(f"is {quoted(value)}, but takes whole numbers: {REMEDY}") from None
-        raise ValueError(f"takes a whole number, but {named(value)} arrives: {REMEDY}") from None
+        raise ValueError(f"needs a whole number, but receives {named(value)}: {REMEDY}") from None
     _within(number, limits)
     return number
 
@@ -39,13 +39,13 @@ def whole(value: object, limits: Limits) -> int:
 def decimal(value: object, limits: Limits) -> float:
     """A finite number within limits."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise ValueError(f"takes a number, but {named(value)} arrives: {REMEDY}")
+        raise ValueError(f"needs a number, but receives {named(value)}: {REMEDY}")
     try:
         number = float(cast(SupportsFloat, value))
     except OverflowError:
         number = math.inf
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"takes one number, but {named(value)} arrives: {REMEDY}") from None
+        raise ValueError(f"needs one number, but receives {named(value)}: {REMEDY}") from None
     if not math.isfinite(number):
         raise ValueError(f"is {number}, but takes finite numbers: {REMEDY}")
     _within(number, limits)
@@ -73,7 +73,7 @@ def _size(number: float | None) -> str:
 def text(value: object) -> str:
     """A text that can be written to a file."""
     if not isinstance(value, str):
-        raise ValueError(f"takes a text, but {named(value)} arrives: {REMEDY}")
+        raise ValueError(f"needs text, but receives {named(value)}: {REMEDY}")
     if len(value) > LONGEST_TEXT:
         raise ValueError(
             f"is a text of {len(value):,} letters, and at most {LONGEST_TEXT:,} are read: shorten it"
@@ -89,7 +89,7 @@ def switch(value: object) -> bool:
     """Yes or no; 0 and 1 count."""
     if isinstance(value, (bool, int)) and value in (0, 1):
         return bool(value)
-    raise ValueError(f"takes yes or no, but {named(value)} arrives: {REMEDY}")
+    raise ValueError(f"needs yes or no, but receives {named(value)}: {REMEDY}")
 
 
 def choice(value: object, options: list[str] | None) -> str:
@@ -116,7 +116,8 @@ def image(value: object) -> Tensor:
         images = images[None]
     if images.dim() != 4 or images.shape[-1] not in (1, 2, 3, 4):
         raise ValueError(
-            f"is no image: it has the shape {_shape(value)}, and images are (images, height, width, 1 to 4 channels): {REMEDY}"
+            f"is not an image: it has the shape {_shape(value)}, and images are (images, height, width, 1 to 4 channels):"
+            f" {REMEDY}"
         )
     images = _in_range(_filled(images, value, "image"), "image")
     return images[..., :3] if images.shape[-1] > 2 else images[..., :1].expand(-1, -1, -1, 3)
@@ -138,16 +139,16 @@ def mask(value: object) -> Tensor:
             else ""
         )
         raise ValueError(
-            f"is no mask: it has the shape {_shape(value)}, and masks are (masks, height, width){hint}"
+            f"is not a mask: it has the shape {_shape(value)}, and masks are (masks, height, width){hint}"
         )
     return _in_range(_filled(masks, value, "mask"), "mask")
 
 
 def _numbers(value: object, what: str) -> Tensor:
     if not isinstance(value, Tensor):
-        raise ValueError(f"takes {what}, but {named(value)} arrives: {REMEDY}")
+        raise ValueError(f"needs {what}, but receives {named(value)}: {REMEDY}")
     if value.is_complex():
-        raise ValueError(f"takes {what}, but complex numbers arrive: {REMEDY}")
+        raise ValueError(f"needs {what}, but receives complex numbers: {REMEDY}")
     return value.detach().float()
 
 
@@ -176,12 +177,12 @@ def _in_range(maps: Tensor, what: str) -> Tensor:
 def conditioning(value: object) -> object:
     """A stock CONDITIONING: a list of pairs of features (B, n, E) and a dictionary."""
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"takes a CONDITIONING, but {named(value)} arrives: {REMEDY}")
+        raise ValueError(f"needs a CONDITIONING, but receives {named(value)}: {REMEDY}")
     for entry in value:
         pair = isinstance(entry, (list, tuple)) and len(entry) == 2
         if not (pair and isinstance(entry[0], Tensor) and isinstance(entry[1], dict)):
             raise ValueError(
-                "is no CONDITIONING that a text encoder made: connect a CLIP Text Encode node"
+                "is not a CONDITIONING made by a text encoder: connect a CLIP Text Encode node"
             )
         features = entry[0]
         if features.dim() != 3 or not features.numel() or not features.is_floating_point():

@@ -136,7 +136,7 @@ def test_a_negative_that_is_composed_counts_as_a_negative() -> None:
     ("options", "message"),
     [
         ({"mask": LEFT * 0}, "positive: the mask is empty"),
-        ({"mask": LEFT * float("nan")}, "positive: the mask of a prompt is no mask"),
+        ({"mask": LEFT * float("nan")}, "positive: the mask of a prompt is not a mask"),
         ({"strength": -1.0}, "use 0 or more"),
         ({"start_percent": 0.8, "end_percent": 0.2}, "positive: start 0.8 and end 0.2"),
         ({"area": ("percentage", 1.0, 1.0, 1.0, 0.0, 0.0, 0.0)}, "for videos"),

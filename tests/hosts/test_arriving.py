@@ -88,7 +88,7 @@ def test_an_input_of_another_version_is_ignored_or_named(host: RunningHost) -> N
         ([1, 1, 64, 64, 4], ""),
         ([1, 1, 64, 3], ""),
         ([0, 64, 64, 3], "empty image"),
-        ([1, 64, 64, 7], "is no image"),
+        ([1, 64, 64, 7], "is not an image"),
     ],
 )
 def test_images_of_every_form_become_tokens(

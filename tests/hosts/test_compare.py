@@ -29,5 +29,5 @@ def test_chains_and_images_are_compared(host: RunningHost) -> None:
 def test_what_it_refuses(host: RunningHost) -> None:
     alone = compared()
     del alone["compare"]["inputs"]["run_2"]
-    assert "needs two runs at least" in refusal(host, alone)
+    assert "needs at least two runs" in refusal(host, alone)
     assert "labels has 3 lines for 2 runs" in refusal(host, compared(labels="a\nb\nc"))

@@ -25,9 +25,9 @@ def test_whole_numbers_are_taken(value: object) -> None:
         (float("nan"), "takes whole numbers"),
         (float("inf"), "takes whole numbers"),
         pytest.param(10**5000, "about 5,001 digits", id="endless"),
-        ("3", "takes a whole number, but the text '3' arrives"),
-        (None, "nothing arrives"),
-        ([3], "a list arrives"),
+        ("3", "needs a whole number, but receives the text '3'"),
+        (None, "receives nothing"),
+        ([3], "receives a list"),
         (torch.zeros(2), "takes whole numbers"),
     ],
 )
@@ -45,7 +45,7 @@ def test_numbers_are_finite(value: float) -> None:
 
 @pytest.mark.parametrize("value", ["1.0", None, [], b"1", torch.zeros(3), object()])
 def test_what_is_no_number_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="takes (a|one) number"):
+    with pytest.raises(ValueError, match="needs (a|one) number"):
         arriving.decimal(value, (0.0, 1.0))
 
 
@@ -101,8 +101,8 @@ def test_alpha_and_grey_keep_the_colours() -> None:
     [
         (torch.zeros(0, 4, 4, 3), "empty image"),
         (torch.zeros(1, 0, 4, 3), "empty image"),
-        (torch.zeros(1, 4, 4, 5), "no image"),
-        (torch.zeros(2, 3, 4, 4, 3), "no image"),
+        (torch.zeros(1, 4, 4, 5), "not an image"),
+        (torch.zeros(2, 3, 4, 4, 3), "not an image"),
         (torch.full((1, 4, 4, 3), float("nan")), "not numbers"),
         (torch.full((1, 4, 4, 3), float("inf")), "not numbers"),
         (torch.full((1, 4, 4, 3), 255.0), "from 255 to 255"),
@@ -133,7 +133,7 @@ def test_masks_of_every_form(shape: tuple[int, ...], taken: tuple[int, ...]) -> 
     [
         (torch.zeros(0, 4, 4), "empty mask"),
         (torch.zeros(2, 4, 4, 3), "Convert Image to Mask"),
-        (torch.zeros(4), "no mask"),
+        (torch.zeros(4), "not a mask"),
         (torch.full((1, 4, 4), float("nan")), "not numbers"),
         (torch.full((1, 4, 4), 9.0), "from 9 to 9"),
     ],
