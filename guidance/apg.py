@@ -24,6 +24,7 @@ from .base import Grid, RunInfo, Signal, Step, parameter
 from .cfg import CFG
 from .combining import scale_parameter
 from .ssg import VERBATIM, upsample
+from .vectors import centred
 
 
 @dataclass
@@ -39,11 +40,6 @@ class Average:
             return self.nudge
         maps = self.nudge.unflatten(1, self.grid)
         return upsample(maps, grid, "linear", "bilinear", VERBATIM).flatten(1, 2)
-
-
-def centred(logits: Tensor) -> Tensor:
-    """Logits (B, T, V) without each token's mean."""
-    return logits - logits.mean(-1, keepdim=True)
 
 
 def limited(nudge: Tensor, limit: float) -> Tensor:
@@ -132,7 +128,7 @@ class APG(CFG):
     def apply(self, step: Step, signal: Signal, run: RunInfo, state: Average) -> Signal:
         gamma = self.gamma(step.index, run)
         assert gamma is not None
-        nudge, cond = centred(signal.nudge), centred(signal.cond)
+        nudge, cond = centred(signal.nudge, step.head), centred(signal.cond, step.head)
         if self.momentum and state.grid != (0, 0):
             nudge = nudge + self.momentum * state.at(step.grid)
         if self.momentum:

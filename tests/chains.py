@@ -2,12 +2,14 @@
 
 from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.cfg_zero import CFGZero
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.registry import METHODS
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import SSG
+from ar_guidance.guidance.tcfg import TCFG
 
 Links = tuple[Guidance, ...]
 
@@ -21,6 +23,8 @@ VARIANTS: list[Guidance] = [
     SSG(0.7, "constant", prior="DSE zero", interpolation="bicubic"),
     SSG(0.7, amplitude="preserve amplitude"),
     SSG(0.7, prior="nearest"),
+    TCFG(3.0, vectors="each token"),
+    CFGZero(3.0, vectors="each token"),
 ]
 """Links whose logits are tested without a network."""
 
@@ -54,6 +58,8 @@ CHAINS: dict[str, Links] = {
     "softcfg, cfg": (SoftCFG(2.0, "constant"), CFG(1.5, "constant")),
     "softcfg, igg": (SoftCFG(2.0, "constant", perturb="keys and values"), IGG(0.5, "constant")),
     "ssg, softcfg": (SSG(0.7, "constant"), SoftCFG(3.0, "constant", convention="released code")),
+    "tcfg, igg": (TCFG(3.0, "constant", vectors="each token"), IGG(0.5, "constant")),
+    "cfg_zero, cfg": (CFGZero(3.0, "constant"), CFG(1.5, "constant")),
     "hidden_cfg, cfg": (HiddenCFG(2.0, depth=1), CFG(2.0, "constant")),
 }
 """Chains that are run through every family's loop; every registered method is among them."""

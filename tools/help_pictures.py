@@ -12,6 +12,7 @@ import torch
 from ar_guidance.guidance.apg import APG
 from ar_guidance.guidance.base import Guidance, RunInfo
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.cfg_zero import CFGZero
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
@@ -19,6 +20,7 @@ from ar_guidance.guidance.registry import METHODS
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import SSG
+from ar_guidance.guidance.tcfg import TCFG
 from ar_guidance.imaging.canvas import INK, PAPER, font, text_width
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
@@ -54,6 +56,16 @@ COMPARED: dict[str, tuple[Panel, ...]] = {
         ("CFG 10", (CFG(10.0),)),
         ("APG 10", (APG(10.0),)),
         ("APG 10, half of it kept", (APG(10.0, parallel=0.5),)),
+    ),
+    "tcfg": (
+        WITH_CFG,
+        ("TCFG 4", (TCFG(4.0),)),
+        ("TCFG 4, each token", (TCFG(4.0, vectors="each token"),)),
+    ),
+    "cfg_zero": (
+        WITH_CFG,
+        ("CFG-Zero* 4", (CFGZero(4.0),)),
+        ("CFG-Zero* 4, each token", (CFGZero(4.0, vectors="each token"),)),
     ),
     "softcfg": (
         WITH_CFG,
