@@ -43,12 +43,15 @@ def taken_apart(
     for key, value in tensors.items():
         if found := _SCALE.match(key):
             scales[f"{found[1]}.weight"] = _number(key, value)
+    if alone := [key for key in scales if key not in tensors]:
+        raise ValueError(f"there are scales for {listed(alone)}, but no such weights")
     declared = _declared(tensors, metadata)
     for layer in declared:
         weight = f"{layer}.weight"
         if tensors.get(weight, torch.empty(0)).dtype in EIGHT_BITS and weight not in scales:
             raise ValueError(f"the scale of {quoted(weight)} is missing")
-    if any(key.endswith("scaled_fp8") for key in tensors):
+    # Without a list of its layers, a file that has scales has one for every matrix.
+    if any(key.endswith("scaled_fp8") for key in tensors) or (scales and not declared):
         lost = [
             k
             for k, v in tensors.items()
@@ -56,8 +59,6 @@ def taken_apart(
         ]
         if lost:
             raise ValueError(f"the scale of {listed(lost)} is missing")
-    if alone := [key for key in scales if key not in tensors]:
-        raise ValueError(f"there are scales for {listed(alone)}, but no such weights")
     return {key: value for key, value in tensors.items() if not is_beside(key)}, scales
 
 

@@ -139,10 +139,13 @@ def most_at_once(sampling: Sampling) -> int:
 
     From the device's whole memory, not from what is free just now: the same batch is split the same way every time.
     """
-    model = sampling.model
-    branches = most_branches(sampling.conditioning)
-    one = run_bytes(model.network, model.tokenizer, branches, 1)
-    more = run_bytes(model.network, model.tokenizer, branches * 2, 2) - one
-    memory = cast(int, mm.get_total_memory(model.patcher.load_device))
+    one, two = (run_needs(sampling, images) for images in (1, 2))
+    memory = cast(int, mm.get_total_memory(sampling.model.patcher.load_device))
     room = SHARE * memory - one
-    return min(MOST_AT_ONCE, max(1, 1 + int(room // max(more, 1))))
+    return min(MOST_AT_ONCE, max(1, 1 + int(room // max(two - one, 1))))
+
+
+def run_needs(sampling: Sampling, images: int) -> int:
+    """Bytes that so many images made at once are estimated to take besides the weights."""
+    model, branches = sampling.model, most_branches(sampling.conditioning)
+    return run_bytes(model.network, model.tokenizer, branches * images, images)

@@ -35,8 +35,10 @@ from .attention import chosen_attention
 from .batches import MOST_AT_ONCE, SHARE, streams_of
 from .host import VAE
 from .rescue import PREFIX, STOPS, collect, saved
+from .retry import Halves
 from .run import PREVIEW_SECONDS, framed, wants_previews
 
+FEWER = "set batch_size on AR EDM2 Sampler to {}"  # what to do where memory is short
 SD_SCALE = 0.18215  # what the host's previews of such latents expect them to be multiplied by
 
 
@@ -86,9 +88,20 @@ def run_edm2(
     run = run_of(sampling)
     Guided.of(model.network, model.guide, sampling.guidances, run)
     parts = parts_of(sampling)
-    report = Reporter(model, len(parts) * sampling.heun.steps)
-    make = partial(run_part, run=run, vae=vae, report=report, tell=tell)
+    report = Reporter(model, sampling.heun.steps, len(parts))
+    sample = partial(run_part, run=run, report=report)
+    halves = Halves(sample, join, partial(needs, sampling), model.patcher.load_device, FEWER)
+
+    def make(part: EDM2Sampling) -> Denoised:
+        made = halves.run(part, report)
+        return replace(made, image=decoded(made, model, vae, tell))
+
     return collect(make, parts, join, keep, hand_on, tell)
+
+
+def needs(sampling: EDM2Sampling, images: int) -> int:
+    """Bytes that so many images made at once take besides the weights."""
+    return sampling.edm2.network.run_bytes(images, grid_of(sampling))
 
 
 def run_of(sampling: EDM2Sampling) -> RunInfo:
@@ -124,26 +137,19 @@ def check_vae(vae: VAE | None, model: EDM2Model) -> None:
 
 def parts_of(sampling: EDM2Sampling) -> list[EDM2Sampling]:
     """The same batch as samplings of a few images each, which one after the other fit into memory."""
-    images, grid = sampling.images, grid_of(sampling)
-    network = sampling.edm2.network
-    one = network.run_bytes(1, grid)
+    images = sampling.images
+    one = needs(sampling, 1)
     memory = cast(int, mm.get_total_memory(sampling.edm2.patcher.load_device))
-    more = network.run_bytes(2, grid) - one
+    more = needs(sampling, 2) - one
     size = min(MOST_AT_ONCE, max(1, 1 + int((SHARE * memory - one) // max(more, 1))))
     starts = range(0, len(images), size)
     return [replace(sampling, only=images[start : start + size]) for start in starts]
 
 
-def run_part(
-    sampling: EDM2Sampling,
-    run: RunInfo,
-    vae: VAE | None,
-    report: "Reporter",
-    tell: Callable[[str], None],
-) -> Denoised:
-    """Images that are made at once."""
+def run_part(sampling: EDM2Sampling, run: RunInfo, report: "Reporter") -> Denoised:
+    """Images that are made at once, not decoded yet."""
     model, recorder = sampling.edm2, TraceRecorder(run.grids, noise=noise_of(sampling))
-    to_gpu(model.patchers, model.network.run_bytes(sampling.batch, grid_of(sampling)))
+    to_gpu(model.patchers, needs(sampling, sampling.batch))
     device = model.patcher.load_device
     labels = labels_of(sampling).to(device)
     streams = Streams.of(streams_of(sampling))
@@ -165,8 +171,7 @@ def run_part(
             lambda: streams.normals(shape, device),
         )
     x = x.to(mm.intermediate_device())
-    made = Denoised(x, None, recorder.finish(), Chain(sampling.guidances).names)
-    return replace(made, image=decoded(made, model, vae, tell))
+    return Denoised(x, None, recorder.finish(), Chain(sampling.guidances).names)
 
 
 def stopping(denoiser: Guided) -> Guided:
@@ -236,12 +241,13 @@ def keep(made: Denoised) -> str:
 
 
 class Reporter:
-    """Progress bar and live preview of the denoised image after every step."""
+    """Progress bar of `runs` runs of so many steps, and live preview of the denoised image after every step."""
 
-    def __init__(self, model: EDM2Model, total: int) -> None:
-        self.model, self.total = model, total
-        self.bar = comfy.utils.ProgressBar(total)
-        self.done, self.shown = 0, time.monotonic()
+    def __init__(self, model: EDM2Model, steps: int, runs: int) -> None:
+        self.model, self.steps, self.total = model, steps, runs * steps
+        self.bar = comfy.utils.ProgressBar(self.total)
+        self.done = 0
+        self.shown = time.monotonic()
         self.previewer: Any = None
 
     def __call__(self, progress: Progress) -> None:
@@ -251,6 +257,10 @@ class Reporter:
             self.shown = time.monotonic()
             preview = self.preview(progress.denoised[:1])
         self.bar.update_absolute(self.done, self.total, preview)
+
+    def again(self, done: int) -> None:
+        """Go back to so many steps, and make two runs of the one that failed."""
+        self.done, self.total = done, self.total + self.steps
 
     def preview(self, x: Tensor) -> tuple[str, Image.Image, int] | None:
         """The first image of the batch as the host's progress bar takes it."""

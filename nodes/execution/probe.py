@@ -9,17 +9,20 @@ from torch import Tensor
 from ...analysis.crossing import Crossing, Probe, search
 from ...analysis.measure import UNSEEN, Measured, divided, measure, scales_of
 from ...guidance.combining import Combining
-from ...guidance.record import join_traces
+from ...guidance.record import Trace, join_traces
 from ...imaging.subject import subject_from_border
 from ...imaging.viewer import Send
 from ..types import Sampling
 from .batches import parts_of
-from .run import Reporter, as_image, decode, describe, sample
+from .retry import chained
+from .run import Reporter, as_image, decode, describe, in_halves, sample
 
 CHEAPER = 4  # the first pass makes this many times fewer images
 OFF_NEUTRAL = (
     0.01  # a scale that switches guidance off cannot be measured: take one this much higher
 )
+
+Seen = tuple[Trace, Tensor | None]  # what some images recorded; where their subjects are, if told
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,12 @@ class ScaleSearch:
 
     def _probe(self, scale: float, images: int, report: Reporter) -> Probe:
         """One run at one scale, a large batch in parts: same seeds, whatever the scale."""
-        traces, subjects = [], []
-        for part in parts_of(acting(self._batch(images), scale)):
-            report.status.begin(part.batch)
-            made, recorded = sample(part, describe(part), report)
-            traces.append(recorded)
-            if self.subject is None:
-                image = as_image(decode(part.model, made.features))
-                subjects.append(subject_from_border(image))
+        whole = acting(self._batch(images), scale)
+        halves = in_halves(whole, lambda part: self._part(part, report), chained)
+        seen = chained([halves.run(part, report) for part in parts_of(whole)])
+        subjects = [subject for _, subject in seen if subject is not None]
         subject = torch.cat(subjects) if subjects else self._subject(images)
-        trace = join_traces(traces)
+        trace = join_traces([trace for trace, _ in seen])
         measured = measure(trace, scaled=False, subject=subject)
         if self.by_scale:
             measured = divided(measured, scales_of(trace))
@@ -118,6 +117,14 @@ class ScaleSearch:
         if diverging is None:
             raise ValueError(UNSEEN)
         return Probe(scale, even, diverging, single_images(measured))
+
+    def _part(self, part: Sampling, report: Reporter) -> list[Seen]:
+        """Images that are made at once."""
+        report.status.begin(part.batch)
+        made, trace = sample(part, describe(part), report)
+        if self.subject is not None:
+            return [(trace, None)]
+        return [(trace, subject_from_border(as_image(decode(part.model, made.features))))]
 
     def _subject(self, images: int) -> Tensor | None:
         """The masks of the first images of every class."""

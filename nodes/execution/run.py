@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import comfy.model_management as mm
 import comfy.utils
@@ -30,10 +31,20 @@ from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
 from .attention import chosen_attention
-from .batches import Finished, branches_of, makers_of, parts_of, streams_of
+from .batches import (
+    Finished,
+    branches_of,
+    join,
+    makers_of,
+    parts_of,
+    run_needs,
+    streams_of,
+)
 from .rescue import collect_images
-from .retry import in_memory
+from .retry import Halves
 from .status import Status
+
+Made = TypeVar("Made")
 
 PREVIEW_SECONDS = 0.2  # between two previews, at least
 
@@ -80,10 +91,16 @@ def run_sampling(
     share = ALONE if seen.mode == OFF else BESIDE_VIEWER
     report = Reporter(sampling, len(parts), share, seen.status)
 
-    def make(part: Sampling) -> Finished:
-        return in_memory(lambda some: run_part(some, report, seen), part, report)
+    halves = in_halves(sampling, lambda part: run_part(part, report, seen), join)
+    return collect_images(lambda part: halves.run(part, report), parts, hand_on, tell)
 
-    return collect_images(make, parts, hand_on, tell)
+
+def in_halves(
+    sampling: Sampling, make: Callable[[Sampling], Made], join: Callable[[Sequence[Made]], Made]
+) -> Halves[Sampling, Made]:
+    """How parts of a sampling are made, in halves where they do not fit into memory."""
+    device = sampling.model.patcher.load_device
+    return Halves(make, join, lambda images: run_needs(sampling, images), device)
 
 
 def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:

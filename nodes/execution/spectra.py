@@ -9,7 +9,8 @@ from ...analysis.spectrum import Change, SpectrumWatch, check_scales
 from ...sampling.loops import AnyProgress
 from ..types import Sampling
 from .batches import parts_of
-from .run import Reporter, as_image, decode, describe, sample
+from .retry import chained
+from .run import Reporter, as_image, decode, describe, in_halves, sample
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,16 @@ def run_spectra(sampling: Sampling) -> Spectra:
             " SSG: add AR Guidance: SSG"
         )
     parts = parts_of(sampling)
-    report, found, images = Reporter(sampling, len(parts)), [], []
-    for part in parts:
-        report.status.begin(part.batch)
-        changes, image = _part(part, report)
-        found.append((changes, part.batch))
-        images.append(image)
-    return Spectra(_mean(found), torch.cat(images))
+    report = Reporter(sampling, len(parts))
+    halves = in_halves(sampling, lambda part: [_part(part, report)], chained)
+    made = chained([halves.run(part, report) for part in parts])
+    found = [(changes, len(image)) for changes, image in made]
+    return Spectra(_mean(found), torch.cat([image for _, image in made]))
 
 
 def _part(sampling: Sampling, report: Reporter) -> tuple[list[Change], Tensor]:
     """Images that are made at once."""
+    report.status.begin(sampling.batch)
     job = describe(sampling)
     watch = SpectrumWatch.of(sampling.guidances, job.run)
 

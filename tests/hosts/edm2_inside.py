@@ -102,6 +102,25 @@ def second_part_fails() -> None:
         edm2.run_part, edm2.MOST_AT_ONCE = part, most
 
 
+def in_halves() -> bool:
+    """Whether three images that do not fit at once are made in two halves, and are the same."""
+    part, sizes = edm2.run_part, []
+    whole = edm2.run_edm2(described(pixel_file, None, batch=3)).x
+
+    def short(sampling: EDM2Sampling, **more: object) -> object:
+        sizes.append(sampling.batch)
+        if sampling.batch > 2:
+            raise torch.OutOfMemoryError("no memory left")
+        return part(sampling, **more)  # type: ignore[arg-type]
+
+    edm2.run_part = short  # type: ignore[assignment]
+    try:
+        made = edm2.run_edm2(described(pixel_file, None, batch=3)).x
+    finally:
+        edm2.run_part = part
+    return sizes == [3, 1, 2] and torch.allclose(made, whole, atol=1e-4)
+
+
 def left_behind(patcher: Any) -> list[str]:
     """Names of weights that a load with room for half leaves off the device, and that neither host nor network moves."""
     patcher.load(torch.device("meta"), lowvram_model_memory=patcher.model_size() // 2)
@@ -124,6 +143,7 @@ with torch.inference_mode():
         "previews": {"latent": previews(latent), "pixel": previews(pixel)},
         "decoding failed": kept_by(lambda: edm2.run_edm2(latent, FailingVAE())),
         "part failed": kept_by(second_part_fails),
+        "in halves": in_halves(),
         "files": sorted(path.suffix for path in Path(temp).iterdir()),
     }
     report |= {"left": left_behind(latent.edm2.patcher)}

@@ -157,17 +157,32 @@ def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Pat
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[0] == "OutOfMemoryError: no memory left"
-    assert lines[2].startswith("Neither 5 images nor 3 fit into memory at once: set at_once")
+    assert lines[2].startswith("Neither 5 images nor 3 fit into memory at once. One takes about ")
+    assert lines[2].endswith("are free: set images_at_once on AR Decode to 2")
     assert f"{PART} of {PART + 5} images were finished before" in lines[4]
     files = sorted(path.name for path in tmp_path.glob("*.png"))
     assert len(files) == PART and files[0] in lines[4] and files[-1] in lines[4]
-    assert lines[5] == "in 2 halves: the same tokens"
-    assert lines[6:] == [  # what ends ComfyUI itself is not held up by finished images
+    kinds = 4 if host.version == "0.3.75" else 5
+    assert lines[5 : 5 + kinds] == ["[3, 1, 2]: the same tokens"] * kinds
+    assert_what_fits(lines[5 + kinds : -4])
+    assert lines[-4:] == [  # what ends ComfyUI itself is not held up by finished images
         "ValueError: handed on",
         "InterruptProcessingException: handed on",
         "KeyboardInterrupt: raised KeyboardInterrupt",
         "SystemExit: raised SystemExit",
     ]
+
+
+def assert_what_fits(lines: list[str]) -> None:
+    """What is said of four images and of one, with and without free memory; of another error; and a search in halves."""
+    *short, other, probed = lines
+    ends = ["set images_at_once on AR Decode to 1"] + ["choose a smaller size or model"] * 3
+    for said, count, end in zip(short, (4, 1, 4, 1), ends, strict=True):
+        whole = "Neither 4 images nor 2 fit" if count == 4 else "The image does not fit"
+        assert f"OutOfMemoryError: no memory left {whole} into memory" in said
+        assert "One takes about" in said and said.endswith(end)
+    assert other == "RuntimeError: shapes do not fit [3]"  # that one is not tried again
+    assert probed == "3 images probed as [6, 2, 4] rows"
 
 
 def test_a_scale_is_probed_in_parts_that_fit(host: RunningHost) -> None:

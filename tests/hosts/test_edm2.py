@@ -259,7 +259,7 @@ def test_what_no_graph_shows(edm2: RunningHost, tmp_path: Path) -> None:
     assert found["previews"]["pixel"] == {"none": [], "auto": ["JPEG 256"] * 3}
     assert "the latents were finished before" in found["decoding failed"][-1]
     assert "2 of 3 images were finished before" in found["part failed"][-1]
-    assert found["files"] == [".latent", ".latent"]
+    assert found["in halves"] and found["files"] == [".latent", ".latent"]
     assert found["left"] == []
 
 

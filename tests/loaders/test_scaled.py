@@ -81,6 +81,8 @@ def test_a_missing_scale_is_named(tmp_path) -> None:
     named = without(stored(E4M3, "weight_scale"), "blocks.1.ffn.fc1.weight_scale")
     said = refusal(tmp_path, named, layers())
     assert "the scale of blocks.1.ffn.fc1.weight is missing" in said
+    unmarked = without(stored(E4M3, "scale_weight"), "head.scale_weight")
+    assert "the scale of head.weight is missing" in refusal(tmp_path, unmarked)
 
 
 @pytest.mark.parametrize(
