@@ -22,7 +22,7 @@ import torch
 import yaml
 from ar_guidance.tools.evaluate import command
 from ar_guidance.tools.evaluate.conditions import Conditions, conditions_of
-from ar_guidance.tools.evaluate.models import LoadedModel
+from ar_guidance.tools.evaluate.models import AnyModel
 from ar_guidance.tools.evaluate.plan import Plan
 from ar_guidance.tools.evaluate.plan_file import make_plan
 from ar_guidance.tools.evaluate.shards import Made, shards_of
@@ -59,7 +59,7 @@ def order_of(plan: Plan) -> Order:
 
 @torch.inference_mode()
 def bare(
-    worker: Worker, model: LoadedModel, conditions: Conditions, numbers: range
+    worker: Worker, model: AnyModel, conditions: Conditions, numbers: range
 ) -> tuple[torch.Tensor, Any]:
     """What no harness can do without: images of these samples, and what was asked."""
     plan = worker.order.plan

@@ -14,11 +14,12 @@ from ar_guidance.tools.evaluate import command, references
 from ar_guidance.tools.evaluate.command import main
 from ar_guidance.tools.evaluate.judges import check_judge, inception
 from ar_guidance.tools.evaluate.judges.geneval import scores
-from ar_guidance.tools.evaluate.models import check_hashes, files_of, load, resolution_of
+from ar_guidance.tools.evaluate.models import load, resolution_of
 from ar_guidance.tools.evaluate.plan_file import ROW, TOP, make_plan
 from ar_guidance.tools.evaluate.problems import EvaluationError
 from ar_guidance.tools.evaluate.references import check_reference, read_reference
 from ar_guidance.tools.evaluate.store import Store
+from ar_guidance.tools.evaluate.weights import check_hashes, files_of
 from ar_guidance.tools.evaluate.work import Worker
 from PIL import Image
 
@@ -50,7 +51,9 @@ def test_whatever_a_row_says_is_read_or_refused_in_words(name: str) -> None:
         quietly(small(rows=[row | {name: odd}]))
 
 
-@pytest.mark.parametrize("name", ["bundled", "transformer", "tokenizer", "sha256", "dtype"])
+@pytest.mark.parametrize(
+    "name", ["bundled", "transformer", "tokenizer", "sha256", "dtype", "resized"]
+)
 def test_whatever_a_model_says_is_read_or_refused_in_words(name: str) -> None:
     for odd in ODD:
         quietly(small(models={"scale": {"bundled": "scale"} | {name: odd}}))

@@ -16,10 +16,10 @@ from ar_guidance.tools.evaluate.judges import check_judge, open_judge
 from ar_guidance.tools.evaluate.judges import geneval as geneval_judge
 from ar_guidance.tools.evaluate.judges.clip import prepared
 from ar_guidance.tools.evaluate.judges.inception import InceptionJudge, beside
-from ar_guidance.tools.evaluate.judges.library import library
-from ar_guidance.tools.evaluate.models import sha256
+from ar_guidance.tools.evaluate.library import library
 from ar_guidance.tools.evaluate.problems import EvaluationError
 from ar_guidance.tools.evaluate.references import read_reference
+from ar_guidance.tools.evaluate.weights import sha256
 from PIL import Image
 
 CPU = torch.device("cpu")

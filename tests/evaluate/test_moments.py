@@ -9,7 +9,7 @@ import torch
 from ar_guidance.tests.evaluate.plans import small
 from ar_guidance.tools.bundled.metrics import Gaussian, frechet
 from ar_guidance.tools.evaluate.estimates import FrechetTo, ScoreSums, frechet_of, joined
-from ar_guidance.tools.evaluate.judges.library import library
+from ar_guidance.tools.evaluate.library import library
 from ar_guidance.tools.evaluate.moments import Moments
 from ar_guidance.tools.evaluate.plan_file import make_plan
 from ar_guidance.tools.evaluate.samples import Samples

@@ -14,6 +14,7 @@ from ar_guidance.tools.evaluate.plan import differences
 from ar_guidance.tools.evaluate.plan_file import make_plan, read_plan
 from ar_guidance.tools.evaluate.problems import EvaluationError
 from ar_guidance.tools.evaluate.shards import shards_of
+from ar_guidance.tools.pack import ROOT
 from safetensors.torch import load_file
 
 
@@ -129,3 +130,37 @@ def test_differences_name_the_place() -> None:
 def test_ready_plans_are_plans(name: str) -> None:
     plan = read_plan(PLANS / f"{name}.yaml")
     assert all(chain_of(setting.chain) is not None for setting in plan.settings)
+
+
+FIDS = {  # of the papers' rows that this pack can run: (paper, table) -> FID
+    ("igg", 2): (1.93, 1.92, 2.61, 2.56),
+    ("igg", 3): (32.95, 32.27, 9.5, 7.09, 26.9, 5.8, 10.95, 10.93, 17.6, 16.9, 44.8, 20.9),
+    ("igg", 4): (1.92, 5.48, 4.29, 1.92),
+    ("igg", 5): (2.29, 2.20, 1.84, 1.82),
+    ("ssg", 1): (3.42, 3.27, 2.67, 2.49, 2.39, 2.20, 2.02, 1.68),
+    ("ssg", 2): (2.18, 2.02, 1.68),
+    ("ssg", 3): (2.70, 2.39),
+    ("ssg", 4): (8.46, 7.28, 10.01, 9.68),
+    ("ssg", 5): (3.42, 4.02, 3.79, 3.34, 3.63, 3.27),
+    ("ssg", 7): (9.39, 9.18),
+    ("softcfg", 1): (1.92, 3.07, 2.18, 1.50, 1.42, 1.35, 1.40, 1.39, 1.27),
+    ("softcfg", 2): (1.76, 1.35, 1.32, 1.32, 1.27),
+    ("softcfg", 3): (1.31, 1.39, 1.27),
+}
+
+
+def test_every_row_a_paper_has_of_these_models_has_a_plan() -> None:
+    found: dict[str, set[float]] = {"igg": set(), "ssg": set(), "softcfg": set(), "quoted": set()}
+    for name in ready():
+        paper = name.partition("-")[0]
+        if paper in found:
+            plan = read_plan(PLANS / f"{name}.yaml")
+            found[paper] |= {row.paper["fid"] for row in plan.settings if "fid" in row.paper}
+    for (paper, table), fids in FIDS.items():
+        missing = set(fids) - found[paper] - found["quoted"]
+        assert not missing, f"{paper}, Table {table}: no plan has the rows of FID {missing}"
+
+
+def test_every_ready_plan_is_in_the_documents() -> None:
+    words = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert [name for name in ready() if f"`{name}`" not in words] == []

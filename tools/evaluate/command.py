@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 
 from ..pack import ROOT
-from . import latency, report, runners
+from . import edm2, latency, report, runners
 from .chains import chain_of
 from .cluster import cluster
 from .conditions import conditions_of
 from .figures import check_figures, draw_figure
 from .judges import Setup, check_judge, check_size, compares_sizes
-from .models import check_hashes, files_of, resolution_of
+from .models import resolution_of
 from .plan import Plan
 from .plan_file import read_plan
 from .problems import EvaluationError, SampleError
@@ -25,6 +25,7 @@ from .progress import Progress
 from .shards import Shard, count_of, shards_of
 from .store import Store, cannot_write
 from .version import version
+from .weights import check_hashes, files_of
 from .work import Order
 
 PLANS = Path(__file__).parent / "plans"
@@ -129,6 +130,7 @@ def check(plan: Plan, weights: Path) -> dict[str, dict[str, str]]:
         name: check_hashes(name, spec, files_of(name, spec, weights))
         for name, spec in plan.models.items()
     }
+    edm2.check(plan, weights)
     _check_sizes(plan, weights)
     return hashes
 

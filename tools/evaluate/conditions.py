@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ..bundled.groups import ANY_STYLE
 from ..pack import ROOT
-from .models import LoadedModel
+from .edm2 import LoadedEDM2
+from .models import AnyModel
 from .problems import EvaluationError
 
 REFERENCE = ROOT / "tests" / "bundled" / "reference.safetensors"
@@ -45,7 +46,7 @@ class Asked:
 class Conditions(Protocol):
     """What to generate, as a function of a sample's address."""
 
-    def of(self, model: LoadedModel, samples: Sequence[Address]) -> Asked: ...
+    def of(self, model: AnyModel, samples: Sequence[Address]) -> Asked: ...
 
 
 def conditions_of(written: Mapping[str, Any], each: int, weights: Path) -> Conditions:
@@ -93,7 +94,7 @@ class Classes:
 
     numbers: tuple[int, ...]
 
-    def of(self, model: LoadedModel, samples: Sequence[Address]) -> Asked:
+    def of(self, model: AnyModel, samples: Sequence[Address]) -> Asked:
         count = getattr(model.config, "classes", 0)
         numbers = self.numbers or tuple(range(count))
         if not count or max(numbers) >= count:
@@ -101,7 +102,7 @@ class Classes:
                 f"model '{model.name}' ({model.family.title}) has {count} classes: correct 'conditions'"
             )
         labels = torch.tensor([numbers[image % len(numbers)] for _, image in samples])
-        null = model.network.null_condition(len(labels))
+        null = model.null_condition(len(labels))
         return Asked((labels.to(model.device), null), labels)
 
 
@@ -115,14 +116,14 @@ class TrainingClasses:
 
     each: int
 
-    def of(self, model: LoadedModel, samples: Sequence[Address]) -> Asked:
+    def of(self, model: AnyModel, samples: Sequence[Address]) -> Asked:
         groups = torch.tensor([self.group(seed, image) for seed, image in samples])
         labels = groups * (ANY_STYLE + 1) + ANY_STYLE
         if getattr(model.config, "classes", 0) <= int(labels.max()):
             raise EvaluationError(
                 f"'classes: training' is for the bundled models; '{model.name}' is another model"
             )
-        null = model.network.null_condition(len(labels))
+        null = model.null_condition(len(labels))
         return Asked((labels.to(model.device), null), groups)
 
     def group(self, seed: int, image: int) -> int:
@@ -165,9 +166,9 @@ class Prompts:
     lines: tuple[str, ...]
     negative: str = ""
 
-    def of(self, model: LoadedModel, samples: Sequence[Address]) -> Asked:
+    def of(self, model: AnyModel, samples: Sequence[Address]) -> Asked:
         chosen = tuple(self.lines[image % len(self.lines)] for _, image in samples)
-        if model.family.prompt is None:
+        if isinstance(model, LoadedEDM2) or model.family.prompt is None:
             raise EvaluationError(
                 f"model '{model.name}' ({model.family.title}) does not read text itself: encode the prompts first and name"
                 " the file under 'conditioning' (docs/evaluation.md)"
@@ -187,13 +188,15 @@ class Encoded:
     path: Path
     negative: Path | None = None
 
-    def of(self, model: LoadedModel, samples: Sequence[Address]) -> Asked:
+    def of(self, model: AnyModel, samples: Sequence[Address]) -> Asked:
         positive, prompts = _entries(self.path, [image for _, image in samples])
         negative = [] if self.negative is None else _entries(self.negative, [0])[0]
         condition = TextConditioning(
             read_conditioning(positive, self.path.name),
             read_conditioning(negative, self.path.name) if negative else (),
         )
+        if isinstance(model, LoadedEDM2):
+            raise EvaluationError(f"model '{model.name}' ({model.family.title}) reads no text")
         condition.check(model)
         return Asked(condition.branches(model, 1), prompts=prompts)
 

@@ -1,25 +1,21 @@
-"""Models of a plan, loaded without a host: files by path, checked by hash before anything is computed with them."""
+"""Models of a plan, loaded without a host: autoregressive ones here, EDM2 in `edm2.py`."""
 
-import hashlib
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from ar_guidance.loaders.detect import Part, find_part, fitted, has_part
 from ar_guidance.loaders.fingerprint import fingerprint
 from ar_guidance.loaders.read import CheckpointError, read_weights
 from ar_guidance.models.family import Defaults, TransformerFamily
+from torch import Tensor
 
-from ..bundled.sample import FILES
-from ..pack import ROOT
+from . import edm2
+from .edm2 import LoadedEDM2
 from .problems import EvaluationError
-
-OPTIONS = {"bundled", "transformer", "tokenizer", "sha256", "dtype", "image_size"}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-Spec = Mapping[str, Any]
+from .weights import DTYPES, Spec, files_of, network_of
 
 
 @dataclass(frozen=True)
@@ -35,110 +31,43 @@ class LoadedModel:
     codec: str
     folder: Path
     device: torch.device
+    resized: int = (
+        0  # side in pixels its images are brought to before anything looks at them; 0 = as they are
+    )
 
     @property
     def resolution(self) -> tuple[int, int]:
         """(height, width) of its images in pixels."""
-        return _size_of(self.config, self.tokenizer.config.factor)
+        return _size_of(self.config, self.tokenizer.config.factor, self.resized)
 
     @property
     def parameters(self) -> int:
         """Of the transformer."""
         return sum(value.numel() for value in self.network.parameters())
 
+    def null_condition(self, count: int) -> Tensor:
+        """What stands for "no class", of so many samples."""
+        return self.network.null_condition(count)
 
-def files_of(name: str, spec: Spec, weights: Path) -> dict[str, Path]:
-    """ "transformer" and, where it is a file of its own, "tokenizer" -> path.
-
-    Raises:
-        EvaluationError: unknown options, or a file that is not there.
-    """
-    unknown = set(spec) - OPTIONS
-    if unknown:
-        raise EvaluationError(
-            f"model '{name}': unknown option '{sorted(map(str, unknown))[0]}'; there are: {', '.join(sorted(OPTIONS))}"
-        )
-    if spec.get("dtype", "float32") not in tuple(DTYPES):
-        raise EvaluationError(f"model '{name}': 'dtype' must be one of {', '.join(DTYPES)}")
-    if type(spec.get("image_size", 0)) is not int:
-        raise EvaluationError(f"model '{name}': 'image_size' must be a whole number of pixels")
-    if "bundled" in spec:
-        if spec["bundled"] not in tuple(FILES):
-            raise EvaluationError(
-                f"model '{name}': there is no bundled model '{spec['bundled']}'; there are: {', '.join(FILES)}"
-            )
-        codec, transformer = FILES[spec["bundled"]]
-        found = {
-            "transformer": ROOT / "bundled" / transformer,
-            "tokenizer": ROOT / "bundled" / codec,
-        }
-    elif "transformer" in spec:
-        parts = [part for part in ("transformer", "tokenizer") if part in spec]
-        found = {part: (weights / str(spec[part])).expanduser() for part in parts}
-    else:
-        raise EvaluationError(f"model '{name}': say 'bundled: scale', or 'transformer: FILE'")
-    for path in found.values():
-        if not path.exists():
-            raise EvaluationError(
-                f"model '{name}': {path} is not there. Give the folder of the weights with --weights"
-            )
-    return found
+    def decode(self, features: Tensor) -> Tensor:
+        """Feature maps -> images (B, 3, H, W) in [-1, 1]."""
+        images = self.tokenizer.decode(features)
+        if not self.resized:
+            return images
+        return F.interpolate(images.float(), self.resolution, mode="bicubic")
 
 
-def check_hashes(name: str, spec: Spec, files: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of a model's files, by part.
-
-    Raises:
-        EvaluationError: another one than the plan says.
-    """
-    wanted, found = _wanted_hashes(name, spec, files), {}
-    for part, path in files.items():
-        found[part] = sha256(path)
-        if part in wanted and not found[part].startswith(str(wanted[part]).lower()):
-            raise EvaluationError(
-                f"model '{name}': {path.name} is not the {part} the plan names: its SHA-256 is {found[part][:16]}..., the"
-                f" plan says {str(wanted[part])[:16]}... Get that very file, or correct 'sha256' in the plan"
-            )
-    return found
+AnyModel: TypeAlias = LoadedModel | LoadedEDM2
 
 
-def _wanted_hashes(name: str, spec: Spec, files: Mapping[str, Path]) -> dict[str, str]:
-    """What the plan says of the files, by part."""
-    wanted = spec.get("sha256", {})
-    if not isinstance(wanted, dict) or not all(_is_hash(value) for value in wanted.values()):
-        raise EvaluationError(
-            f"model '{name}': 'sha256' must give a part's hash in quotes, or its first digits: transformer: \"1f2e3d4c\""
-        )
-    unknown = [str(part) for part in wanted if part not in files]
-    if unknown:
-        raise EvaluationError(
-            f"model '{name}': 'sha256' names '{unknown[0]}', but this model's files are: {', '.join(files)}"
-        )
-    return wanted
-
-
-def _is_hash(value: object) -> bool:
-    """Whether it may be a SHA-256, or how one begins."""
-    return isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F]{4,64}", value) is not None
-
-
-def sha256(path: Path) -> str:
-    """Of a file, or of a folder's files in the order of their names."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            with file.open("rb") as stream:
-                while part := stream.read(1 << 22):
-                    digest.update(part)
-    return digest.hexdigest()
-
-
-def load(name: str, spec: Spec, weights: Path, device: torch.device) -> LoadedModel:
+def load(name: str, spec: Spec, weights: Path, device: torch.device) -> AnyModel:
     """A model of the plan, ready to sample.
 
     Raises:
         EvaluationError: unreadable, unknown or mismatched files.
     """
+    if "diffusion" in spec:
+        return edm2.load(name, spec, weights, device)
     main, codec = _parts(name, spec, weights)
     dtype = DTYPES[spec.get("dtype", "float32")]
     return LoadedModel(
@@ -146,11 +75,12 @@ def load(name: str, spec: Spec, weights: Path, device: torch.device) -> LoadedMo
         family=main.family,
         config=main.config,
         defaults=main.defaults,
-        network=_network(main, dtype, device),
-        tokenizer=_network(codec, torch.float32, device),
+        network=network_of(main, dtype, device),
+        tokenizer=network_of(codec, torch.float32, device),
         codec=fingerprint(codec),
         folder=main.weights.folder,
         device=device,
+        resized=spec.get("resized", 0),
     )
 
 
@@ -160,12 +90,16 @@ def resolution_of(name: str, spec: Spec, weights: Path) -> tuple[int, int]:
     Raises:
         EvaluationError: unreadable, unknown or mismatched files.
     """
+    if "diffusion" in spec:
+        return edm2.resolution_of(name, spec, weights)
     main, codec = _parts(name, spec, weights)
-    return _size_of(main.config, codec.config.factor)
+    return _size_of(main.config, codec.config.factor, spec.get("resized", 0))
 
 
-def _size_of(config: Any, factor: int) -> tuple[int, int]:
-    """(height, width) in pixels of a transformer's last grid."""
+def _size_of(config: Any, factor: int, resized: int) -> tuple[int, int]:
+    """(height, width) in pixels of a transformer's last grid, or of what it is brought to."""
+    if resized:
+        return resized, resized
     height, width = config.grid if hasattr(config, "grid") else config.grids[-1]
     return height * factor, width * factor
 
@@ -203,13 +137,3 @@ def _sized(main: Part, codec: Part, size: int) -> Part:
         return replace(main, config=main.family.sized(main.config, size, size, factor))
     except ValueError as error:
         raise CheckpointError(f"{main.weights.path.name}: image_size {size}: {error}") from error
-
-
-def _network(part: Part, dtype: torch.dtype, device: torch.device) -> Any:
-    """The network of a part, its weights in place; tensors that must stay wider stay so."""
-    network = part.family.build(part.config, dtype=dtype, device=device)
-    own = network.state_dict()
-    state = {key: value.to(own[key].dtype) for key, value in part.tensors.items() if key in own}
-    network.load_state_dict(state, strict=False)
-    network.compute_dtype = dtype
-    return network.eval()

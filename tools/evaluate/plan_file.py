@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ar_guidance.sampling.heun import Heun
 
 from .plan import KEEP, SPREADS, Plan, Setting
 from .problems import EvaluationError
@@ -40,6 +42,7 @@ ROW = {
     "about",
 }
 SAMPLER = {"temperature", "temperatures", "top_k", "top_p", "min_p", "smooth"}
+HEUN = {entry.name for entry in fields(Heun)}  # of diffusion models
 
 
 def read_plan(path: Path) -> Plan:
@@ -142,7 +145,8 @@ def _setting(row: Mapping[str, Any], where: str, content: Mapping[str, Any], x: 
     paper = _options(row, "paper", where)
     if not all(map(_is_number, paper.values())):
         raise EvaluationError(f"{where}, 'paper': a metric's number in the paper, not {paper!r}")
-    _known(sampler, SAMPLER, f"{where}, 'sampler'")
+    known = HEUN if "diffusion" in models[model] else SAMPLER
+    _known(sampler, known, f"{where}, 'sampler' of model '{model}'")
     return Setting(
         label=str(row["label"]),
         strength=None if x is None else float(x),

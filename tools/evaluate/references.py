@@ -17,10 +17,10 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from ..bundled.metrics import Gaussian
-from .models import sha256
 from .moments import Moments
 from .problems import EvaluationError
 from .store import write_whole
+from .weights import sha256
 
 BATCH = 50
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 from ar_guidance.analysis.measure import Measured, measure
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.imaging.subject import subject_from_border
 from ar_guidance.sampling.loops import LOOPS
 from torch import Tensor
 
 from ..bundled.course import of_step
-from .models import LoadedModel
+from .edm2 import LoadedEDM2
+from .models import AnyModel
 
 METRICS = ("evenness", "divergence", "entropy")
 COURSE = ("gap", "spread", "entropy of the prediction")  # what `of_step` measures, by row of tokens
@@ -33,13 +35,15 @@ class Tracing:
     recording: TraceRecorder | None = None
 
     @classmethod
-    def of(cls, model: LoadedModel, spread: str) -> "Tracing":
+    def of(cls, model: AnyModel, spread: str) -> "Tracing":
         """For a pass of this model."""
+        if isinstance(model, LoadedEDM2):
+            return cls(None, spread)
         return cls(LOOPS[model.family.kind].image_grid(model.config), spread)
 
-    def recorder(self, job: Any) -> TraceRecorder:
+    def recorder(self, run: RunInfo) -> TraceRecorder:
         """For the loop."""
-        self.recording = TraceRecorder(job.run.grids, self.image)
+        self.recording = TraceRecorder(run.grids, self.image)
         return self.recording
 
     def on_step(self, progress: Any) -> None:

@@ -19,6 +19,7 @@ from ar_guidance.guidance.record import NULL_RECORDER
 from ar_guidance.imaging.token_file import write_tokens
 from ar_guidance.imaging.tokens import owned
 from ar_guidance.sampling.draw import Streams
+from ar_guidance.sampling.heun import Heun
 from ar_guidance.sampling.loops import LOOPS, Generated, grids_of
 from ar_guidance.sampling.plan import SamplerSettings, plan
 from PIL import Image
@@ -27,13 +28,15 @@ from torch import Tensor
 from ..bundled.sample import as_uint8
 from .chains import chain_of
 from .conditions import Asked, Conditions, conditions_of
+from .edm2 import LoadedEDM2
 from .judges import Judge, open_judge
-from .models import LoadedModel, check_hashes, files_of, load
+from .models import AnyModel, LoadedModel, load
 from .plan import Plan, Setting
 from .problems import EvaluationError, SampleError
 from .shards import Made, Shard
 from .tracing import Tracing
 from .version import version
+from .weights import check_hashes, files_of
 
 DECODED_AT_ONCE = 512 * 512 * 4  # pixels
 
@@ -62,7 +65,7 @@ class Worker:
     """Makes shards. Holds the model used last and what looks at samples."""
 
     order: Order
-    model: LoadedModel | None = None
+    model: AnyModel | None = None
     judges: dict[str, Judge] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,7 +105,7 @@ class Worker:
         notes |= {"seconds": f"{time.monotonic() - started:.3f}", "pid": str(os.getpid())}
         return Made(shard, arrays, files, notes)
 
-    def loaded(self, name: str) -> LoadedModel:
+    def loaded(self, name: str) -> AnyModel:
         """A model of the plan, its files those the order names; the one before is let go."""
         if self.model is None or self.model.name != name:
             self.model = None
@@ -125,7 +128,7 @@ class Worker:
 
     @torch.inference_mode()
     def batch(
-        self, model: LoadedModel, setting: Setting, conditions: Conditions, numbers: range
+        self, model: AnyModel, setting: Setting, conditions: Conditions, numbers: range
     ) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
         """Samples of one pass: what was measured of each, and what is kept."""
         samples = [self.order.plan.address(n) for n in numbers]
@@ -144,7 +147,7 @@ class Worker:
 
 
 def generate(
-    model: LoadedModel,
+    model: AnyModel,
     setting: Setting,
     asked: Asked,
     samples: Sequence[tuple[int, int]],
@@ -155,6 +158,8 @@ def generate(
     Raises:
         EvaluationError: a guidance or a setting that cannot act on this model.
     """
+    if isinstance(model, LoadedEDM2):
+        return denoise(model, setting, asked, samples, tracing)
     try:
         sampler = SamplerSettings(
             **{name: _tuple(value) for name, value in setting.sampler.items()}
@@ -164,7 +169,7 @@ def generate(
         job = plan(model, asked.branches, len(samples), chain, sampler, streams)
     except (ValueError, TypeError) as error:
         raise EvaluationError(f"{setting.name} on '{setting.model}': {error}") from error
-    recorder = NULL_RECORDER if tracing is None else tracing.recorder(job)
+    recorder = NULL_RECORDER if tracing is None else tracing.recorder(job.run)
     on_step = (lambda progress: None) if tracing is None else tracing.on_step
     try:
         return LOOPS[model.family.kind].run(model, job, model.device, on_step, recorder)
@@ -172,15 +177,37 @@ def generate(
         raise SampleError(f"{setting.name} on '{setting.model}': {error}") from error
 
 
+def denoise(
+    model: LoadedEDM2,
+    setting: Setting,
+    asked: Asked,
+    samples: Sequence[tuple[int, int]],
+    tracing: Tracing | None = None,
+) -> Generated:
+    """`generate` of a diffusion model. It has no tokens: the bits of what it draws stand in their place.
+
+    Raises:
+        EvaluationError: a guidance or a setting that cannot act on this model.
+    """
+    try:
+        heun = Heun(**setting.sampler)
+        recorder = NULL_RECORDER if tracing is None else tracing.recorder(model.run(heun.steps))
+        chain, streams = chain_of(setting.chain), Streams.of(samples)
+        x = model.sample(asked.branches[0], chain, heun, streams, recorder)
+    except (ValueError, TypeError) as error:
+        raise EvaluationError(f"{setting.name} on '{setting.model}': {error}") from error
+    return Generated(x, [x.contiguous().view(torch.int32)])
+
+
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def decode(model: LoadedModel, features: Tensor) -> Tensor:
+def decode(model: AnyModel, features: Tensor) -> Tensor:
     """Feature maps -> images (B, 3, H, W) in [-1, 1], as many at once as make a megapixel."""
     height, width = model.resolution
     parts = features.split(max(1, DECODED_AT_ONCE // (height * width)))
-    return torch.cat([model.tokenizer.decode(part) for part in parts]).float()
+    return torch.cat([model.decode(part) for part in parts]).float()
 
 
 def digests(steps: Sequence[Tensor]) -> np.ndarray:
@@ -191,13 +218,13 @@ def digests(steps: Sequence[Tensor]) -> np.ndarray:
 
 
 def kept_files(
-    keep: str, model: LoadedModel, made: Generated, images: Tensor, numbers: range
+    keep: str, model: AnyModel, made: Generated, images: Tensor, numbers: range
 ) -> dict[str, bytes]:
     """What is stored of samples: a PNG each, or one file of tokens that AR Load Tokens reads."""
     if keep == "png":
         pixels = as_uint8(images).cpu().numpy()
         return {f"{n:06d}.png": _png(image) for n, image in zip(numbers, pixels, strict=True)}
-    if keep == "tokens":
+    if keep == "tokens" and isinstance(model, LoadedModel):
         tokens = owned(model, grids_of(model), made.steps, None if made.whole else made.features)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tokens.safetensors"

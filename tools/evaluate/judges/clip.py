@@ -19,9 +19,9 @@ from torch import Tensor
 from ...bundled.sample import as_uint8
 from ..conditions import Asked
 from ..estimates import Measured, mean_of
-from ..models import sha256
 from ..problems import EvaluationError
 from ..samples import Samples
+from ..weights import sha256
 from . import Setup, known_options
 
 KNOWN = {"model", "architecture", "sha256"}

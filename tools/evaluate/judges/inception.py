@@ -18,13 +18,13 @@ from ...bundled.metrics import Gaussian
 from ...bundled.sample import as_uint8
 from ..conditions import Asked
 from ..estimates import Measured, frechet_of, inception_score, joined
-from ..models import sha256
+from ..library import library
 from ..moments import Moments
 from ..problems import EvaluationError
 from ..references import Reference, check_reference, read_reference
 from ..samples import Samples
+from ..weights import sha256
 from . import Setup, known_options
-from .library import library
 
 KNOWN = {"weights", "sha256", "reference", "resolution", "splits", "rows", "spatial"}
 RELEASED = "6726825d"  # how the SHA-256 of weights-inception-2015-12-05-6726825d.pth begins

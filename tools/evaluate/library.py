@@ -1,11 +1,11 @@
-"""torch-fidelity, where it is installed."""
+"""Libraries that need help to be imported: torch-fidelity, and what lets it and diffusers find torchvision."""
 
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 
-from ...dev.launch_host import declare_torchvision_operators, torchvision_needs_help
-from ..problems import EvaluationError
+from ..dev.launch_host import declare_torchvision_operators, torchvision_needs_help
+from .problems import EvaluationError
 
 
 @lru_cache
@@ -15,7 +15,7 @@ def library(module: str) -> ModuleType:
     Raises:
         EvaluationError: it is not installed.
     """
-    _make_torchvision_importable()
+    make_torchvision_importable()
     try:
         return import_module(f"torch_fidelity.{module}")
     except ImportError as error:
@@ -25,7 +25,7 @@ def library(module: str) -> ModuleType:
 
 
 @lru_cache
-def _make_torchvision_importable() -> None:
-    """The library imports torchvision, and calls nothing compiled of it."""
+def make_torchvision_importable() -> None:
+    """torch-fidelity and diffusers import torchvision, and call nothing compiled of it."""
     if torchvision_needs_help():
         declare_torchvision_operators()
