@@ -1,4 +1,4 @@
-"""Several runs side by side: what each is called, and where its images go on the sheet."""
+"""Several runs side by side: what each is called, where its images go on the sheet, and what the slider on the node shows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,10 +6,13 @@ from torch import Tensor
 
 from ..guidance.base import Guidance
 from .canvas import number, to_pil
+from .data_urls import data_urls
 from .differences import caption, differing
 from .filmstrip import Maker
 from .grid import Sheet, one_line
 
+SIDE = 512  # pixels a side of an image in the browser, at most
+MOST = 64  # images of all runs that the browser gets; the sheet has all
 STRENGTHS = ("scale", "beta", "igg_scale")  # settings that say how strong a guidance is
 
 
@@ -59,3 +62,18 @@ def comparison_sheet(
     ]
     heads = [one_line(text) for text in columns], [one_line(text) for text in rows]
     return Sheet(cells, columns=heads[0], rows=heads[1], title=one_line(title))
+
+
+def comparison_payload(
+    runs: Sequence[Tensor], columns: Sequence[str], rows: Sequence[str]
+) -> dict[str, object]:
+    """The same as JSON: names of `columns` and `rows`, and `images`, the data URLs of every run; `left_out` rows are too many."""
+    most = max(1, MOST // len(runs))
+    images = [data_urls(run[:most], SIDE, "png") for run in runs]
+    left_out = max(0, len(rows) - most)
+    return {
+        "columns": list(columns),
+        "rows": list(rows[:most]),
+        "images": images,
+        "left_out": left_out,
+    }

@@ -1,4 +1,4 @@
-"""AR Compare: several chains, or images of several runs, on one labelled sheet."""
+"""AR Compare: several chains, or images of several runs, on one labelled sheet and under a before/after slider."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 from ..imaging.canvas import from_pil
 from ..imaging.comparison import (
     chain_label,
+    comparison_payload,
     comparison_sheet,
     row_labels,
     told_apart,
@@ -46,9 +47,9 @@ class ARCompare(Node):
             node_id="ARCompare",
             display_name="AR Compare",
             category="AR Guidance/compare",
-            description="Generates what several guidance chains make of the same seed, and shows it side by side on one"
-            " sheet, labelled with guidance, class and seed.",
-            search_aliases=["before after", "image comparer", "side by side", "A/B"],
+            description="Generates what several guidance chains make of the same seed, and shows it side by side: on one sheet"
+            " labelled with guidance, class and seed, and on the node under a before/after slider.",
+            search_aliases=["before after", "image comparer", "side by side", "slider", "A/B"],
             inputs=[
                 *[_run_input(at + 1) for at in range(MOST)],
                 widget(
@@ -61,6 +62,8 @@ class ARCompare(Node):
                 widget(io.String, "title", default="", tooltip="A line above all images."),
             ],
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,  # it runs with nothing behind it: its panel shows the result
+            has_intermediate_output=True,  # the panel's contents come back when the page is reloaded
             outputs=[
                 io.Image.Output(
                     "sheet",
@@ -87,7 +90,9 @@ class ARCompare(Node):
         longest = max(len(own) for own in images)
         rows = row_labels(makers_of(first) if first is not None else (), longest)
         sheet = draw_sheet(comparison_sheet(images, columns, rows, title))
-        return io.NodeOutput(from_pil([sheet]))
+        output = io.NodeOutput(from_pil([sheet]))
+        output.ui = {"ar_compare": [comparison_payload(images, columns, rows)]}
+        return output
 
 
 def _run_input(number: int) -> Any:

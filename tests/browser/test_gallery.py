@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.conftest import opened
+from ar_guidance.tests.browser.layout import BOXES, overlapping
 from ar_guidance.tests.browser.test_browser import without_titles
 from ar_guidance.tests.browser.test_panels import own_errors, signatures
 from ar_guidance.tests.browser.test_viewer import CUT
@@ -40,13 +41,6 @@ DROP = """async (file) => {
     canvas.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true, ...where }));
 }"""
 
-# Every node's left, top, right and bottom in the graph, as it is seen: nodes of Nodes 2.0 have heights of their own.
-BOXES = """() => window.app.graph.nodes.map((node) => {
-  const [x, y] = node.pos, [width, height] = node.size, { scale } = window.app.canvas.ds;
-  const seen = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
-  const [wide, tall] = seen?.width > 20 ? [seen.width / scale, seen.height / scale - 30] : [width, height];
-  return [`${node.id} ${node.type}`, x, y - 30, x + Math.max(wide, width), y + tall];
-})"""
 VUE = "() => document.querySelectorAll('[data-node-id]').length >= window.app.graph.nodes.length"
 
 
@@ -81,16 +75,6 @@ def opening(
     vue = request.param == "nodes 2.0"
     yield from opened(newest, chromium, tmp_path_factory.mktemp("opening"), vue)
     newest.client.request("/settings", {"Comfy.VueNodes.Enabled": False})
-
-
-def overlapping(boxes: list[list]) -> list[tuple[str, str]]:
-    """Pairs of nodes of which one covers a part of the other."""
-    return [
-        (a[0], b[0])
-        for at, a in enumerate(boxes)
-        for b in boxes[at + 1 :]
-        if min(a[3], b[3]) - max(a[1], b[1]) > 1 and min(a[4], b[4]) - max(a[2], b[2]) > 1
-    ]
 
 
 @pytest.mark.parametrize("stem", EXAMPLES + EXAMPLES_WITH_FILES)

@@ -25,6 +25,14 @@ ADD = """(type) => {
   node.pos = [1800, 100];
   window.app.graph.add(node);
   return node.id; }"""
+# One more guidance node behind the chain, all nodes in view: what is far outside has no panel.
+APPEND = """(type) => {
+  const chain = window.app.graph.nodes.filter((node) => node.comfyClass.startsWith('ARGuidance'));
+  const node = window.LiteGraph.createNode(type);
+  node.pos = [1800, 100 + 700 * chain.length];
+  window.app.graph.add(node);
+  chain.at(-1).connect(0, node, node.inputs.findIndex(({ name }) => name === 'ar_sampling'));
+  window.app.extensionManager.command.execute('Comfy.Canvas.FitView'); }"""
 UNLINK = """([type, name]) => {
   const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
   node.disconnectInput(node.inputs.findIndex((input) => input.name === name)); }"""
@@ -100,6 +108,26 @@ def test_a_drag_starts_from_what_is_shown(comfy_page: ComfyPage) -> None:
     assert bent[4:] == pytest.approx(long[4:])
 
 
+def test_points_are_moved_by_keyboard(screen: ComfyPage) -> None:
+    page = screen.page
+    screen.load(example("01-first-picture")[1])
+    page.get_by_text("7 steps, 1 → 4").wait_for()
+    points = page.locator(".arg-point[role=slider]")
+    assert points.count() == 7 and page.locator(".arg-point[tabindex='0']").count() == 1
+    points.first.focus()
+    for key in ("ArrowRight", "End", "ArrowLeft", "ArrowUp", "PageUp", "ArrowDown", "ArrowUp"):
+        page.keyboard.press(key)
+    guidance = inputs(screen, "ARGuidanceCFG")
+    assert guidance["schedule"] == "list"
+    values = [float(value) for value in guidance["values"].split(",")]
+    assert values == [1.0, 1.5, 2.0, 2.5, 3.0, 4.6, 4.0]  # 3.5 and 1.1 more
+    here = page.locator(".arg-point:focus")
+    assert here.get_attribute("aria-label") == "strength of step 6"
+    assert here.get_attribute("aria-valuetext") == "step 6: 4.6"
+    page.keyboard.press("Control+Enter")  # the frontend's own
+    assert inputs(screen, "ARGuidanceCFG")["values"] == guidance["values"]
+
+
 def test_a_curve_is_drawn_and_not_dragged(comfy_page: ComfyPage, host: RunningHost) -> None:
     page = comfy_page.page
     comfy_page.load(example("01-first-picture")[1])
@@ -129,6 +157,21 @@ def test_the_mix_draws_both_weights(comfy_page: ComfyPage) -> None:
     page.get_by_text("10 steps, γ 1 → 4, γ′ 1 → -0.4").wait_for(state="attached")
     assert panel(comfy_page).locator(".arg-curve").count() == 2
     assert panel(comfy_page).locator(".arg-point").count() == 20
+
+
+def test_a_chain_says_what_it_adds_up_to(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
+    page = screen.page
+    screen.load(example("01-first-picture")[1])
+    page.get_by_text("7 steps, 1 → 4").wait_for()
+    assert page.locator(".arg-sum:visible").count() == 0  # one guidance needs no sum
+    page.evaluate(APPEND, "ARGuidanceIGG")
+    page.get_by_text("guidance adds up to 8").wait_for()  # u + 4 G + 4 A G
+    page.evaluate(APPEND, "ARGuidanceMixed")
+    page.get_by_text("guidance adds up to 10.6").wait_for()  # + 3 G - 0.4 A G
+    screen.screenshot(f"sum-{request.node.callspec.id.replace(' ', '-')}")
+    page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "scale", 1.0])
+    page.get_by_text("guidance adds up to 7.6").wait_for()
+    assert page.locator(".arg-sum:visible").count() == 2
 
 
 def test_what_a_link_decides_is_not_drawn(comfy_page: ComfyPage) -> None:

@@ -174,6 +174,10 @@ def test_the_filmstrip_shows_all_images_of_all_runs(comfy_page: ComfyPage) -> No
     assert full.get_attribute("src") == finals[6]
     page.keyboard.press("Escape")
     full.wait_for(state="detached")
+    page.locator(".arg-stage").press("Enter")  # the same by keyboard
+    full.wait_for()
+    page.keyboard.press("Escape")
+    full.wait_for(state="detached")
 
 
 def test_earlier_seeds_can_be_used_again(comfy_page: ComfyPage) -> None:

@@ -26,6 +26,16 @@ def test_chains_and_images_are_compared(host: RunningHost) -> None:
     assert first.std() > 0.01 and last.std() > 0.01
 
 
+def test_it_runs_with_nothing_behind_it(host: RunningHost) -> None:
+    prompt = compared()
+    del prompt["save"], prompt["decode"]
+    result = host.run(prompt)
+    assert (result.status, result.error) == ("success", "")
+    (sent,) = result.outputs["compare"]["ar_compare"]
+    assert sent["columns"] == ["no guidance", "CFG 3"] and len(sent["rows"]) == 2
+    assert [len(own) for own in sent["images"]] == [2, 2]
+
+
 def test_what_it_refuses(host: RunningHost) -> None:
     alone = compared()
     del alone["compare"]["inputs"]["run_2"]

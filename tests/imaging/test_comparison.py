@@ -1,15 +1,21 @@
 """Comparisons: what runs and images are called, and where they go on the sheet."""
 
+import base64
+import io
+
 import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.registry import METHODS
 from ar_guidance.imaging.comparison import (
+    MOST,
     chain_label,
+    comparison_payload,
     comparison_sheet,
     row_labels,
     told_apart,
 )
 from ar_guidance.imaging.filmstrip import Maker
+from PIL import Image
 
 
 def test_a_chain_is_called_by_its_guidances() -> None:
@@ -43,3 +49,16 @@ def test_a_shorter_run_leaves_places_empty() -> None:
         [(8, 8), (16, 16)],
         [(8, 8), None],
     ]
+
+
+def test_the_browser_gets_the_first_images_of_every_run() -> None:
+    rows = [f"image {at}" for at in range(40)]
+    runs = [torch.rand(40, 8, 8, 3), torch.rand(1, 700, 350, 3)]
+    sent = comparison_payload(runs, ["a", "b"], rows)
+    assert sent["columns"] == ["a", "b"]
+    assert sent["rows"] == rows[: MOST // 2] and sent["left_out"] == 8
+    images = sent["images"]
+    assert isinstance(images, list) and [len(own) for own in images] == [32, 1]
+    assert images[0][0].startswith("data:image/png")  # small images keep every pixel
+    picture = Image.open(io.BytesIO(base64.b64decode(images[1][0].split(",")[1])))
+    assert picture.size == (256, 512)

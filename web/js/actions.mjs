@@ -3,11 +3,10 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { setWidget, widgetOf } from "./dom.mjs";
-import { upstream } from "./upstream.mjs";
+import { fix } from "./seeds.mjs";
 
 const GAP = 60; // around a new node
 const TOKENS = 2; // which output of AR Decode
-const CONTROL = /^control.after.generate$/i;
 
 /** Draw one image of the batch again with another seed; all others stay. */
 export function sampleAgain(node, { place }) {
@@ -40,22 +39,6 @@ export async function inPaint(node, entry, cells, [rows, columns]) {
   mask.connect(0, paint, slotOf(paint, "mask"));
   node.connect(TOKENS, paint, slotOf(paint, "ar_tokens"));
   branch(node, paint, entry);
-}
-
-/** Keep the seed that made an image: the next runs use it again. */
-export function keepSeed(node, { seed }) {
-  for (const source of upstream(node)) {
-    if (source.comfyClass === "ARSeeds") fix(source);
-    if (source.comfyClass !== "ARSampler") continue;
-    setWidget(source, "seed", Number(seed));
-    fix(source);
-  }
-}
-
-/** Let a seed stay as it is after a run. */
-function fix(node) {
-  const control = node.widgets?.find((widget) => CONTROL.test(widget.name));
-  if (control) setWidget(node, control.name, "fixed");
 }
 
 /** What feeds the node's ar_sampling: {node, slot}. */

@@ -3,14 +3,18 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { startChecking } from "./panels.mjs";
-import { ScheduleEditor } from "./schedule.mjs";
+import { ScheduleEditor, editors } from "./schedule.mjs";
 import { Viewer } from "./viewer.mjs";
+import { Comparer } from "./compare.mjs";
+import { SearchPanel } from "./search.mjs";
+import { ResolvedText } from "./resolved.mjs";
 import { ClassPicker } from "./class_picker.mjs";
 import { before, lastOutput, signature } from "./past_runs.mjs";
 
-const viewers = new WeakMap(); // node -> Viewer
+const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel };
+const viewers = new WeakMap(); // node -> what shows its result
 const running = new Set(); // viewers that show a run under way
-const editors = new WeakMap(); // node -> ScheduleEditor
+const texts = new WeakMap(); // node -> ResolvedText
 let taken = false; // the preview that is being told of is shown by a viewer
 const RECALL = 500; // milliseconds after a graph was loaded; by then panels show what was kept in this page
 
@@ -36,7 +40,7 @@ function show(id, output, prompt, fresh = false) {
 async function showNew(id, output) {
   const viewer = viewers.get(nodeOf(id));
   if (!viewer) return;
-  if (output?.ar_viewer) running.delete(viewer);
+  if (output?.ar_viewer || output?.ar_compare || output?.ar_answer) running.delete(viewer);
   viewer.status.tell((output?.ar_notes ?? []).join("; "), "arg-note");
   const { output: prompt } = await app.graphToPrompt();
   show(id, output, prompt, true);
@@ -76,6 +80,16 @@ function takeSecond(event) {
   taken = false;
 }
 
+/** The host shows what a node says under it, where it makes the node grow; nodes with a line of their own have it there. */
+function takeText(event) {
+  const node = nodeOf(event.detail?.nodeId);
+  const text = String(event.detail?.text ?? "");
+  if (!texts.has(node) && !viewers.has(node)) return;
+  event.stopImmediatePropagation();
+  texts.get(node)?.tell(text);
+  viewers.get(node)?.status.tell(text, "arg-note");
+}
+
 /** An error of a node with a viewer, in its panel. */
 function showError({ node_id, exception_message }) {
   viewers.get(nodeOf(node_id))?.status.complain(exception_message);
@@ -105,13 +119,14 @@ async function recall(ids) {
 /** A graph has been loaded, perhaps after a reload of the page: viewers that show nothing look into the host's history. */
 async function recallAll() {
   const { output: prompt } = await app.graphToPrompt();
-  const empty = Object.keys(prompt).filter((id) => prompt[id].class_type === "ARDecode" && viewers.get(nodeOf(id))?.shown === null);
+  const empty = Object.keys(prompt).filter((id) => Object.hasOwn(SHOWS, prompt[id].class_type) && viewers.get(nodeOf(id))?.shown === null);
   if (empty.length) await recall(empty);
 }
 
 // Listeners are called in the order they came in: these come before the frontend's own, which are added once extensions are loaded.
 api.addEventListener("b_preview_with_metadata", takePreview);
 api.addEventListener("b_preview", takeSecond);
+api.addEventListener("progress_text", takeText);
 
 app.registerExtension({
   name: "arguidance.panels",
@@ -128,9 +143,10 @@ app.registerExtension({
 
   nodeCreated(node) {
     if (!String(node.comfyClass ?? "").startsWith("AR") || !node.addDOMWidget) return;
-    if (node.comfyClass === "ARDecode") viewers.set(node, new Viewer(node));
+    if (Object.hasOwn(SHOWS, node.comfyClass)) viewers.set(node, new SHOWS[node.comfyClass](node));
+    if (ResolvedText.fits(node)) texts.set(node, new ResolvedText(node));
     if (node.comfyClass === "ARClassCondition") new ClassPicker(node);
-    if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) editors.set(node, new ScheduleEditor(node));
+    if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) new ScheduleEditor(node);
   },
 
   afterConfigureGraph() {

@@ -1,7 +1,7 @@
 // The host's curve widget on a guidance node: shown only where the schedule reads it.
 
 import { setWidget, widgetOf } from "./dom.mjs";
-import { fitNode } from "./panels.mjs";
+import { showWidget } from "./panels.mjs";
 
 const CURVE = "curve";
 
@@ -23,9 +23,5 @@ export function showCurve(node) {
   if (!curve) return;
   const linked = node.inputs?.some((input, slot) => ["schedule", "curve"].includes(input.name) && node.isInputConnected(slot));
   const hidden = !linked && widgetOf(node, "schedule")?.value !== CURVE;
-  if (curve.hidden === hidden && curve.options.hidden === hidden) return;
-  curve.hidden = curve.options.hidden = hidden;
-  node.widgets.push(node.widgets.pop()); // Nodes 2.0 of frontend 1.47 looks at `hidden` only when the list of widgets changes
-  if (!hidden) fitNode(node);
-  else if (node.graph) node.setSize?.([node.size[0], Math.min(node.size[1], node.computeSize?.()[1] ?? Infinity)]);
+  showWidget(node, curve, !hidden);
 }

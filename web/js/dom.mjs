@@ -42,3 +42,13 @@ export function setWidget(node, name, value) {
   widget.callback?.(value);
   node.graph?.setDirtyCanvas?.(true, true);
 }
+
+/** Let an element that is no button act like one: on a click, on Enter and on the space bar. */
+export function pressable(node, act) {
+  node.addEventListener("click", act);
+  node.addEventListener("keydown", (event) => {
+    if (!["Enter", " "].includes(event.key)) return;
+    event.preventDefault(); // or the key would press the button that a dialog opened here puts the focus on, and close it
+    act(event);
+  });
+}

@@ -61,6 +61,15 @@ export function startChecking() {
   }, CHECK);
 }
 
+/** Show or hide a widget; the node grows or shrinks by it. */
+export function showWidget(node, widget, shown) {
+  if (widget.hidden === !shown && widget.options.hidden === !shown) return;
+  widget.hidden = widget.options.hidden = !shown;
+  node.widgets.push(node.widgets.pop()); // Nodes 2.0 of frontend 1.47 looks at `hidden` only when the list of widgets changes
+  if (shown) fitNode(node);
+  else if (node.graph) node.setSize?.([node.size[0], Math.min(node.size[1], node.computeSize?.()[1] ?? Infinity)]);
+}
+
 /** Make the node tall enough for its panels, never smaller than the user made it. */
 export function fitNode(node, width = 0) {
   const wanted = node.computeSize?.();

@@ -5,8 +5,9 @@ const LOOKED_AT = 100; // runs, newest first
 /**
  * Everything a node's result depends on, as text: class and inputs of the node and of all before it, each of them once, with
  * the place in this list for what is linked. Written into each other, nodes that feed two others would double it every time.
+ * `exact`: seeds of all digits; the history has them as numbers, of which a browser keeps the first sixteen digits.
  */
-export function signature(prompt, id) {
+export function signature(prompt, id, exact = true) {
   const places = new Map();
   const nodes = [];
   const visit = (id) => {
@@ -16,13 +17,17 @@ export function signature(prompt, id) {
     const sorted = Object.entries(inputs).sort(([a], [b]) => (a < b ? -1 : 1));
     nodes[place] = [class_type, sorted.map(([name, value]) => {
       const linked = Array.isArray(value) && value.length === 2 && prompt[value[0]];
-      if (!linked) return [name, value?.__value__ ?? value]; // a curve is queued in a wrapping that the history lacks
+      if (!linked) return [name, plain(value?.__value__ ?? value, exact)]; // a curve is queued in a wrapping that the history lacks
       return [name, { node: places.get(String(value[0])) ?? visit(value[0]), output: value[1] }];
     })];
     return place;
   };
   if (prompt[id]) visit(id);
   return JSON.stringify(nodes);
+}
+
+function plain(value, exact) {
+  return !exact && typeof value === "string" && /^\d{16,20}$/.test(value) ? Number(value) : value;
 }
 
 /** Ids of all nodes before one, in the queued prompt, where subgraphs are flat; not beyond nodes of the class `border`. */
@@ -40,8 +45,8 @@ export function before(prompt, id, border, found = new Set()) {
 export async function lastOutput(api, id, prompt) {
   const reply = await api.fetchApi(`/history?max_items=${LOOKED_AT}`);
   if (!reply.ok) return null;
-  const wanted = signature(prompt, id);
+  const wanted = signature(prompt, id, false);
   const runs = Object.values(await reply.json()).reverse();
-  const same = runs.find(({ outputs, prompt: queued }) => outputs?.[id] && signature(queued[2], id) === wanted);
+  const same = runs.find(({ outputs, prompt: queued }) => outputs?.[id] && signature(queued[2], id, false) === wanted);
   return same?.outputs[id] ?? null;
 }

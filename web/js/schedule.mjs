@@ -4,6 +4,7 @@
 import { element, setWidget, svg, widgetOf } from "./dom.mjs";
 import { addPanel } from "./panels.mjs";
 import { showCurve, watchCurve } from "./curve.mjs";
+import { chainSum } from "./chain_sum.mjs";
 import { keep, kept } from "./memory.mjs";
 import { FAMILY, firstWrong, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
 import { checkpointOf } from "./upstream.mjs";
@@ -23,6 +24,8 @@ function bundledRuns() {
   return bundled;
 }
 
+export const editors = new WeakMap(); // node -> its ScheduleEditor
+
 export class ScheduleEditor {
   /** Whether a node has a schedule to draw. */
   static fits(node) {
@@ -32,6 +35,7 @@ export class ScheduleEditor {
   constructor(node, steps = 10) {
     this.node = node;
     this.steps = steps;
+    editors.set(node, this);
     this.run = null; // what is known of the last run behind this node: {steps, published}
     this.build();
     addPanel(node, "ar_schedule", this.panel, () => HEIGHT, () => this.check()); // widgets change in many ways: typing, undo, links
@@ -60,15 +64,19 @@ export class ScheduleEditor {
   }
 
   build() {
-    this.plot = svg("svg", { class: "arg-schedule", viewBox: `0 0 ${WIDTH} ${TALL}`, preserveAspectRatio: "none" });
+    this.plot = svg("svg", { class: "arg-schedule", role: "group", "aria-label": say("strength of every step"), viewBox: `0 0 ${WIDTH} ${TALL}`, preserveAspectRatio: "none" });
     this.text = element("span", { class: "arg-caption" });
     const button = (label, change, title) =>
       element("button", { type: "button", title, ".textContent": label, onclick: () => this.resize(change) });
     const buttons = [button("−", -1, say("draw fewer steps")), button("+", 1, say("draw more steps"))];
     const foot = element("div", { class: "arg-row" }, [this.text, ...buttons]);
-    this.panel = element("div", { class: "arg-panel" }, [this.plot, foot]);
+    const title = say("times the nudge, at the step where this node and those before it are strongest together");
+    this.sum = element("div", { class: "arg-caption arg-sum", title });
+    this.sum.hidden = true;
+    this.panel = element("div", { class: "arg-panel" }, [this.plot, foot, this.sum]);
     this.plot.addEventListener("pointerdown", (event) => this.grab(event));
     this.plot.addEventListener("pointermove", (event) => this.drag(event));
+    this.plot.addEventListener("keydown", (event) => this.steer(event));
     for (const name of ["pointerup", "pointercancel"]) this.plot.addEventListener(name, () => (this.held = null));
   }
 
@@ -110,6 +118,12 @@ export class ScheduleEditor {
     return weights.map((full) => strengths({ ...shape, full }, this.steps));
   }
 
+  /** The strengths of every weight and step, or null where a link gives them. */
+  known() {
+    const settings = this.settings;
+    return settings.linked.length ? null : this.rows(settings);
+  }
+
   get editable() {
     const { kind, linked } = this.settings;
     if (kind === "curve" || linked.length || this.steps > STEPS[1]) return false;
@@ -139,9 +153,12 @@ export class ScheduleEditor {
     if (!this.plot.isConnected) return;
     const settings = this.settings;
     if (settings.kind === "list" && settings.values.length) this.steps = settings.values.length;
-    const state = JSON.stringify([settings, this.steps, this.run, widgetOf(this.node, "igg_scale")?.value]);
+    const sum = chainSum(this.node, (node) => editors.get(node)?.known());
+    const state = JSON.stringify([settings, this.steps, this.run, widgetOf(this.node, "igg_scale")?.value, sum]);
     if (state === this.state) return;
     this.state = state;
+    this.sum.hidden = sum === null;
+    this.sum.textContent = sum === null ? "" : say("guidance adds up to {0}", short(sum));
     this.draw(settings);
   }
 
@@ -153,8 +170,10 @@ export class ScheduleEditor {
     const rest = this.y(settings.rest);
     const parts = [svg("line", { x1: 0, x2: WIDTH, y1: rest, y2: rest, class: "arg-rest" })];
     rows.forEach((values, row) => parts.push(...this.line(values, row, this.guesses(settings))));
+    const focused = this.plot.contains(document.activeElement);
     this.plot.replaceChildren(...parts);
     this.plot.classList.toggle("arg-fixed", !this.editable);
+    this.look(this.at ?? 0, focused);
     this.text.textContent = this.describe(settings, rows);
     this.text.classList.toggle("arg-wrong", settings.wrong !== undefined);
     this.text.title = this.text.textContent;
@@ -191,8 +210,49 @@ export class ScheduleEditor {
   point(k, value, row) {
     const look = { class: row ? "arg-point arg-second" : "arg-point", "data-step": k };
     const dot = svg("circle", { cx: this.x(k), cy: this.y(value), r: this.steps > 24 ? 2.5 : 4, ...look });
-    dot.append(svg("title", { ".textContent": say("step {0}: {1}", k + 1, short(value)) }));
+    const text = say("step {0}: {1}", k + 1, short(value));
+    dot.append(svg("title", { ".textContent": text }));
+    const range = { "aria-valuemin": Math.min(this.low, value), "aria-valuemax": Math.max(this.high, value), "aria-valuenow": value };
+    const labels = { role: "slider", tabindex: -1, "aria-label": say("strength of step {0}", k + 1), "aria-valuetext": text, "aria-orientation": "vertical" };
+    if (!row && this.editable) for (const [name, set] of Object.entries({ ...labels, ...range })) dot.setAttribute(name, set);
     return dot;
+  }
+
+  /** Let the keyboard be at the point nearest to a step: Tab comes to one point, the arrow keys go to the others. */
+  look(step, focus = false) {
+    const dots = [...this.plot.querySelectorAll("[role=slider]")];
+    if (!dots.length) return;
+    const far = (dot) => Math.abs(Number(dot.dataset.step) - step);
+    const near = dots.reduce((best, dot) => (far(dot) < far(best) ? dot : best));
+    for (const dot of dots) dot.setAttribute("tabindex", dot === near ? 0 : -1);
+    this.at = Number(near.dataset.step);
+    if (focus) near.focus();
+  }
+
+  /** Arrow keys: sideways to another point, up and down another strength; with Page a whole one. */
+  steer(event) {
+    const by = { ArrowUp: 0.1, ArrowDown: -0.1, PageUp: 1, PageDown: -1 }[event.key];
+    const to = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (event.target.getAttribute("role") !== "slider" || (by ?? to) === undefined) return;
+    event.preventDefault();
+    const points = handles(this.steps);
+    const place = Math.min(Math.max(points.indexOf(this.at) + (to ?? 0), 0), points.length - 1);
+    if (by === undefined) return this.look(points[place], true);
+    const values = this.values();
+    this.bend(values, this.at, Number((values[this.at] + by).toFixed(2)));
+  }
+
+  /** The strengths as a list; where the guidance is off, those of rest. */
+  values() {
+    const settings = this.settings;
+    return this.rows(settings)[0].map((value) => value ?? settings.rest);
+  }
+
+  /** Give a step another strength; the steps between two points bend with it. */
+  bend(values, at, value) {
+    const [by, reach] = [value - values[at], gap(this.steps)];
+    this.write(values.map((old, k) => old + by * Math.max(0, 1 - Math.abs(k - at) / reach)));
+    this.refresh();
   }
 
   x(k) {
@@ -207,9 +267,7 @@ export class ScheduleEditor {
     if (!this.editable || event.button) return;
     const at = ((this.place(event).x - EDGE) / (WIDTH - 2 * EDGE)) * (this.steps - 1);
     this.held = handles(this.steps).reduce((best, k) => (Math.abs(k - at) < Math.abs(best - at) ? k : best));
-    const settings = this.settings;
-    const values = this.rows(settings)[0].map((value) => value ?? settings.rest);
-    this.frozen = { low: this.low, high: this.high, values }; // the axis must not move under the finger
+    this.frozen = { low: this.low, high: this.high, values: this.values() }; // the axis must not move under the finger
     this.plot.setPointerCapture?.(event.pointerId);
     this.drag(event);
   }
@@ -219,9 +277,7 @@ export class ScheduleEditor {
     const { low, high, values } = this.frozen;
     const share = (TALL - EDGE - this.place(event).y) / (TALL - 2 * EDGE);
     const value = Number((low + (high - low) * Math.min(Math.max(share, -0.25), 1.25)).toFixed(2));
-    const [by, reach] = [value - values[this.held], gap(this.steps)];
-    this.write(values.map((old, k) => old + by * Math.max(0, 1 - Math.abs(k - this.held) / reach)));
-    this.refresh();
+    this.bend(values, this.held, value);
   }
 
   write(values) {

@@ -30,6 +30,11 @@ export class StatusLine {
     this.line.title = text;
   }
 
+  /** A run has ended: how far it was counts no more; what went wrong, and notes, stay. */
+  calm() {
+    if (!["arg-wrong", "arg-note"].some((kind) => this.line.classList.contains(kind))) this.tell("");
+  }
+
   /** An error of this node: what the host says, and what it suggests as buttons. */
   complain(message) {
     const text = String(message).trim();

@@ -1,15 +1,16 @@
 // The viewer on AR Decode: the images of the last run, and on request what happened inside it.
 // It draws what the node sent (see docs/viewer.md); what was looked at is kept for the next node in this node's place.
 
-import { element, widgetOf } from "./dom.mjs";
+import { element, pressable, widgetOf } from "./dom.mjs";
 import { addPanel, fitNode } from "./panels.mjs";
 import { keep, kept } from "./memory.mjs";
 import { showFullSize } from "./dialog.mjs";
 import { Filmstrip } from "./filmstrip.mjs";
 import { Inside } from "./inside.mjs";
-import { inPaint, keepSeed, sampleAgain, vary } from "./actions.mjs";
+import { inPaint, sampleAgain, vary } from "./actions.mjs";
 import { Marking } from "./marking.mjs";
 import { chooseSeed, rememberSeeds } from "./seed_history.mjs";
+import { keepSeed } from "./seeds.mjs";
 import { StatusLine, progressText } from "./status.mjs";
 import { checkpointOf } from "./upstream.mjs";
 import { say, sayMap } from "./words.mjs";
@@ -44,14 +45,13 @@ export class Viewer {
     this.stage = element("div", { class: "arg-stage", role: "button", tabindex: 0, "aria-label": say("image in full size") }, layers);
     this.stage.addEventListener("pointermove", (event) => this.hover(event));
     this.stage.addEventListener("pointerleave", () => (this.inside.token.textContent = ""));
-    this.stage.addEventListener("click", () => this.enlarge());
-    this.stage.addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && this.enlarge());
+    pressable(this.stage, () => this.enlarge());
     const room = element("div", { class: "arg-room" }, [this.hint, this.stage]);
     this.film = new Filmstrip((place) => this.choose(place), [
       ["sample again", "draw this image again with another seed; the others stay", (entry) => sampleAgain(this.node, entry)],
       ["vary", "keep its coarse scales and draw the details again, beside the old image", (entry) => vary(this.node, entry)],
       ["in-paint here", "mark a part of the image and draw it again", () => this.marking.start(this.finestGrid())],
-      ["keep this seed", "use the seed that made this image in the next runs", (entry) => keepSeed(this.node, entry)],
+      ["keep this seed", "use the seed that made this image in the next runs", (entry) => this.keepSeed(entry)],
     ]);
     this.look = element("button", { type: "button", class: "arg-button arg-look", "aria-pressed": false, onclick: () => this.toggle() });
     this.smooth = element("button", { type: "button", class: "arg-button arg-smooth", onclick: () => this.enlargeBy() });
@@ -100,13 +100,21 @@ export class Viewer {
 
   /** What the node has sent; `fresh`: just now, not found in the history. */
   receive(output, fresh) {
-    const runs = (output?.ar_viewer ?? []).filter((run) => run?.pictures?.length); // of a sweep one for each run
+    const sent = [output?.ar_viewer ?? []].flat();
+    const runs = sent.filter(whole); // of a sweep one for each run
     if (runs.length) this.show(runs);
+    else if (sent.length) this.status.tell(say("The images of this run cannot be shown here: another version of AR Guidance made them."), "arg-note");
     if (fresh) rememberSeeds(runs.flatMap(({ strip }) => strip ?? []), checkpointOf(this.node));
   }
 
   seeds() {
-    chooseSeed(this.panel, checkpointOf(this.node), (entry) => keepSeed(this.node, entry));
+    chooseSeed(this.panel, checkpointOf(this.node), (entry) => this.keepSeed(entry));
+  }
+
+  /** Let the next runs use an image's seed; where that cannot be, the panel says so. */
+  keepSeed(entry) {
+    if (keepSeed(this.node, entry)) return;
+    this.status.tell(say("Seed {0} could not be set: no AR Sampler before this node takes it. Does a link give its seed?", entry.seed), "arg-note");
   }
 
   /** All runs of the node have ended: show one of their images. */
@@ -221,7 +229,7 @@ export class Viewer {
 
   /** The run has ended, perhaps without a result of this node: what was shown before it counts again. */
   stop() {
-    if (!this.status.line.classList.contains("arg-wrong") && !this.status.line.classList.contains("arg-note")) this.status.tell("");
+    this.status.calm();
     if (!this.running) return;
     this.running = null;
     this.frame.onload = null;
@@ -235,6 +243,12 @@ export class Viewer {
     const box = this.stage.getBoundingClientRect();
     this.inside.hover((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, this.frame);
   }
+}
+
+/** Whether a run's payload is as docs/viewer.md has it: the history may hold those of other versions. */
+function whole(run) {
+  const lists = [run?.pictures, run?.size, run?.grids];
+  return lists.every((list) => Array.isArray(list) && list.length) && run.pictures.every(({ final, frames, maps }) => final && frames && maps);
 }
 
 /** Every image of a run: {run, image, entry}; `image` is what can be looked into, of the first ones. */

@@ -1,0 +1,57 @@
+"""Seeds in the panels: every digit of the largest stays, and what cannot be set is said."""
+
+from __future__ import annotations
+
+import pytest
+from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.browser.test_panels import SET_WIDGET, inputs
+from ar_guidance.tests.hosts.examples import example
+
+pytestmark = pytest.mark.browser
+LARGEST = "18446744073709551615"  # 64 bits; a browser's numbers end at 53
+LINK_SEED = """() => {
+  const sampler = window.app.graph.nodes.find((node) => node.comfyClass === 'ARSampler');
+  const source = window.LiteGraph.createNode('PrimitiveInt');
+  source.pos = [sampler.pos[0], sampler.pos[1] - 300];
+  window.app.graph.add(source);
+  source.connect(0, sampler, sampler.inputs.findIndex(({ name }) => name === 'seed')); }"""
+
+
+def run(screen: ComfyPage, seed: str | int) -> str:
+    """Run with a seed; the first image."""
+    page = screen.page
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", seed])
+    assert screen.queue()["kind"] == "execution_success"
+    page.locator(".arg-shot", has_text=f"seed {seed}").first.wait_for()
+    return page.locator(".arg-frame").get_attribute("src") or ""
+
+
+def test_the_largest_seed_keeps_its_digits(
+    screen: ComfyPage, request: pytest.FixtureRequest
+) -> None:
+    page = screen.page
+    screen.load(example("01-first-picture")[1])
+    first = run(screen, LARGEST)
+    page.get_by_text("keep this seed").click()
+    assert inputs(screen, "ARSampler")["seed"] == LARGEST
+    graph = page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+    assert run(screen, 5) != first
+    page.get_by_text("earlier seeds…").click()
+    page.locator(".arg-seeds .arg-shot", has_text=LARGEST).click()
+    assert inputs(screen, "ARSampler")["seed"] == LARGEST
+    screen.screenshot(f"largest-seed-{request.node.callspec.id.replace(' ', '-')}")
+    assert run(screen, LARGEST) == first
+    screen.reload()
+    screen.load(graph)
+    assert inputs(screen, "ARSampler")["seed"] == LARGEST
+    page.locator(".arg-shot", has_text=f"seed {LARGEST}").first.wait_for()  # from the history
+    assert not [problem for problem in screen.problems if ".mjs" in problem]
+
+
+def test_a_seed_that_a_link_gives_is_not_kept_silently(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load(example("01-first-picture")[1])
+    run(comfy_page, 5)
+    page.evaluate(LINK_SEED)
+    page.get_by_text("keep this seed").click()
+    page.get_by_text("Seed 5 could not be set").wait_for()

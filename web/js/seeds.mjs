@@ -1,0 +1,35 @@
+// Seeds of past images, set again. A seed has up to 64 bits, more than a browser's numbers hold: it stays text until it is known to fit.
+
+import { setWidget } from "./dom.mjs";
+import { upstream } from "./upstream.mjs";
+
+const CONTROL = /^control.after.generate$/i;
+
+/** A seed as a widget takes it: a number where that keeps every digit, else the digits themselves, which the host reads as well. */
+export function seedValue(text) {
+  return Number.isSafeInteger(Number(text)) ? Number(text) : String(text);
+}
+
+/** Keep the seed that made an image: the next runs use it again. Whether a sampler was found that takes it. */
+export function keepSeed(node, { seed }) {
+  let taken = false;
+  for (const source of upstream(node)) {
+    if (source.comfyClass === "ARSeeds") fix(source);
+    if (source.comfyClass === "ARSampler") taken = useSeed(source, "seed", seed) || taken;
+  }
+  return taken;
+}
+
+/** Set a seed and let it stay as it is; whether that counts: a link would overrule it. */
+export function useSeed(node, name, seed) {
+  if (node.inputs?.some((input, slot) => input.name === name && node.isInputConnected(slot))) return false;
+  setWidget(node, name, seedValue(seed));
+  fix(node);
+  return true;
+}
+
+/** Let a seed stay as it is after a run. */
+export function fix(node) {
+  const control = node.widgets?.find((widget) => CONTROL.test(widget.name));
+  if (control) setWidget(node, control.name, "fixed");
+}
