@@ -79,6 +79,13 @@ def test_it_is_the_strength_of_the_run() -> None:
         assert got == (None if wanted is None else pytest.approx(wanted)), chain
 
 
+def test_every_combining_method_counts() -> None:
+    for method in METHODS.values():
+        chain = [("ARGuidanceCFG", [[4.0]], 0), (method.node_id, [[3.0]], 0)]
+        wanted = 4 + (2 if method.on_cond else 3) if method.combines else None
+        assert sums([chain]) == [wanted], method.name
+
+
 def test_where_there_is_nothing_to_add() -> None:
     four = [[4.0] * STEPS]
     cfg, igg = ("ARGuidanceCFG", four, 0), ("ARGuidanceIGG", four, 0)

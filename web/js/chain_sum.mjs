@@ -1,6 +1,7 @@
 // What the guidances of a chain add up to: Chain.strength of guidance/chain.py, for the nodes of the graph.
 
-const LIKE_CFG = ["ARGuidanceCFG", "ARGuidanceSoftCFG", "ARGuidanceAPG", "ARGuidanceMixed"]; // they make the base c
+// They make the base c.
+const LIKE_CFG = ["CFG", "SoftCFG", "APG", "TCFG", "CFGZeroStar", "Mixed"].map((name) => `ARGuidance${name}`);
 const COMBINES = [...LIKE_CFG, "ARGuidanceIGG"];
 const [MUTED, BYPASSED] = [2, 4];
 
