@@ -27,7 +27,7 @@ ADD = """(type) => {
   return node.id; }"""
 # One more guidance node behind the chain, all nodes in view: what is far outside has no panel.
 APPEND = """(type) => {
-  const chain = window.app.graph.nodes.filter((node) => node.comfyClass.startsWith('ARGuidance'));
+  const chain = window.app.graph.nodes.filter((node) => node.comfyClass?.startsWith('ARGuidance')); // a note has none
   const node = window.LiteGraph.createNode(type);
   node.pos = [1800, 100 + 700 * chain.length];
   window.app.graph.add(node);

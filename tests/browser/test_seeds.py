@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_panels import SET_WIDGET, inputs
@@ -9,6 +11,8 @@ from ar_guidance.tests.hosts.examples import example
 
 pytestmark = pytest.mark.browser
 LARGEST = "18446744073709551615"  # 64 bits; a browser's numbers end at 53
+STORE = "(entries) => localStorage.setItem('ARGuidance.seeds', entries)"
+PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 LINK_SEED = """() => {
   const sampler = window.app.graph.nodes.find((node) => node.comfyClass === 'ARSampler');
   const source = window.LiteGraph.createNode('PrimitiveInt');
@@ -18,29 +22,38 @@ LINK_SEED = """() => {
 
 
 def run(screen: ComfyPage, seed: str | int) -> str:
-    """Run with a seed; the first image."""
-    page = screen.page
-    page.evaluate(SET_WIDGET, ["ARSampler", "seed", seed])
+    """Run with the seed that is set; the first image."""
     assert screen.queue()["kind"] == "execution_success"
-    page.locator(".arg-shot", has_text=f"seed {seed}").first.wait_for()
-    return page.locator(".arg-frame").get_attribute("src") or ""
+    screen.page.locator(".arg-shot", has_text=f"seed {seed}").first.wait_for()
+    return screen.page.locator(".arg-frame").get_attribute("src") or ""
+
+
+def choose(screen: ComfyPage, seed: str) -> None:
+    """Take one of the earlier seeds."""
+    screen.page.get_by_text("earlier seeds\u2026").click()
+    screen.page.locator(".arg-seeds .arg-shot", has_text=seed).click()
+    assert inputs(screen, "ARSampler")["seed"] == seed
 
 
 def test_the_largest_seed_keeps_its_digits(
     screen: ComfyPage, request: pytest.FixtureRequest
 ) -> None:
     page = screen.page
+    page.evaluate(STORE, json.dumps([{"seed": LARGEST, "name": "face", "url": PIXEL}]))
     screen.load(example("01-first-picture")[1])
-    first = run(screen, LARGEST)
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 5])
+    fifth = run(screen, 5)
+    choose(screen, LARGEST)
+    screen.screenshot(f"largest-seed-{request.node.callspec.id.replace(' ', '-')}")
+    last = run(screen, LARGEST)
+    assert last != fifth
+    graph = page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 5])
+    assert run(screen, 5) == fifth
+    choose(screen, LARGEST)
+    assert run(screen, LARGEST) == last
     page.get_by_text("keep this seed").click()
     assert inputs(screen, "ARSampler")["seed"] == LARGEST
-    graph = page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
-    assert run(screen, 5) != first
-    page.get_by_text("earlier seeds…").click()
-    page.locator(".arg-seeds .arg-shot", has_text=LARGEST).click()
-    assert inputs(screen, "ARSampler")["seed"] == LARGEST
-    screen.screenshot(f"largest-seed-{request.node.callspec.id.replace(' ', '-')}")
-    assert run(screen, LARGEST) == first
     screen.reload()
     screen.load(graph)
     assert inputs(screen, "ARSampler")["seed"] == LARGEST
@@ -51,6 +64,7 @@ def test_the_largest_seed_keeps_its_digits(
 def test_a_seed_that_a_link_gives_is_not_kept_silently(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     comfy_page.load(example("01-first-picture")[1])
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 5])
     run(comfy_page, 5)
     page.evaluate(LINK_SEED)
     page.get_by_text("keep this seed").click()

@@ -38,7 +38,7 @@ export class Comparer {
     this.sides = element("div", { class: "arg-row arg-sides" }, [this.left, this.right]);
     const room = element("div", { class: "arg-room" }, [this.hint, this.stage]);
     this.body = element("div", { class: "arg-body" }, [room, this.slider, this.sides, this.row]);
-    this.panel = element("div", { class: "arg-viewer" }, [this.status.line, this.body]);
+    this.panel = element("div", { class: "arg-viewer arg-comparing" }, [this.status.line, this.body]);
     this.reveal(false);
   }
 

@@ -19,7 +19,7 @@ export class ResolvedText {
   constructor(node) {
     this.node = node;
     this.line = element("div", { class: "arg-resolved", role: "status", tabindex: 0 });
-    const panel = element("div", { class: "arg-panel" }, [this.line]);
+    const panel = element("div", { class: "arg-one-line" }, [this.line]);
     this.widget = addPanel(node, "ar_resolved", panel, () => HEIGHT, () => this.check());
     showWidget(node, this.widget, this.expected());
     this.say("");

@@ -1,6 +1,6 @@
 // Seeds of past images, set again. A seed has up to 64 bits, more than a browser's numbers hold: it stays text until it is known to fit.
 
-import { setWidget } from "./dom.mjs";
+import { setWidget, widgetOf } from "./dom.mjs";
 import { upstream } from "./upstream.mjs";
 
 const CONTROL = /^control.after.generate$/i;
@@ -23,7 +23,9 @@ export function keepSeed(node, { seed }) {
 /** Set a seed and let it stay as it is; whether that counts: a link would overrule it. */
 export function useSeed(node, name, seed) {
   if (node.inputs?.some((input, slot) => input.name === name && node.isInputConnected(slot))) return false;
-  setWidget(node, name, seedValue(seed));
+  const value = seedValue(seed);
+  setWidget(node, name, value);
+  if (typeof value === "string") widgetOf(node, name).value = value; // the frontend has made a number of it, and lost digits
   fix(node);
   return true;
 }
