@@ -89,25 +89,10 @@ class Block(nn.Module):
 
 
 class AliTok(CausalNetwork[AliTokConfig, Tensor]):
-    """The transformer. Conditions: class labels (B,).
+    """The transformer. Conditions: class labels (B,)."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights.
-    """
-
-    def __init__(
-        self,
-        config: AliTokConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         # Image tokens, one unused row, classes, "no class".
         rows = config.vocab + 1 + config.classes + 1
         self.embeddings = operations.Embedding(rows, config.width, **place)
@@ -118,6 +103,10 @@ class AliTok(CausalNetwork[AliTokConfig, Tensor]):
     def null_condition(self, batch: int) -> Tensor:
         """Labels of the unconditional branch: the class after the last."""
         return torch.full((batch,), self.config.classes, dtype=torch.long)
+
+    @property
+    def fixed_prefix(self) -> int:
+        return self.config.prefix
 
     # --- what `CausalNetwork` asks for -----------------------------------------------------------------------------
 

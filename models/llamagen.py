@@ -124,25 +124,10 @@ class CaptionEmbedder(nn.Module):
 
 
 class LlamaGen(CausalNetwork[LlamaGenConfig, Tensor | Caption]):
-    """The transformer. Conditions: class labels (B,), or a `Caption`.
+    """The transformer. Conditions: class labels (B,), or a `Caption`."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights.
-    """
-
-    def __init__(
-        self,
-        config: LlamaGenConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         self.tok_embeddings = operations.Embedding(config.vocab, config.width, **place)
         embedder = ClassEmbedder if config.classes else CaptionEmbedder
         self.cls_embedding = embedder(config, operations, **place)
@@ -155,6 +140,10 @@ class LlamaGen(CausalNetwork[LlamaGenConfig, Tensor | Caption]):
         if self.config.classes:
             return torch.full((batch,), self.config.classes, dtype=torch.long)
         return Caption()
+
+    @property
+    def fixed_prefix(self) -> int:
+        return self.config.prefix
 
     # --- what `CausalNetwork` asks for -----------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ into the sequence, so a run has h w steps and draws image tokens only.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -58,24 +59,15 @@ class NormedAttention(Attention):
 
 
 class Lumina(LanguageNetwork[LuminaConfig]):
-    """The transformer. Conditions: a `Prompt` that ends with the image's head; tokens: image tokens, from 0.
-
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights.
-    """
+    """The transformer. Conditions: a `Prompt` that ends with the image's head; tokens: image tokens, from 0."""
 
     config: LuminaConfig  # pyright: ignore[reportIncompatibleVariableOverride]  # a narrower one
 
-    def __init__(
-        self,
-        config: LuminaConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__(config, operations, dtype, device, NormedAttention)
+    attention: ClassVar[type[Attention]] = NormedAttention
+
+    @property
+    def words(self) -> int:
+        return self.config.words
 
     def null_condition(self, batch: int) -> Prompt:
         """The unconditional branch's condition: the head alone."""

@@ -155,28 +155,13 @@ class VARState(Weighable):
     cache: KVCache
 
 
-class VAR(Cached[VARConfig], nn.Module):
-    """The transformer. Implements the scale-wise protocol: `begin`, then `step` for k = 0..K-1.
-
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
-    """
+class VAR(Cached[VARConfig]):
+    """The transformer. Implements the scale-wise protocol: `begin`, then `step` for k = 0..K-1."""
 
     lvl_1L: Tensor
 
-    def __init__(
-        self,
-        config: VARConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         width = config.width
         self.pos_start = nn.Parameter(torch.empty(1, config.sides[0] ** 2, width, **place))
         self.pos_1LC = nn.Parameter(torch.empty(1, config.length, width, **place))

@@ -28,7 +28,7 @@ class VARClipConfig(VARConfig):
 class VARClip(VAR):
     """The transformer; a branch's condition is (B, E), text vectors or `null_condition`."""
 
-    config: VARClipConfig
+    config: VARClipConfig  # pyright: ignore[reportIncompatibleVariableOverride]  # a narrower one
 
     def build_condition(self, operations: Operations, **place: Unpack[Place]) -> None:
         """Make the layers of `condition`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Defaults, FileFacts, TextSpec, TransformerFamily, same_codes
 from ..parts.cache import KVCache, Weighable
@@ -45,26 +46,11 @@ class HARTState(Weighable):
     out: Tensor | None = None  # (rows, T, C) of the latest step
 
 
-class HART(Cached[HARTConfig], nn.Module):
-    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
+class HART(Cached[HARTConfig]):
+    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
-    """
-
-    def __init__(
-        self,
-        config: HARTConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         width, text = config.width, config.text_dim
         self.word_embed = operations.Linear(config.dim, width, **place)
         self.context_norm = RMSNorm(text, config.eps, **place) if config.context_norm else None

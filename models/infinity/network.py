@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Defaults, FileFacts, TextSpec, TransformerFamily
 from ..parts.cache import KVCache, Weighable
@@ -41,26 +42,11 @@ class InfinityState(Weighable):
     mixes: Sequence[Mapping[int, float]] = field(default_factory=list)
 
 
-class Infinity(Cached[InfinityConfig], nn.Module):
-    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
+class Infinity(Cached[InfinityConfig]):
+    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
-    """
-
-    def __init__(
-        self,
-        config: InfinityConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         width, text = config.width, config.text_dim
         self.cfg_uncond = nn.Parameter(torch.empty(config.text_length, text, **place))
         self.pos_start = nn.Parameter(torch.empty(1, 1, width, **place))

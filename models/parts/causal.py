@@ -10,15 +10,16 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .attention import Sight, added_mask
 from .cache import KVCache, Weighable
+from .module import ConfiguredModule
 from .rope import rotate
 
 
 class CausalConfig(Protocol):
-    """Sizes of a decoder-only network; `kv_heads` besides where fewer heads have keys and values, `prefix` where it has a fixed length."""
+    """Sizes of a decoder-only network."""
 
     @property
     def depth(self) -> int: ...
@@ -53,16 +54,13 @@ class TokenState(Weighable):
         super().weigh(values, keys)
 
 
-class CausalNetwork(nn.Module, Generic[S, B]):
+class CausalNetwork(ConfiguredModule[S], Generic[S, B]):
     """The token-wise protocol (`begin`, then `read` and `advance`) over what a family defines.
 
-    A family sets `config` (with depth, heads, head_width, prefix, length, vocab, and kv_heads where fewer), `compute_dtype`, and
-    defines `prefix`, `embed`, `rotations` (or `table`), `trunk` and `head`; one whose prefix has no fixed length also defines
-    `prefix_length`. The residual stream is fp32; matrix products run in `compute_dtype`.
+    A family defines `build`, `prefix`, `embed`, `rotations` (or `table`), `trunk` and `head`; one whose prefix has a length of
+    its own `fixed_prefix`, any other `prefix_length`; one with fewer heads of keys and values `kv_heads`.
     """
 
-    config: S
-    compute_dtype: torch.dtype
     turn: Callable[[Tensor, Tensor], Tensor] = staticmethod(rotate)
 
     # --- what a family defines -------------------------------------------------------------------------------------
@@ -109,12 +107,12 @@ class CausalNetwork(nn.Module, Generic[S, B]):
     @property
     def fixed_prefix(self) -> int:
         """Prefix positions of every run; 0 where the prompt decides."""
-        return getattr(self.config, "prefix", 0)
+        return 0
 
     @property
     def kv_heads(self) -> int:
         """Heads of keys and values."""
-        return getattr(self.config, "kv_heads", self.config.heads)
+        return self.config.heads
 
     def cache_bytes(self, rows: int, prefix: int | None = None) -> int:
         """Memory of the key/value cache for `rows` = branches x batch; `prefix`: positions, None = the configured ones."""

@@ -5,7 +5,7 @@ of one line, counted from the first token of a row that is not padding.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class LanguageConfig(CausalConfig, Protocol):
 
     @property
     def vocab(self) -> int:
-        """Tokens that may be drawn; text and image tokens together, unless the config also has `words` for those."""
+        """Tokens that may be drawn."""
         ...
 
     @property
@@ -127,12 +127,12 @@ class Body(nn.Module):
     def __init__(
         self,
         config: LanguageConfig,
+        words: int,
         attention: Callable[..., Attention],
         ops: Operations,
         **place: Unpack[Place],
     ) -> None:
         super().__init__()
-        words = getattr(config, "words", config.vocab)
         self.embed_tokens = ops.Embedding(words, config.width, **place)
         self.layers = nn.ModuleList(
             Block(config, attention, ops, **place) for _ in range(config.depth)
@@ -144,30 +144,23 @@ L = TypeVar("L", bound=LanguageConfig)
 
 
 class LanguageNetwork(CausalNetwork[L, Prompt]):
-    """The network. Conditions: a `Prompt` of each branch; tokens are ids of the joint vocabulary, unless `embed` shifts them.
-
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights.
-        attention: what builds a layer's attention.
-    """
+    """The network. Conditions: a `Prompt` of each branch; tokens are ids of the joint vocabulary, unless `embed` shifts them."""
 
     turn = staticmethod(rotate_halves)
+    attention: ClassVar[type[Attention]] = Attention
 
-    def __init__(
-        self,
-        config: L,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-        attention: Callable[..., Attention] = Attention,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
-        self.model = Body(config, attention, operations, **place)
+    @property
+    def words(self) -> int:
+        """Ids of text and image tokens together."""
+        return self.config.vocab
+
+    @property
+    def kv_heads(self) -> int:
+        return self.config.kv_heads
+
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
+        self.model = Body(config, self.words, self.attention, operations, **place)
         self.lm_head = operations.Linear(config.width, config.vocab, bias=False, **place)
         if config.tied:
             tie(self)

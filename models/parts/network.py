@@ -1,13 +1,14 @@
 """What every network offers, and what every scale-wise one does alike: how large its cache is, and making one."""
 
 from collections.abc import Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from .cache import KVCache
 from .grid import Grid
+from .module import ConfiguredModule
 from .text import NetworkCondition
 
 
@@ -58,11 +59,8 @@ class CachedConfig(Protocol):
 S = TypeVar("S", bound=CachedConfig)
 
 
-class Cached(Generic[S]):
+class Cached(ConfiguredModule[S]):
     """A network whose layers keep keys and values."""
-
-    config: S
-    compute_dtype: torch.dtype
 
     @property
     def positions(self) -> int:

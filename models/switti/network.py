@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from ..family import Defaults, FileFacts, TextSpec, TransformerFamily
 from ..parts.heads import head_count
@@ -32,32 +33,17 @@ GUIDED = 11  # scales of the 1024 models that are guided
 TEXT_TOKENS = 77  # of CLIP
 
 
-class Switti(Cached[SwittiConfig], nn.Module):
-    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`.
+class Switti(Cached[SwittiConfig]):
+    """The transformer. Implements the scale-wise protocol; a branch's condition is a `TextCondition`."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights; the matrix products run in `dtype`, everything else in fp32.
-    """
-
-    def __init__(
-        self,
-        config: SwittiConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         width = config.width
         self.word_embed = operations.Linear(config.dim, width, **place)
         self.text_pooler = operations.Linear(config.pooled_dim, width, **place)
         self.pos_start = nn.Parameter(torch.empty(1, 1, width, **place))
         self.lvl_embed = operations.Embedding(len(config.sides), width, **place)
-        self.crop_embed = Frequencies(width // 8, device)
+        self.crop_embed = Frequencies(width // 8, place.get("device"))
         self.crop_proj = operations.Linear(width, width, **place)
         blocks = [Block(config, operations, **place) for _ in range(config.depth)]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # pyright: ignore[reportAttributeAccessIssue]

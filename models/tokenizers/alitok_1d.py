@@ -19,6 +19,7 @@ from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
+from .shell import OneGrid
 
 HEAD_WIDTH = 64  # of the release, in both halves; the file does not say
 
@@ -168,26 +169,11 @@ class Decoder(Half):
         return parts.permute(0, 3, 4, 1, 5, 2).reshape(-1, 3, side * patch, side * patch)
 
 
-class AliTok1D(nn.Module):
-    """The released tokenizer layout.
+class AliTok1D(OneGrid[AliTok1DConfig]):
+    """The released tokenizer layout."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
-        dtype, device: of the weights. Code look-ups are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: AliTok1DConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         queries = torch.empty(config.length, config.encoder.width, **place)
         self.latent_tokens = nn.Parameter(queries)
         self.encoder = Encoder(config, operations, **place)
@@ -214,16 +200,6 @@ class AliTok1D(nn.Module):
         """Image (B, 3, side*P, side*P) in [-1, 1] -> unquantised features (B, E, 1, T), fp32."""
         image = (image * 0.5 + 0.5).to(self.compute_dtype)
         return self.encoder(image, cast_like(self.latent_tokens, image)).float()
-
-    def nearest_code(self, features: Tensor) -> Tensor:
-        """Index of the nearest code (Euclidean) at every position, (B, E, 1, T) -> (B, T)."""
-        flat = features.flatten(2).transpose(1, 2)  # (B, T, E)
-        codes = self.quantize.codebook(features.device)
-        return (codes.square().sum(1) - 2 * flat @ codes.T).argmin(-1)
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Image (B, 3, side*P, side*P) in [-1, 1] -> tokens (B, T)."""
-        return self.nearest_code(self.encode_features(image))
 
 
 def _half(facts: FileFacts, name: str) -> HalfConfig:

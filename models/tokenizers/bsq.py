@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import Unpack
 
 from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
-from ..parts.operations import Operations
-from .convnet import Decoder, Encoder
+from ..parts.operations import Operations, Place
+from .convnet import Decoder, Encoder, level_widths
 from .multiscale_vq import resize_area
+from .shell import SeveralScales
 
 
 @dataclass(frozen=True)
@@ -67,27 +69,12 @@ def resize_linear(features: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(features, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-class BitwiseVQ(nn.Module):
-    """The released layout: `encoder` and `decoder`; the quantiser has no weights.
+class BitwiseVQ(SeveralScales[BitwiseConfig]):
+    """The released layout: `encoder` and `decoder`; the quantiser has no weights."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights. Features and codes are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: BitwiseConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
-        self.encoder = Encoder(config, operations, dtype=dtype, device=device)
-        self.decoder = Decoder(config.decoder, operations, dtype=dtype, device=device)
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        self.encoder = Encoder(self.config, operations, **place)
+        self.decoder = Decoder(self.config.decoder, operations, **place)
 
     # --- bits -> image ---------------------------------------------------------------------------------------------
 
@@ -110,19 +97,7 @@ class BitwiseVQ(nn.Module):
         """The accumulated feature map at the next grid, a token's patch in its channels, (B, D, h, w)."""
         return F.pixel_unshuffle(resize_linear(features, self._codes_grid(grid)), self.config.patch)
 
-    def decode(self, features: Tensor) -> Tensor:
-        """Feature map (B, d, pH, pW) -> image (B, 3, fH, fW) in [-1, 1], fp32."""
-        return self.decode_raw(features).clamp(-1, 1)
-
-    def decode_raw(self, features: Tensor) -> Tensor:
-        """`decode` without the clamp, for training."""
-        return self.decoder(features.to(self.compute_dtype)).float()
-
     # --- image -> bits ---------------------------------------------------------------------------------------------
-
-    def encode_features(self, image: Tensor) -> Tensor:
-        """Image (B, 3, fH, fW) in [-1, 1] -> unquantised features (B, d, pH, pW), fp32."""
-        return self.encoder(image.to(self.compute_dtype)).float()
 
     def quantise(
         self, features: Tensor, grids: Sequence[Grid], flipped: Mapping[int, Tensor] | None = None
@@ -141,20 +116,6 @@ class BitwiseVQ(nn.Module):
             step = resize_linear(self.lookup(used, grid), size)
             total, rest = total + step, rest - step
         return tokens, total
-
-    def encode(self, image: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
-        """Image (B, 3, fH, fW) in [-1, 1] -> bits (B, h*w, D) of every scale."""
-        return self.quantise(self.encode_features(image), grids)[0]
-
-    def teacher_inputs(self, tokens: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
-        """What a transformer is fed for steps 1..K-1 when the bits are known: (B, L - T_0, D)."""
-        features = self.empty_features(tokens[0].shape[0], grids, tokens[0].device)
-        inputs = []
-        for scale, following in enumerate(grids[1:]):
-            codes = self.lookup(tokens[scale], grids[scale])
-            features = features + self.refine(codes, scale, grids)
-            inputs.append(self.next_input(features, following).flatten(2).transpose(1, 2))
-        return torch.cat(inputs, dim=1)
 
     # --- pieces ----------------------------------------------------------------------------------------------------
 
@@ -175,20 +136,12 @@ def plain_names(key: str, tensor: Tensor) -> tuple[str, Tensor]:
     return _NORM.sub(r"\1.", _CONV.sub(r"\1.", key)), tensor
 
 
-def _levels(shapes: Mapping[str, tuple[int, ...]], start: str) -> tuple[tuple[int, ...], int]:
-    """Widths of the levels under `start` ("encoder.down.") and the residual blocks of one level."""
-    keys = [key.split(".") for key in shapes if key.startswith(start)]
-    levels = 1 + max(int(key[2]) for key in keys)
-    widths = tuple(shapes[f"{start}{level}.block.0.conv2.weight"][0] for level in range(levels))
-    return widths, len({key[4] for key in keys if key[2:4] == ["0", "block"]})
-
-
 def config_from_file(facts: FileFacts) -> BitwiseConfig:
     """Sizes from shapes."""
     shapes = facts.shapes
     channels, dim = shapes["encoder.conv_in.weight"][0], shapes["decoder.conv_in.weight"][1]
-    widths, blocks = _levels(shapes, "encoder.down.")
-    up_widths, up_blocks = _levels(shapes, "decoder.up.")
+    widths, blocks = level_widths(shapes, "encoder.down.", "block")
+    up_widths, up_blocks = level_widths(shapes, "decoder.up.", "block")
     up_channels = shapes["decoder.conv_out.weight"][1]
     if up_channels != up_widths[0]:
         raise ValueError(

@@ -3,8 +3,8 @@
 Letters: B images, Z code channels, f downsampling factor, (H, W) the feature grid.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +15,57 @@ from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample, channels_l
 
 Attention = Callable[..., nn.Module]
 """Makes an attention block: (width, groups, ops, **place)."""
+
+
+class ConvSizes:
+    """What follows from a config's levels, fine to coarse."""
+
+    channels: int
+    channel_mult: tuple[int, ...]
+
+    @property
+    def factor(self) -> int:
+        """Image pixels per side of one token of the (last) grid."""
+        return 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of every level."""
+        return [self.channels * multiple for multiple in self.channel_mult]
+
+
+class ReadSizes(TypedDict):
+    """What the shapes of a convolutional tokenizer's codebook and encoder tell."""
+
+    vocab: int
+    dim: int
+    channels: int
+    channel_mult: tuple[int, ...]
+    res_blocks: int
+
+
+def level_widths(
+    shapes: Mapping[str, tuple[int, ...]], start: str, block: str
+) -> tuple[tuple[int, ...], int]:
+    """Widths of the levels under `start` ("encoder.down."), and how many residual `block`s each has."""
+    keys = [key.split(".") for key in shapes if key.startswith(start)]
+    levels = 1 + max(int(key[2]) for key in keys)
+    widths = tuple(shapes[f"{start}{i}.{block}.0.conv2.weight"][0] for i in range(levels))
+    return widths, len({key[4] for key in keys if key[2:4] == ["0", block]})
+
+
+def sizes_from_file(shapes: Mapping[str, tuple[int, ...]], start: str, block: str) -> ReadSizes:
+    """Sizes of the codebook and of the encoder, whose levels lie under `start`; see `level_widths`."""
+    vocab, dim = shapes["quantize.embedding.weight"]
+    channels = shapes["encoder.conv_in.weight"][0]
+    widths, blocks = level_widths(shapes, start, block)
+    return {
+        "vocab": vocab,
+        "dim": dim,
+        "channels": channels,
+        "channel_mult": tuple(width // channels for width in widths),
+        "res_blocks": blocks,
+    }
 
 
 class ConvNetConfig(Protocol):

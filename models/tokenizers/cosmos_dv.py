@@ -29,6 +29,7 @@ from .cosmos_blocks import (
     pair,
     single_frame,
 )
+from .shell import OneGrid
 
 HAAR_LEVELS = 2  # patches of 4x4 pixels
 LEVELS = 3
@@ -141,26 +142,11 @@ class Decoder(nn.Module):
         return x
 
 
-class CosmosDV(nn.Module):
-    """The released tokenizer. Tokens are ids of the transformer: code c is `config.first` + c.
+class CosmosDV(OneGrid[CosmosConfig]):
+    """The released tokenizer. Tokens are ids of the transformer: code c is `config.first` + c."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
-        dtype, device: of the weights. Codes are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: CosmosConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         if config.stem:
             self.encoder = Encoder(config, operations, **place)
             self.quant_conv = Conv(config.latent, config.dim, 1, operations, **place)
@@ -177,13 +163,8 @@ class CosmosDV(nn.Module):
         half = levels // 2
         return ((digits - half) / half).transpose(1, 2).unflatten(2, grid)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
-        return self.decode_raw(codes).clamp(-1, 1)
-
     def decode_raw(self, codes: Tensor) -> Tensor:
-        """`decode` without the clamp."""
-        return self.decoder(self.post_quant_conv(codes.to(self.compute_dtype))).float()
+        return super().decode_raw(self.post_quant_conv(codes.to(self.compute_dtype)))
 
     # --- image -> tokens -------------------------------------------------------------------------------------------
 
@@ -208,10 +189,6 @@ class CosmosDV(nn.Module):
         bounded = (flat + (offset / half).atanh()).tanh() * half - offset
         digits = bounded.round().long() + levels // 2
         return (digits * basis).sum(-1) + self.config.first
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> tokens (B, h*w)."""
-        return self.nearest_code(self.encode_features(image))
 
     @property
     def basis(self) -> tuple[int, ...]:

@@ -6,25 +6,23 @@ Every norm of the decoder is modulated by the code vectors themselves, taken bef
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..family import FileFacts, TokenizerFamily
-from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
-from .convnet import Level, Middle
+from .convnet import ConvSizes, Level, Middle, sizes_from_file
+from .shell import ProjectedCodes
 
 GROUPS = 32
-CHUNK = 1024  # positions compared with the codebook at once
 
 
 @dataclass(frozen=True)
-class MoVQConfig:
+class MoVQConfig(ConvSizes):
     """Sizes of a tokenizer, fine to coarse; `norm_groups` leaves no trace in the weights.
 
     Attributes:
@@ -39,16 +37,6 @@ class MoVQConfig:
     res_blocks: int = 2
     attention: tuple[int, ...] = (3,)
     norm_groups: int = GROUPS
-
-    @property
-    def factor(self) -> int:
-        """Image pixels per side of one token."""
-        return 2 ** (len(self.channel_mult) - 1)
-
-    @property
-    def widths(self) -> list[int]:
-        """Channels of every level, fine to coarse."""
-        return [self.channels * multiple for multiple in self.channel_mult]
 
     @property
     def full_channels(self) -> int:
@@ -212,82 +200,33 @@ class Decoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(x, codes)))
 
 
-class MoVQ(nn.Module):
-    """The released tokenizer layout.
+class MoVQ(ProjectedCodes[MoVQConfig]):
+    """The released tokenizer layout."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
-        dtype, device: of the weights. Code look-ups are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: MoVQConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
-        self.encoder = Encoder(config, operations, **place)
-        self.decoder = Decoder(config, operations, **place)
-        self.quantize = Codebook(config.vocab, config.dim, operations, **place)
-        self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
-        self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
-
-    # --- tokens -> image -------------------------------------------------------------------------------------------
-
-    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
-        return self.quantize.lookup(tokens, grid)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
-        return self.decode_raw(codes).clamp(-1, 1)
+    def parts(
+        self, operations: Operations, **place: Unpack[Place]
+    ) -> tuple[Encoder, Decoder, Codebook]:
+        c = self.config
+        return (
+            Encoder(c, operations, **place),
+            Decoder(c, operations, **place),
+            Codebook(c.vocab, c.dim, operations, **place),
+        )
 
     def decode_raw(self, codes: Tensor) -> Tensor:
-        """`decode` without the clamp."""
         codes = codes.to(self.compute_dtype)
         return self.decoder(self.post_quant_conv(codes), codes).float()
-
-    # --- image -> tokens -------------------------------------------------------------------------------------------
-
-    def encode_features(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> unquantised features (B, E, h, w), fp32."""
-        return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
-
-    def nearest_code(self, features: Tensor) -> Tensor:
-        """Index of the nearest code (squared Euclidean distance) at every position, (B, E, h, w) -> (B, h*w)."""
-        codebook = self.quantize.codebook(features.device)
-        sizes = codebook.square().sum(-1)  # |x|^2 is the same for every code
-        flat = features.flatten(2).transpose(1, 2)  # (B, T, E)
-        chunks = flat.split(CHUNK, dim=1)
-        return torch.cat([(sizes - 2 * chunk @ codebook.T).argmin(-1) for chunk in chunks], dim=1)
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> tokens (B, h*w)."""
-        return self.nearest_code(self.encode_features(image))
 
 
 def config_from_file(facts: FileFacts) -> MoVQConfig:
     """Sizes from shapes, levels with attention from which keys there are."""
     shapes = facts.shapes
-    levels = 1 + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.down."))
-    channels = shapes["encoder.conv_in.weight"][0]
-    widths = [shapes[f"encoder.down.{i}.block.0.conv2.weight"][0] for i in range(levels)]
-    blocks = {key.split(".")[4] for key in shapes if key.startswith("encoder.down.0.block.")}
-    vocab, dim = shapes["quantize.embedding.weight"]
+    sizes = sizes_from_file(shapes, "encoder.down.", "block")
+    levels = range(len(sizes["channel_mult"]))
     return MoVQConfig(
-        vocab=vocab,
-        dim=dim,
+        **sizes,
         latent=shapes["encoder.conv_out.weight"][0],
-        channels=channels,
-        channel_mult=tuple(width // channels for width in widths),
-        res_blocks=len(blocks),
-        attention=tuple(i for i in range(levels) if f"encoder.down.{i}.attn.0.q.weight" in shapes),
+        attention=tuple(i for i in levels if f"encoder.down.{i}.attn.0.q.weight" in shapes),
         norm_groups=whole(facts.metadata, "norm_groups", GROUPS),
     )
 

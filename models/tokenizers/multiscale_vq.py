@@ -18,11 +18,12 @@ from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
-from .convnet import Decoder, Encoder
+from .convnet import ConvSizes, Decoder, Encoder, sizes_from_file
+from .shell import SeveralScales
 
 
 @dataclass(frozen=True)
-class MultiScaleVQConfig:
+class MultiScaleVQConfig(ConvSizes):
     """Sizes of a tokenizer; all but `norm_groups` and `hybrid` can be read off the weights.
 
     Attributes:
@@ -47,11 +48,6 @@ class MultiScaleVQConfig:
     def groups(self, width: int) -> int:
         """Norm groups, the same for every layer."""
         return self.norm_groups
-
-    @property
-    def factor(self) -> int:
-        """Image pixels per side of one position of the last grid."""
-        return 2 ** (len(self.channel_mult) - 1)
 
 
 def phi_index(scale: int, scales: int, phi_count: int) -> int:
@@ -98,26 +94,11 @@ class Quantizer(Codebook):
         self.quant_resi = Phi(config.phi_count, config.dim, ops, **place)
 
 
-class MultiScaleVQ(nn.Module):
-    """The released tokenizer layout: `encoder`, `decoder`, `quantize`, and two 3x3 convolutions between them.
+class MultiScaleVQ(SeveralScales[MultiScaleVQConfig]):
+    """The released tokenizer layout: `encoder`, `decoder`, `quantize`, and two 3x3 convolutions between them."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
-        dtype, device: of the weights. Features and code look-ups are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: MultiScaleVQConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         self.encoder = Encoder(config, operations, **place)
         self.decoder = Decoder(config, operations, **place)
         self.quantize = Quantizer(config, operations, **place)
@@ -151,26 +132,17 @@ class MultiScaleVQ(nn.Module):
         """The accumulated feature map at the next grid, (B, Z, h, w)."""
         return resize_area(features, grid)
 
-    def decode(self, features: Tensor) -> Tensor:
-        """Feature map (B, Z, H, W) -> image (B, 3, fH, fW) in [-1, 1], fp32."""
-        return self.decode_raw(features).clamp(-1, 1)
-
-    def decode_raw(self, features: Tensor) -> Tensor:
-        """`decode` without the clamp, for training."""
-        return self.decoder(self.post_quant_conv(features.to(self.compute_dtype))).float()
+    def decode_raw(self, codes: Tensor) -> Tensor:
+        return super().decode_raw(self.post_quant_conv(codes.to(self.compute_dtype)))
 
     # --- image -> tokens -------------------------------------------------------------------------------------------
 
     def encode_features(self, image: Tensor) -> Tensor:
-        """Image (B, 3, fH, fW) in [-1, 1] -> unquantised features (B, Z, H, W), fp32."""
         return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
 
     def nearest_code(self, features: Tensor) -> Tensor:
         """Index of the nearest code (Euclidean) at every position, (B, Z, h, w) -> (B, h*w)."""
-        flat = features.flatten(2).transpose(1, 2)  # (B, T, Z)
-        codes = self.quantize.codebook(features.device)
-        distance = codes.square().sum(1) - 2 * flat @ codes.T  # + ||z||^2, the same for every code
-        return distance.argmin(-1)
+        return self.quantize.nearest(features)
 
     def quantise(self, features: Tensor, grids: Sequence[Grid]) -> tuple[list[Tensor], Tensor]:
         """Residual quantisation, coarse to fine: tokens (B, h*w) per scale, and the feature map they sum to."""
@@ -181,43 +153,15 @@ class MultiScaleVQ(nn.Module):
             total, rest = total + step, rest - step
         return tokens, total
 
-    def encode(self, image: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
-        """Image (B, 3, fH, fW) in [-1, 1] -> tokens (B, h*w) of every scale."""
-        return self.quantise(self.encode_features(image), grids)[0]
-
-    def teacher_inputs(self, tokens: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
-        """What a transformer is fed for steps 1..K-1 when the tokens are known: (B, L-1, Z)."""
-        features = self.empty_features(tokens[0].shape[0], grids, tokens[0].device)
-        inputs = []
-        for scale, following in enumerate(grids[1:]):
-            codes = self.lookup(tokens[scale], grids[scale])
-            features = features + self.refine(codes, scale, grids)
-            inputs.append(self.next_input(features, following).flatten(2).transpose(1, 2))
-        return torch.cat(inputs, dim=1)
-
 
 def config_from_file(facts: FileFacts) -> MultiScaleVQConfig:
     """Sizes from shapes; the number of norm groups leaves no trace in them and comes from the metadata (default 32)."""
     shapes = facts.shapes
-    levels = 1 + max(int(key.split(".")[2]) for key in shapes if key.startswith("encoder.down."))
-    channels = shapes["encoder.conv_in.weight"][0]
-    widths = [shapes[f"encoder.down.{level}.block.0.conv2.weight"][0] for level in range(levels)]
-    blocks = {key.split(".")[4] for key in shapes if key.startswith("encoder.down.0.block.")}
-    vocab, dim = shapes["quantize.embedding.weight"]
+    phi = r"quantize\.quant_resi\.qresi_ls\.\d+\.bias"
     return MultiScaleVQConfig(
-        vocab=vocab,
-        dim=dim,
-        channels=channels,
-        channel_mult=tuple(width // channels for width in widths),
-        res_blocks=len(blocks),
+        **sizes_from_file(shapes, "encoder.down.", "block"),
         norm_groups=whole(facts.metadata, "norm_groups", 32),
-        phi_count=len(
-            [
-                key
-                for key in shapes
-                if re.fullmatch(r"quantize\.quant_resi\.qresi_ls\.\d+\.bias", key)
-            ]
-        ),
+        phi_count=sum(re.fullmatch(phi, key) is not None for key in shapes),
     )
 
 

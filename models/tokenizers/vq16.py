@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..family import FileFacts, TokenizerFamily
-from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample, channels_last
+from .convnet import ConvSizes, sizes_from_file
+from .shell import ProjectedCodes
 
 GROUPS = 32
 
 
 @dataclass(frozen=True)
-class VQ16Config:
+class VQ16Config(ConvSizes):
     """Sizes of a tokenizer, fine to coarse; `norm_groups` leaves no trace in the weights."""
 
     vocab: int
@@ -33,16 +34,6 @@ class VQ16Config:
     channel_mult: tuple[int, ...] = (1, 1, 2, 2, 4)
     res_blocks: int = 2
     norm_groups: int = GROUPS
-
-    @property
-    def factor(self) -> int:
-        """Image pixels per side of one token."""
-        return 2 ** (len(self.channel_mult) - 1)
-
-    @property
-    def widths(self) -> list[int]:
-        """Channels of every level, fine to coarse."""
-        return [self.channels * multiple for multiple in self.channel_mult]
 
 
 class Level(nn.Module):
@@ -152,78 +143,32 @@ class Quantizer(Codebook):
         """The code vectors (V, E) of length 1, fp32 on `device`."""
         return F.normalize(super().codebook(device), dim=-1)
 
-
-class VQ16(nn.Module):
-    """The released tokenizer layout.
-
-    Args:
-        config: sizes.
-        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
-        dtype, device: of the weights. Code look-ups are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: VQ16Config,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
-        self.encoder = Encoder(config, operations, **place)
-        self.decoder = Decoder(config, operations, **place)
-        self.quantize = Quantizer(config.vocab, config.dim, operations, **place)
-        self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
-        self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
-
-    # --- tokens -> image -------------------------------------------------------------------------------------------
-
-    def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
-        return self.quantize.lookup(tokens, grid)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
-        return self.decode_raw(codes).clamp(-1, 1)
-
-    def decode_raw(self, codes: Tensor) -> Tensor:
-        """`decode` without the clamp."""
-        return self.decoder(self.post_quant_conv(codes.to(self.compute_dtype))).float()
-
-    # --- image -> tokens -------------------------------------------------------------------------------------------
-
-    def encode_features(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> unquantised features (B, E, h, w), fp32, not normalised."""
-        return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
-
-    def nearest_code(self, features: Tensor) -> Tensor:
-        """Index of the nearest code at every position, (B, E, h, w) -> (B, h*w)."""
+    def nearest(self, features: Tensor) -> Tensor:
+        """Index of the code of the smallest angle at every position, (B, E, h, w) -> (B, h*w)."""
         flat = F.normalize(features.flatten(2).transpose(1, 2), dim=-1)  # (B, T, E)
-        return (flat @ self.quantize.codebook(features.device).T).argmax(-1)
+        return (flat @ self.codebook(features.device).T).argmax(-1)
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> tokens (B, h*w)."""
-        return self.nearest_code(self.encode_features(image))
+
+class VQ16(ProjectedCodes[VQ16Config]):
+    """The released tokenizer layout."""
+
+    def parts(
+        self, operations: Operations, **place: Unpack[Place]
+    ) -> tuple[Encoder, Decoder, Quantizer]:
+        c = self.config
+        return (
+            Encoder(c, operations, **place),
+            Decoder(c, operations, **place),
+            Quantizer(c.vocab, c.dim, operations, **place),
+        )
 
 
 def config_from_file(facts: FileFacts) -> VQ16Config:
     """Sizes from shapes."""
     shapes = facts.shapes
-    levels = 1 + max(int(k.split(".")[2]) for k in shapes if k.startswith("encoder.conv_blocks."))
-    channels = shapes["encoder.conv_in.weight"][0]
-    widths = [shapes[f"encoder.conv_blocks.{i}.res.0.conv2.weight"][0] for i in range(levels)]
-    blocks = {key.split(".")[4] for key in shapes if key.startswith("encoder.conv_blocks.0.res.")}
-    vocab, dim = shapes["quantize.embedding.weight"]
     return VQ16Config(
-        vocab=vocab,
-        dim=dim,
+        **sizes_from_file(shapes, "encoder.conv_blocks.", "res"),
         latent=shapes["encoder.conv_out.weight"][0],
-        channels=channels,
-        channel_mult=tuple(width // channels for width in widths),
-        res_blocks=len(blocks),
         norm_groups=whole(facts.metadata, "norm_groups", GROUPS),
     )
 

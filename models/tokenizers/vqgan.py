@@ -19,8 +19,9 @@ from ..parts.operations import Operations, Place
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Upsample, channels_last
 from .convnet import Level, Middle
-from .movq import CHUNK, Encoder, MoVQConfig
+from .movq import Encoder, MoVQConfig
 from .movq import config_from_file as movq_config
+from .shell import ProjectedCodes
 
 INSIDE = "content_codec."  # of a VQ-Diffusion checkpoint
 
@@ -100,69 +101,33 @@ class Quantizer(Codebook):
         """
         if self.proj is not None:
             return self.proj(features).flatten(2).argmax(1)
-        codebook = self.codebook(features.device)
-        sizes = codebook.square().sum(-1)  # |x|^2 is the same for every code
-        flat = features.flatten(2).transpose(1, 2).split(CHUNK, dim=1)
-        return torch.cat([(sizes - 2 * part @ codebook.T).argmin(-1) for part in flat], dim=1)
+        return super().nearest(features)
 
 
-class VQGAN(nn.Module):
-    """The tokenizer.
+class VQGAN(ProjectedCodes[VQGANConfig]):
+    """The tokenizer."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from: `torch.nn`, or a host's namespace of layers that manage their own memory.
-        dtype, device: of the weights. Code look-ups are fp32 whatever the weights' type.
-    """
-
-    def __init__(
-        self,
-        config: VQGANConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
-        self.encoder = Encoder(config, operations, **place)
-        self.decoder = Decoder(config, operations, **place)
-        self.quantize = Quantizer(config, operations, **place)
-        self.quant_conv = operations.Conv2d(config.latent, config.dim, 1, **place)
-        self.post_quant_conv = operations.Conv2d(config.dim, config.latent, 1, **place)
-
-    # --- tokens -> image -------------------------------------------------------------------------------------------
+    def parts(
+        self, operations: Operations, **place: Unpack[Place]
+    ) -> tuple[Encoder, Decoder, Quantizer]:
+        c = self.config
+        return (
+            Encoder(c, operations, **place),
+            Decoder(c, operations, **place),
+            Quantizer(c, operations, **place),
+        )
 
     def lookup(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Code vectors of tokens (B, h*w), row-major, as a map (B, E, h, w), fp32."""
         if self.config.small:
             tokens = first_codes(self.config.small).to(tokens.device)[tokens]
-        return self.quantize.lookup(tokens, grid)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Code map (B, E, h, w) -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
-        return self.decode_raw(codes).clamp(-1, 1)
-
-    def decode_raw(self, codes: Tensor) -> Tensor:
-        """`decode` without the clamp."""
-        return self.decoder(self.post_quant_conv(codes.to(self.compute_dtype))).float()
-
-    # --- image -> tokens -------------------------------------------------------------------------------------------
-
-    def encode_features(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> unquantised features (B, E, h, w), fp32."""
-        return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()
+        return super().lookup(tokens, grid)
 
     def nearest_code(self, features: Tensor) -> Tensor:
         """The token of every position, (B, E, h, w) -> (B, h*w); a code that was dropped counts as token 0, as released."""
-        codes = self.quantize.nearest(features)
+        codes = super().nearest_code(features)
         small = self.config.small
         return torch.tensor(small, device=codes.device)[codes] if small else codes
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Image (B, 3, f*h, f*w) in [-1, 1] -> tokens (B, h*w)."""
-        return self.nearest_code(self.encode_features(image))
 
 
 def first_codes(small: tuple[int, ...]) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from ..parts.module import ConfiguredModule
 from ..parts.operations import Operations, Place
 from ..parts.text import TextCondition
 from .blocks import EPS, ClassBlock, TextBlock
@@ -80,30 +81,17 @@ class Trunk(nn.Module):
         )
 
 
-class VQDiffusion(nn.Module):
-    """The transformer and its diffusion. Conditions: classes (B,), or a `TextCondition`.
+class VQDiffusion(ConfiguredModule[VQDiffusionConfig]):
+    """The transformer and its diffusion. Conditions: classes (B,), or a `TextCondition`."""
 
-    Args:
-        config: sizes.
-        operations: where layers come from (`torch.nn` or a host's).
-        dtype, device: of the weights.
-    """
-
-    def __init__(
-        self,
-        config: VQDiffusionConfig,
-        operations: Operations = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        place: Place = {"dtype": dtype, "device": device}
-        self.config = config
-        self.compute_dtype = dtype or torch.get_default_dtype()
+    def build(self, operations: Operations, **place: Unpack[Place]) -> None:
+        config = self.config
         self.transformer = Trunk(config, operations, **place)
         for name in BUFFERS:
             length = config.steps + ("cumprod" in name)
-            self.register_buffer(name, torch.empty(length, dtype=torch.float32, device=device))
+            self.register_buffer(
+                name, torch.empty(length, dtype=torch.float32, device=place.get("device"))
+            )
         if config.learned_null and config.text_width:
             shape = config.text_rows, config.text_width
             self.empty_text_embed = nn.Parameter(torch.empty(shape, **place))

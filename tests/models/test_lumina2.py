@@ -316,7 +316,7 @@ def test_what_training_left_in_the_files_is_ignored(folder) -> None:
 
 
 def test_codes_come_back_from_their_own_vectors(monkeypatch) -> None:
-    from ar_guidance.models.tokenizers import movq
+    from ar_guidance.models.tokenizers import codebook
 
     codec = MoVQ(MoVQConfig(40, 4, 4, 4, (1, 2), 1, (1,), norm_groups=2)).eval()
     randomise(codec)
@@ -324,7 +324,7 @@ def test_codes_come_back_from_their_own_vectors(monkeypatch) -> None:
     with torch.inference_mode():
         vectors = codec.lookup(tokens, (6, 4))
         assert torch.equal(codec.nearest_code(vectors), tokens)
-        monkeypatch.setattr(movq, "CHUNK", 5)
+        monkeypatch.setattr(codebook, "CHUNK", 5)
         assert torch.equal(codec.nearest_code(vectors), tokens)
         image = codec.decode(vectors)
         assert image.shape == (2, 3, 12, 8) and image.abs().max() <= 1
