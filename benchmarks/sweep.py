@@ -80,7 +80,8 @@ def make(setting: Setting, groups: Tensor, seed: int, first: int) -> tuple[Tenso
         run=run,
         chain=Chain(setting.guidances),
         draw=StreamSampler(
-            Filters(setting.temperature, top_p=0.95), Streams(seed, len(labels), first=first)
+            Filters(setting.temperature, top_p=0.95, by_entropy=setting.by_entropy),
+            Streams(seed, len(labels), first=first),
         ),
     )
     result = generate(network, codec, job, CPU, recorder=recorder)

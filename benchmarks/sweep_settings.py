@@ -3,12 +3,16 @@
 import re
 from dataclasses import dataclass
 
+from ar_guidance.guidance.apg import APG
 from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.cfg_zero import CFGZero
 from ar_guidance.guidance.igg import IGG, TOKEN_WEIGHT
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.guidance.ssg import PRESERVE, SSG
+from ar_guidance.guidance.tcfg import TCFG
+from ar_guidance.sampling.entropy import EntropyTemperature
 
 BASE = 3.0  # scale of the CFG under SSG
 SCALES = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -22,6 +26,7 @@ class Setting:
     strength: float
     guidances: tuple[Guidance, ...]
     temperature: float = 1.0
+    by_entropy: EntropyTemperature | None = None
 
     @property
     def slug(self) -> str:
@@ -59,7 +64,19 @@ def scalewise_settings() -> list[Setting]:
         whole = SoftCFG(scale, normalise=False)
         rows.append(Setting("SoftCFG, no step normalisation", scale, (whole,)))
     rows += [Setting("SSG alone", beta, (SSG(beta),)) for beta in (0.4, 0.8, 1.2)]
-    return rows + paper_settings()
+    return rows + paper_settings() + later_settings()
+
+
+def later_settings() -> list[Setting]:
+    """Methods that came after the others, at two scales, and the published entropy-aware temperature."""
+    rows = []
+    for scale in (3.0, 6.0):
+        rows.append(Setting("APG", scale, (APG(scale),)))
+        rows.append(Setting("TCFG", scale, (TCFG(scale),)))
+        rows.append(Setting("CFG-Zero*", scale, (CFGZero(scale),)))
+    by_entropy = EntropyTemperature()
+    rows.append(Setting("CFG, entropy-aware temperature", BASE, (CFG(BASE),), 1.0, by_entropy))
+    return rows
 
 
 def paper_settings() -> list[Setting]:

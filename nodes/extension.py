@@ -10,6 +10,7 @@ from .diffusion import ARDiffusionIGG
 from .diffusion_trace import ARDiffusionRecord, ARDiffusionTrace
 from .edit import ARInpaint, ARKeepScales
 from .edm2 import AREDM2Decode, AREDM2Sampler, ARLoadEDM2
+from .entropy import AREntropyTemperature
 from .find_scale import ARFindScale
 from .inputs import folders
 from .inspect import ARGuidanceMap, ARGuidanceMetrics
@@ -42,6 +43,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARSampler,
             ARSeeds,
             ARRevealOrder,
+            AREntropyTemperature,
             *guide.NODES,
             ARDecode,
             ARImageToTokens,

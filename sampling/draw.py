@@ -5,12 +5,13 @@ Order: temperature, top-k, top-p, min-p, then one draw per position by inverse C
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .entropy import EntropyTemperature
 from .noise import AddressedNoise, stream_key
 
 
@@ -23,12 +24,14 @@ class Filters:
         top_k: keep the k largest logits and all ties with the k-th; 0 = all.
         top_p: keep the smallest set of likeliest tokens whose probability reaches p (the one that crosses included); 1 or 0 = all.
         min_p: drop tokens less likely than min_p x the likeliest; 0 = none.
+        by_entropy: how much the temperature of every token differs; None = not at all.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    by_entropy: EntropyTemperature | None = None
 
     def __post_init__(self) -> None:
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
@@ -40,7 +43,10 @@ class Filters:
 
     def apply(self, logits: Tensor) -> Tensor:
         """Filtered copy of logits (..., V): -inf where a token is removed. Temperature 0 is not applied here."""
-        if self.temperature not in (0.0, 1.0):
+        if self.by_entropy is not None:
+            kept = replace(self, temperature=1.0, by_entropy=None).apply(logits)
+            logits = logits / (self.by_entropy.factor(kept) * (self.temperature or 1.0))
+        elif self.temperature not in (0.0, 1.0):
             logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[-1]:
             logits = keep_top_k(logits, self.top_k)

@@ -17,6 +17,7 @@ from ..models.family import Defaults
 from ..models.parts.sizes import DiffusingConfig, SteppedConfig
 from .discrete import DiscreteJob, GumbelSampler
 from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
+from .entropy import EntropyTemperature
 from .mixture import BranchCondition, resolve
 from .model import Model
 from .parallel import widest_pass
@@ -36,6 +37,7 @@ class SamplerSettings:
         smooth: whether code vectors are mixed instead of drawn (VAR's more_smooth).
         parallel: whether a token-wise model may draw several tokens in one pass; never changes which.
         reveal: in which order discrete diffusion reveals its tokens.
+        by_entropy: how every token's temperature follows its entropy; None = it does not.
     """
 
     temperature: float | None = None
@@ -46,6 +48,7 @@ class SamplerSettings:
     smooth: bool | None = None
     parallel: bool = True
     reveal: Reveal | None = None
+    by_entropy: EntropyTemperature | None = None
 
     def __post_init__(self) -> None:
         for temperature in self.temperatures or (self.temperature or 0.0,):
@@ -63,8 +66,9 @@ class SamplerSettings:
                 f" give {count} numbers, or none"
             )
         top_p = published.top_p if self.top_p is None else self.top_p
+        given = top_p, self.min_p, self.by_entropy
         return tuple(
-            Filters(self._temperature(published, k), self._top_k(published, k), top_p, self.min_p)
+            Filters(self._temperature(published, k), self._top_k(published, k), *given)
             for k in range(count)
         )
 
@@ -194,6 +198,8 @@ def _job(
     temperatures = tuple(one.temperature for one in filters)
     run = replace(run, temperature=temperatures[0], temperatures=() if same else temperatures)
     smooth = _smoother(model, sampler_settings, filters, noise)
+    if sampler_settings.by_entropy is not None:
+        _check_entropy(model, smoothed=smooth is not None)
     if sampler_settings.reveal is not None and run.kind != "discrete":
         raise ValueError(
             f"{model.name} is a {model.family.title} model, which has its own order of tokens: AR Reveal Order is for"
@@ -213,6 +219,24 @@ def _job(
     widest = widest_pass(model.config.vocab, batch) if sampler_settings.parallel else 1
     row = model.config.grid[1]
     return TokenwiseJob((), batch, run, chain, draw, widest=widest, row=row)
+
+
+def _check_entropy(model: Model, smoothed: bool) -> None:
+    """Refuse AR Entropy Temperature where no token is drawn out of a vocabulary, one draw for each place."""
+    reason = None
+    if model.family.kind == "discrete":
+        reason = "which draws every place again at every step"
+    elif getattr(model.config, "bits", 0):
+        reason = "whose tokens are bits with an entropy of at most one each"
+    if reason:
+        raise ValueError(
+            f"this is a {model.family.title} model, {reason}: AR Entropy Temperature has no numbers for that. Remove it"
+        )
+    if smoothed:
+        raise ValueError(
+            "AR Entropy Temperature sets how a token is drawn, and here code vectors are mixed instead: set smooth of AR"
+            " Sampler to 'off', or remove it"
+        )
 
 
 def _discrete(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ar_guidance.benchmarks.sweep_tokens import tokenwise_settings
 from ar_guidance.tools.evaluate.chains import chain_of
 from ar_guidance.tools.evaluate.command import PLANS
 from ar_guidance.tools.evaluate.plan_file import read_plan
+from ar_guidance.tools.evaluate.work import sampler_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,9 +28,16 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_plans_are_the_sweeps_settings(name: str, settings: list) -> None:
     plan = read_plan(PLANS / f"{name}.yaml")
     found = {
-        (s.label, s.strength): (chain_of(s.chain), s.sampler["temperature"]) for s in plan.settings
+        (s.label, s.strength): (chain_of(s.chain), sampler_of(s.sampler)) for s in plan.settings
     }
-    wanted = {(s.method, s.strength): (s.guidances, s.temperature) for s in settings}
+    plain = sampler_of({name: plan.settings[0].sampler[name] for name in ("top_p", "top_k")})
+    wanted = {
+        (s.method, s.strength): (
+            s.guidances,
+            replace(plain, temperature=s.temperature, by_entropy=s.by_entropy),
+        )
+        for s in settings
+    }
     assert found == wanted
 
 

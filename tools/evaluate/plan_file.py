@@ -41,7 +41,7 @@ ROW = {
     "paper",
     "about",
 }
-SAMPLER = {"temperature", "temperatures", "top_k", "top_p", "min_p", "smooth"}
+SAMPLER = {"temperature", "temperatures", "top_k", "top_p", "min_p", "smooth", "by_entropy"}
 HEUN = {entry.name for entry in fields(Heun)}  # of diffusion models
 
 

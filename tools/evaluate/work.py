@@ -19,6 +19,7 @@ from ar_guidance.guidance.record import NULL_RECORDER
 from ar_guidance.imaging.token_file import write_tokens
 from ar_guidance.imaging.tokens import owned
 from ar_guidance.sampling.draw import Streams
+from ar_guidance.sampling.entropy import EntropyTemperature
 from ar_guidance.sampling.heun import Heun
 from ar_guidance.sampling.loops import LOOPS, Generated, grids_of
 from ar_guidance.sampling.plan import SamplerSettings, plan
@@ -161,9 +162,7 @@ def generate(
     if isinstance(model, LoadedEDM2):
         return denoise(model, setting, asked, samples, tracing)
     try:
-        sampler = SamplerSettings(
-            **{name: _tuple(value) for name, value in setting.sampler.items()}
-        )
+        sampler = sampler_of(setting.sampler)
         chain = chain_of(setting.chain)
         streams = Streams.of(samples)
         job = plan(model, asked.branches, len(samples), chain, sampler, streams)
@@ -199,8 +198,12 @@ def denoise(
     return Generated(x, [x.contiguous().view(torch.int32)])
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def sampler_of(written: Mapping[str, Any]) -> SamplerSettings:
+    """Sampler settings as a plan writes them: lists, and AR Entropy Temperature's numbers by name."""
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in written.items()}
+    if given.get("by_entropy") is not None:
+        given["by_entropy"] = EntropyTemperature(**given["by_entropy"])
+    return SamplerSettings(**given)
 
 
 def decode(model: AnyModel, features: Tensor) -> Tensor:
