@@ -24,7 +24,8 @@ export class ClassPicker {
     this.node = node;
     this.open = false;
     this.button = element("button", { type: "button", class: "arg-open", onclick: () => this.toggle() });
-    this.search = element("input", { type: "search", placeholder: say("search the bundled model's classes"), class: "arg-search" });
+    const searching = { placeholder: say("search the bundled model's classes"), "aria-label": say("search the bundled model's classes") };
+    this.search = element("input", { type: "search", class: "arg-search", ...searching });
     this.search.addEventListener("input", () => this.filter());
     this.grid = element("div", { class: "arg-classes" });
     this.nothing = element("div", { class: "arg-hint", role: "status" });
