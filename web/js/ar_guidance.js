@@ -14,6 +14,7 @@ import { before, lastOutput, signature } from "./past_runs.mjs";
 const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel };
 const viewers = new WeakMap(); // node -> what shows its result
 const running = new Set(); // viewers that show a run under way
+const pickers = new WeakMap(); // node -> ClassPicker
 const texts = new WeakMap(); // node -> ResolvedText
 let taken = false; // the preview that is being told of is shown by a viewer
 const RECALL = 500; // milliseconds after a graph was loaded; by then panels show what was kept in this page
@@ -90,9 +91,10 @@ function takeText(event) {
   viewers.get(node)?.status.tell(text, "arg-note");
 }
 
-/** An error of a node with a viewer, in its panel. */
+/** An error of a node with a panel, in it. */
 function showError({ node_id, exception_message }) {
-  viewers.get(nodeOf(node_id))?.status.complain(exception_message);
+  const node = nodeOf(node_id);
+  (viewers.get(node)?.status ?? pickers.get(node))?.complain(exception_message);
 }
 
 /** A run has ended, in whatever way: no viewer waits for more of it. */
@@ -145,7 +147,7 @@ app.registerExtension({
     if (!String(node.comfyClass ?? "").startsWith("AR") || !node.addDOMWidget) return;
     if (Object.hasOwn(SHOWS, node.comfyClass)) viewers.set(node, new SHOWS[node.comfyClass](node));
     if (ResolvedText.fits(node)) texts.set(node, new ResolvedText(node));
-    if (node.comfyClass === "ARClassCondition") new ClassPicker(node);
+    if (node.comfyClass === "ARClassCondition") pickers.set(node, new ClassPicker(node));
     if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) new ScheduleEditor(node);
   },
 

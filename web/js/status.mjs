@@ -43,6 +43,7 @@ export class StatusLine {
     this.line.title = text;
     this.line.setAttribute("role", "alert");
     this.line.tabIndex = 0; // it may be longer than its room: the keyboard scrolls it
+    this.line.replaceChildren(element("span", { class: "arg-status-text", ".textContent": text.split("\n")[0] }));
     this.line.append(...suggestions(text).map(([label, apply]) => this.button(label, apply)));
   }
 
