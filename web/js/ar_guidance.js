@@ -39,6 +39,7 @@ function show(id, output, prompt, fresh = false) {
 
 /** Show what a node has just sent, and remember which settings it belongs to. */
 async function showNew(id, output) {
+  if (output?.ar_text) texts.get(nodeOf(id))?.tell([output.ar_text].flat().join(" "));
   const viewer = viewers.get(nodeOf(id));
   if (!viewer) return;
   if (output?.ar_viewer || output?.ar_compare || output?.ar_answer) running.delete(viewer);
@@ -81,16 +82,6 @@ function takeSecond(event) {
   taken = false;
 }
 
-/** The host shows what a node says under it, where it makes the node grow; nodes with a line of their own have it there. */
-function takeText(event) {
-  const node = nodeOf(event.detail?.nodeId);
-  const text = String(event.detail?.text ?? "");
-  if (!texts.has(node) && !viewers.has(node)) return;
-  event.stopImmediatePropagation();
-  texts.get(node)?.tell(text);
-  viewers.get(node)?.status.tell(text, "arg-note");
-}
-
 /** An error of a node with a panel, in it. */
 function showError({ node_id, exception_message }) {
   const node = nodeOf(node_id);
@@ -128,7 +119,6 @@ async function recallAll() {
 // Listeners are called in the order they came in: these come before the frontend's own, which are added once extensions are loaded.
 api.addEventListener("b_preview_with_metadata", takePreview);
 api.addEventListener("b_preview", takeSecond);
-api.addEventListener("progress_text", takeText);
 
 app.registerExtension({
   name: "arguidance.panels",
