@@ -5,8 +5,13 @@ pip install -r tools/evaluate/requirements.txt && pytest -m ray tests/evaluate/t
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,7 @@ from ar_guidance.tools.evaluate.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.ray
+RAY, DASHBOARD = str(Path(sys.executable).parent / "ray"), 28265
 
 NODES = """
 import sys
@@ -84,27 +90,40 @@ def test_no_cluster_is_said(tmp_path: Path) -> None:
     assert done.returncode == 1 and "no Ray cluster answers at '127.0.0.1:1'" in done.stderr
 
 
-def test_a_job_is_submitted_as_documented(tmp_path: Path) -> None:
-    """`ray start`, `ray job submit`, `ray stop` on this machine, on ports of its own."""
-    programs = Path(sys.executable).parent
-    ray, ports = str(programs / "ray"), ["--port", "26379", "--dashboard-port", "28265"]
-    temporary = ["--temp-dir", "/tmp/ray-evaluate-test"]
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+@contextmanager
+def head_node() -> Iterator[dict[str, str]]:
+    """`ray start` on this machine, on ports of its own; the environment for its commands. Ends no other Ray."""
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    ports = ["--port", "26379", "--dashboard-port", str(DASHBOARD)]
+    line = [RAY, "start", "--head", "--block", "--num-cpus", "2", *ports]
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:
+        head = subprocess.Popen([*line, "--temp-dir", folder], cwd=ROOT, env=environment)
+        try:
+            while not answers(DASHBOARD):
+                assert head.poll() is None, "Ray did not start"
+                time.sleep(0.5)
+            yield environment
+        finally:
+            head.terminate()
+            head.wait(60)
 
-    def run(*line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            line, cwd=ROOT, capture_output=True, text=True, env=os.environ | token
-        )
 
-    started = run(ray, "start", "--head", "--num-cpus", "2", *ports, *temporary)
-    assert started.returncode == 0, started.stderr
+def answers(port: int) -> bool:
     try:
-        plan, out = written(tmp_path, seeds=1), str(tmp_path / "out")
-        job = [ray, "job", "submit", "--address", "http://127.0.0.1:28265", "--working-dir", "."]
-        command = [sys.executable, "-m", "tools.evaluate", plan, "--device", "cpu", "--output", out]
-        done = run(*job, "--", *command, "--ray")
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_job_is_submitted_as_documented(tmp_path: Path) -> None:
+    """`ray start` and `ray job submit`."""
+    plan, out = written(tmp_path, seeds=1), str(tmp_path / "out")
+    job = [RAY, "job", "submit", "--address", f"http://127.0.0.1:{DASHBOARD}", "--working-dir", "."]
+    command = [sys.executable, "-m", "tools.evaluate", plan, "--device", "cpu", "--output", out]
+    with head_node() as environment:
+        line = [*job, "--", *command, "--ray"]
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    finally:
-        run(ray, "stop", "--force")
     assert main([plan, "--device", "cpu", "--output", str(tmp_path / "alone")]) == 0
     assert numbers(tmp_path / "out") == numbers(tmp_path / "alone")
