@@ -8,6 +8,8 @@ from ..conditioning.base import Condition
 from ..imaging import sizes
 from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
+from ..loaders.quote import quoted
+from ..sampling.paper_settings import paper_setting
 from ..sampling.plan import SamplerSettings, facts
 from .checked import Node
 from .compat import numbers, schema, widget
@@ -135,6 +137,15 @@ class ARSampler(Node):
                     " APG, which need every token before the next. 'off': one token a pass.",
                     advanced=True,
                 ),
+                widget(
+                    io.String,
+                    "preset",
+                    default="",
+                    optional=True,
+                    tooltip="The paper's row that these settings come from, filled in by the subgraphs 'AR paper ...'. It sets"
+                    " nothing: a model it is not for is refused. Empty = none.",
+                    advanced=True,
+                ),
             ],
             outputs=[
                 SamplingLink.Output(
@@ -160,7 +171,10 @@ class ARSampler(Node):
         temperatures: str = "",
         smooth: str = AS_PUBLISHED,
         parallel: str = AUTO,
+        preset: str = "",
     ) -> io.NodeOutput:
+        if preset.strip():
+            paper_setting(quoted(preset.strip()), ar_model.family.name)
         ar_conditioning.check(ar_model)
         wanted = sizes.parse(size)
         model = ar_model if wanted is None else ar_model.at(*wanted)

@@ -155,13 +155,14 @@ def paper_setting(name: str, family: str) -> PaperSetting:
     row = BY_NAME.get(name)
     if row is None:
         raise ValueError(
-            f"there is no preset '{name}' in this version of the pack; a newer one may have it. There are:"
-            f" {', '.join(BY_NAME)}"
+            f"there is no preset '{name}' in this version of the pack; a newer one may have it. Update the pack, or empty"
+            f" 'preset' of AR Sampler; the other widgets keep what they hold. There are: {', '.join(BY_NAME)}"
         )
     if row.family != family:
         fitting = [other.name for other in ROWS if other.family == family]
         raise ValueError(
             f"the preset '{name}' is for models of the family {row.family}, and this one is {family};"
-            + (f" for it there are: {', '.join(fitting)}" if fitting else " for it there is none")
+            + (f" for it there are: {', '.join(fitting)}." if fitting else " for it there is none.")
+            + " Take another subgraph, or empty 'preset' of AR Sampler to use these numbers anyway"
         )
     return row

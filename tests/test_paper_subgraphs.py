@@ -20,6 +20,7 @@ def test_a_subgraph_holds_its_row(row) -> None:
     assert shown["scale"] == guidance.scale and shown["schedule"] == guidance.schedule
     if row.sampler.top_p is not None:
         assert (shown["top_k"], shown["top_p"]) == (row.sampler.top_k, row.sampler.top_p)
+    assert shown["preset"] == row.name, "AR Sampler cannot tell a wrong model"
     inner = {one["type"]: one for one in graph["nodes"]}
     method = next(m for m in METHODS.values() if m.node_id in inner)
     held = [i["name"] for i in inner[method.node_id]["inputs"] if "widget" in i]

@@ -65,6 +65,8 @@ def sampler_widgets(row: PaperSetting) -> list[Widget]:
         Widget("size", "COMBO", "model default", shown=False),
         Widget("temperatures", "STRING", "", shown=False),
         Widget("smooth", "COMBO", "family default", shown=False),
+        Widget("parallel", "COMBO", "auto", shown=False),
+        Widget("preset", "STRING", row.name),
     ]
 
 

@@ -14,6 +14,7 @@ from ar_guidance.tests.hosts.examples import (
     flat_colour_graph,
     loads_a_file,
 )
+from ar_guidance.tests.hosts.graphs import generate
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tools.dev.host_process import PACK_FOLDER
 from PIL import Image
@@ -56,6 +57,24 @@ def test_core_nodes_make_a_image(host: RunningHost) -> None:
     assert (
         json.loads(image.info["workflow"]) == graph
     )  # what dropping the image on the canvas restores
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [
+        ("AliTok-B CFG", "is for models of the family alitok, and this one is var"),
+        (
+            "VAR-d99 IGG",
+            "no preset 'VAR-d99 IGG' in this version of the pack; a newer one may have it",
+        ),
+    ],
+)
+def test_a_papers_preset_is_refused_where_it_does_not_belong(
+    host: RunningHost, preset: str, words: str
+) -> None:
+    outcome = host.run(generate(preset=preset))
+    assert outcome.status != "success" and words in outcome.error
+    assert host.run(generate(preset="VAR-d30 IGG")).status == "success"
 
 
 def test_refusal_names_the_node(host: RunningHost) -> None:

@@ -52,5 +52,5 @@ def test_what_does_not_fit_is_refused() -> None:
         paper_setting("VAR-d99", "var")
     with pytest.raises(ValueError, match=r"is for models of the family var.*AliTok-B CFG"):
         paper_setting("VAR-d30 IGG", "alitok")
-    with pytest.raises(ValueError, match="there is none"):
+    with pytest.raises(ValueError, match=r"there is none\..*empty 'preset'"):
         paper_setting("VAR-d30 IGG", "hart")
