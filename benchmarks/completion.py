@@ -1,15 +1,17 @@
 """Image completion with and without SSG, and how far each scale's image is from the given one (SSG, arXiv 2602.05534, Fig. 2).
 
-    python -m benchmarks.completion [--images 64] [--beta 1.2] [--lpips] [--output completion.json]
+    python -m benchmarks.completion [--images 96] [--beta 1.2] [--lpips ALEXNET] [--output docs/data/completion.json]
 
 Given are images that the bundled model made itself under CFG 4, since no photograph is at hand: half of each is kept, the other half is drawn
 again from other random numbers, under CFG 4 and under CFG 4 with SSG on the same ones. After every scale the image so far is compared with the given one: the
-distance of the bundled classifier's features as a share of the length of the given image's; with `--lpips` also LPIPS, if the `lpips` package is installed (its
-own networks are fetched by it, from its authors' addresses). ± is half a 95 % interval over images; SSG − CFG is taken image by image.
+distance of the bundled classifier's features as a share of the length of the given image's; with `--lpips` also LPIPS,
+if the `lpips` package is installed, its AlexNet from a file (torchvision's `alexnet-owt-7be5be79.pth`): nothing is fetched. ± is half a 95 % interval over images; SSG − CFG is taken
+image by image, bold where it stands among all scales (Bonferroni). `python -m benchmarks.sweep_document` puts the table of docs/data/completion.json into docs/guidance-sweep.md.
 """
 
 import argparse
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,9 @@ from ar_guidance.tools.bundled.classifier import load_classifier
 from ar_guidance.tools.bundled.groups import ANY_STYLE, NAMES
 from ar_guidance.tools.bundled.sample import load_pair
 from ar_guidance.tools.bundled.seeds import Estimate, estimate
+from ar_guidance.tools.evaluate.library import make_torchvision_importable
 from ar_guidance.tools.pack import ROOT
+from scipy import stats
 from torch import Tensor
 
 CPU, SCALE, TOP_P = torch.device("cpu"), 4.0, 0.95
@@ -119,13 +123,19 @@ def by_classifier() -> Measure:
     return measure
 
 
-def by_lpips() -> Measure:
-    """LPIPS (AlexNet) of the `lpips` package, images enlarged to 256 pixels a side at most."""
+def by_lpips(weights: Path) -> Measure:
+    """LPIPS of the `lpips` package, whose linear layers come with it, images enlarged to 256 pixels a side.
+
+    Args:
+        weights: AlexNet as torchvision stores it.
+    """
+    make_torchvision_importable()
     try:
         import lpips  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise SystemExit("--lpips needs the package 'lpips', which is not installed") from error
-    network = lpips.LPIPS(net="alex", verbose=False).eval()
+    network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    network.net.load_state_dict(alexnet(weights, network.net.state_dict()))
 
     @torch.inference_mode()
     def measure(images: Tensor, given: Tensor) -> Tensor:
@@ -135,6 +145,21 @@ def by_lpips() -> Measure:
     return measure
 
 
+def alexnet(path: Path, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's AlexNet under the names `lpips` has for its layers ("features.3.bias" is "slice2.3.bias").
+
+    Raises:
+        SystemExit: another file.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        return {key: stored[f"features.{key.partition('.')[2]}"] for key in own}
+    except (OSError, pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+        raise SystemExit(
+            f"{path}: these are not torchvision's weights of AlexNet: {error}"
+        ) from error
+
+
 def told(found: dict[str, Tensor]) -> dict[str, list[Estimate]]:
     """Per scale: every chain's mean, and the second less the first, image by image."""
     first, second = found
@@ -142,13 +167,32 @@ def told(found: dict[str, Tensor]) -> dict[str, list[Estimate]]:
     return {name: [estimate(column.tolist()) for column in row.T] for name, row in rows.items()}
 
 
+def table(content: dict[str, Any], measure: str) -> list[str]:
+    """Markdown of a measure in what `--output` stores: the first chain's means, and how far the second one is from them."""
+    heads, rows = content["scales"], content[measure]
+    first, _, difference = rows
+    apart = [_difference(*one, content["images"], len(heads)) for one in rows[difference]]
+    cells = {first: [f"{mean:.3f}" for mean, _ in rows[first]], difference: apart}
+    lines = [f"| | {' | '.join(heads)} |", f"|{'---|' * (len(heads) + 1)}"]
+    return [*lines, *(f"| {name} | {' | '.join(row)} |" for name, row in cells.items())]
+
+
+def _difference(mean: float, half: float, images: int, asked: int) -> str:
+    """One cell: bold where it differs from 0 although `asked` are asked about."""
+    if not mean and not half:
+        return "0"
+    alone, together = (stats.t.ppf(1 - 0.025 / count, images - 1) for count in (1, asked))
+    text = f"{mean:+.3f} ± {half:.3f}".replace("-", "−")
+    return f"**{text}**" if abs(mean) > half * together / alone else text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--beta", type=float, default=SSG().beta)
-    parser.add_argument("--lpips", action="store_true")
+    parser.add_argument("--lpips", type=Path, metavar="ALEXNET")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -157,17 +201,20 @@ def main() -> None:
         "CFG": (CFG(SCALE),),
         "CFG, SSG": (CFG(SCALE), SSG(given.beta)),
     }
-    measures = {"classifier": by_classifier()} | ({"lpips": by_lpips()} if given.lpips else {})
-    mask, written = half_kept(completion.grids[-1]), {}
-    heads = [f"{h}x{w}" for h, w in completion.grids]
+    measures = {"classifier": by_classifier()}
+    if given.lpips:
+        measures["LPIPS"] = by_lpips(given.lpips)
+    mask = half_kept(completion.grids[-1])
+    content: dict[str, Any] = {"images": given.images, "beta": given.beta}
+    content["scales"] = [f"{h}×{w}" for h, w in completion.grids]
     for name, measure in measures.items():
         rows = told(completion.distances(mask, chains, measure))
-        print(f"| {name} | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
-        for chain, row in rows.items():
-            print(f"| {chain} | {' | '.join(f'{e.mean:+.3f} ± {e.half:.3f}' for e in row)} |")
-        written[name] = {c: [[e.mean, e.half] for e in row] for c, row in rows.items()}
+        content[name] = {
+            c: [[round(e.mean, 6), round(e.half, 6)] for e in row] for c, row in rows.items()
+        }
+        print("\n".join([f"{name}:", *table(content, name)]))
     if given.output:
-        given.output.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+        given.output.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables and plots of docs/guidance-sweep.md from docs/data/sweep.json: python -m benchmarks.sweep_document [--check].
+"""Tables and plots of docs/guidance-sweep.md from docs/data: python -m benchmarks.sweep_document [--check].
 
 The document's own sentences are left alone: tables stand between `<!-- table: NAME -->` and `<!-- end -->`.
 """
@@ -23,9 +23,10 @@ from ar_guidance.tools.pack import ROOT
 from PIL import Image
 from scipy import stats
 
-from . import sweep_claims
+from . import completion, sweep_claims
 
 DATA = ROOT / "docs" / "data" / "sweep.json"
+COMPLETION = DATA.parent / "completion.json"  # of benchmarks.completion
 DOCUMENT = ROOT / "docs" / "guidance-sweep.md"
 IMAGES = ROOT / "docs" / "images"
 STYLES = ((BLUE, "disc"), (ORANGE, SQUARE), (GREEN, DIAMOND))
@@ -284,6 +285,7 @@ def main() -> int:
         "settings": everything(content["scale"]),
         "token comparisons": comparisons(content["token"], TOKEN_CONTRASTS),
         "token settings": everything(content["token"]),
+        "completion": completion.table(json.loads(COMPLETION.read_text("utf-8")), "classifier"),
         "claims": sweep_claims.table(sweep_claims.all_runs(content)),
     }
     before = DOCUMENT.read_text(encoding="utf-8")
