@@ -66,7 +66,7 @@ class ARSampler(Node):
                     max=4.0,
                     step=0.05,
                     tooltip="Below 1: safer, plainer. Above 1: wilder, then noise. 0 = always the likeliest token,"
-                    " -1 = what the model's authors published (1 for most models, 0.5 for Infinity 2B).",
+                    " auto (-1) = what the model's authors published (1 for most models, 0.5 for Infinity 2B).",
                 ),
                 widget(
                     io.Int,
@@ -75,7 +75,7 @@ class ARSampler(Node):
                     min=PUBLISHED,
                     max=1 << 18,
                     tooltip="Draw only from the k likeliest tokens. Small: clean but repetitive. 0 = all tokens,"
-                    " -1 = what the model's authors published.",
+                    " auto (-1) = what the model's authors published.",
                 ),
                 widget(
                     io.Float,
@@ -85,7 +85,7 @@ class ARSampler(Node):
                     max=1.0,
                     step=0.01,
                     tooltip="Draw only from the likeliest tokens that together reach this probability. Small: clean but"
-                    " repetitive. 1 = all tokens, -1 = what the model's authors published.",
+                    " repetitive. 1 = all tokens, auto (-1) = what the model's authors published.",
                 ),
                 widget(
                     io.Float,

@@ -24,7 +24,7 @@ def test_english_is_up_to_date() -> None:
 def test_hosts_hand_out_every_language(host: RunningHost) -> None:
     sent = json.loads(host.client.request("/i18n"))
     info = host.object_info()
-    for language in ("en", "zh"):
+    for language in ("en", "zh", "zh-TW"):
         file = ROOT / "locales" / language / "nodeDefs.json"
         words = json.loads(file.read_text(encoding="utf-8"))
         assert words.items() <= sent[language]["nodeDefs"].items()
@@ -42,3 +42,29 @@ def test_hosts_hand_out_every_language(host: RunningHost) -> None:
             }
             assert inputs - words[node]["inputs"].keys() == set(), node
             assert words[node]["inputs"].keys() - inputs <= {"curve", "control_after_generate"}
+
+
+SHOWN_AS_THEY_ARE = {"label", "size", "checkpoint", "tokenizer", "file", "precision", "colours"}
+
+
+def test_every_choice_has_chinese_words(host: RunningHost) -> None:
+    """Lists of files, classes, sizes and proper names are shown as they are."""
+    words = (ROOT / "web" / "js" / "option_words.mjs").read_text(encoding="utf-8")
+    lacking = set()
+    for node, about in host.object_info().items():
+        if not node.startswith("AR") or not about["category"].startswith("AR Guidance"):
+            continue
+        for kind in ("required", "optional"):
+            for name, (choices, *more) in about["input"].get(kind, {}).items():
+                given = (
+                    choices
+                    if isinstance(choices, list)
+                    else (more[0] if more else {}).get("options", [])
+                )
+                if name not in SHOWN_AS_THEY_ARE and "direction" not in str(given):
+                    lacking |= {
+                        str(choice)
+                        for choice in given
+                        if f'"{choice}": "' not in words and f'  {choice}: "' not in words
+                    }
+    assert {name for name in lacking if "." not in name} <= {"softmax", "bundled"}, sorted(lacking)

@@ -57,7 +57,7 @@ def test_other_languages_say_the_same(language: str, name: str) -> None:
             assert not missing, f"{place}: {missing}"
 
 
-@pytest.mark.parametrize("language", ["zh"])
+@pytest.mark.parametrize("language", ["zh", "zh-TW"])
 def test_chinese_is_chinese(language: str) -> None:
     for place, said in read(language, "nodeDefs.json").items():
         if place.endswith(("tooltip", "description")):
@@ -102,3 +102,48 @@ def first_strings(call: str) -> list[str]:
     """The texts that a call of `say` may look up, from what stands behind its bracket: one, or both of a choice."""
     found = re.match(rf"(?:[\w.]+ \? {STRING} : )?{STRING}", call)
     return [text for text in found.groups() if text] if found else []
+
+
+def table(script: str, start: str) -> dict[str, str]:
+    """A table of one of the web part's files, from where it starts."""
+    end = "\n}" if start.startswith(("export", "const")) else "\n  },"
+    body = scripts()[script].partition(start)[2].partition(end)[0]
+    return {
+        quoted or plain: text
+        for quoted, plain, text in re.findall(rf"^\s+(?:{STRING}|(\w+)): {STRING},$", body, re.M)
+    }
+
+
+def test_every_word_is_there_in_traditional_letters_too() -> None:
+    assert read("zh", "nodeDefs.json").keys() == read("zh-TW", "nodeDefs.json").keys()
+    assert read("zh", "main.json").keys() == read("zh-TW", "main.json").keys()
+    for simplified, traditional in (
+        (table("words.mjs", "zh: {"), table("words_tw.mjs", "export const WORDS_TW = {")),
+        (
+            table("option_words.mjs", "const OPTIONS_ZH = {"),
+            table("words_tw.mjs", "export const OPTIONS_TW = {"),
+        ),
+    ):
+        assert simplified.keys() == traditional.keys() and len(simplified) > 50, (
+            "run: python -m tools.traditional"
+        )
+        assert sum(simplified[key] != traditional[key] for key in simplified) > len(simplified) / 3
+    pages = {path.parent.name for path in (ROOT / "web" / "docs").glob("*/zh.md")}
+    assert pages == {path.parent.name for path in (ROOT / "web" / "docs").glob("*/zh-TW.md")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "web" / "docs").glob("*/zh*.md")),
+    ids=lambda path: f"{path.parent.name} {path.stem}",
+)
+def test_a_chinese_help_page_names_every_input(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert len(re.findall(r"[\u4e00-\u9fff]", page)) > 300
+    for name in NODES[path.parent.name].get("inputs", {}):
+        if name != "control_after_generate":
+            assert re.search(rf"^\| [^|]*\b{name}\b|[*`]{name}[*`]", page, re.M), (
+                f"{path} does not name {name}"
+            )
+    for image in re.findall(r"\]\(([^)]+\.png)\)", page):
+        assert (path.parents[1] / image).is_file(), image  # as the frontend resolves it
