@@ -42,13 +42,13 @@ export async function inPaint(node, entry, cells, [rows, columns]) {
 }
 
 /** What feeds the node's ar_sampling: {node, slot}. */
-function sourceOf(node) {
+export function sourceOf(node) {
   const slot = slotOf(node, "ar_sampling");
   const link = node.getInputLink?.(slot);
   return link ? { node: node.getInputNode(slot), slot: link.origin_slot } : null;
 }
 
-function slotOf(node, name) {
+export function slotOf(node, name) {
   return node.inputs.findIndex((input) => input.name === name);
 }
 
@@ -79,7 +79,7 @@ function reroll(seeds, number) {
 }
 
 /** A new node below everything that is in the way, to the right of those added with it. */
-function add(beside, kind) {
+export function add(beside, kind) {
   const { graph } = beside;
   const node = window.LiteGraph.createNode(kind);
   const last = beside.arAdded?.graph === graph ? beside.arAdded : null;

@@ -11,6 +11,7 @@ import { inPaint, sampleAgain, vary } from "./actions.mjs";
 import { Marking } from "./marking.mjs";
 import { chooseSeed, rememberSeeds } from "./seed_history.mjs";
 import { keepSeed } from "./seeds.mjs";
+import { chooseStyle } from "./styles.mjs";
 import { StatusLine, progressText } from "./status.mjs";
 import { checkpointOf } from "./upstream.mjs";
 import { say, sayMap } from "./words.mjs";
@@ -57,11 +58,11 @@ export class Viewer {
     this.smooth = element("button", { type: "button", class: "arg-button arg-smooth", onclick: () => this.enlargeBy() });
     const seeds = { ".textContent": say("earlier seeds…"), title: say("seeds of the last runs, to be used again"), onclick: () => this.seeds() };
     this.tools = element("div", { class: "arg-row arg-tools" }, [
-      this.look, this.smooth, element("button", { type: "button", class: "arg-button", ...seeds }), ...this.marking.controls,
+      this.look, this.smooth, element("button", { type: "button", class: "arg-button", ...seeds }), this.styles(), ...this.marking.controls,
     ]);
     this.body = element("div", { class: "arg-body" }, [room, this.film.panel, this.tools, this.inside.panel]);
     this.panel = element("div", { class: "arg-viewer" }, [this.status.line, this.body]);
-    this.film.panel.hidden = this.tools.hidden = this.stage.hidden = true; // until there is something to look at
+    this.film.panel.hidden = this.look.hidden = this.smooth.hidden = this.stage.hidden = true; // until there is something to look at
     this.label();
   }
 
@@ -107,6 +108,12 @@ export class Viewer {
     if (fresh) rememberSeeds(runs.flatMap(({ strip }) => strip ?? []), checkpointOf(this.node));
   }
 
+  styles() {
+    const tell = (text, kind) => this.status.tell(text, kind);
+    const open = () => chooseStyle(this.panel, this.node, tell);
+    return element("button", { type: "button", class: "arg-button", ".textContent": say("styles…"), title: say("named settings of sampler and guidance"), onclick: open });
+  }
+
   seeds() {
     chooseSeed(this.panel, checkpointOf(this.node), (entry) => this.keepSeed(entry));
   }
@@ -122,7 +129,7 @@ export class Viewer {
     this.running = null;
     this.choices = runs.flatMap((run, at) => choicesOf(run, runs.length > 1 ? say("run {0}", at + 1) : ""));
     this.hint.hidden = true;
-    this.stage.hidden = this.tools.hidden = this.film.panel.hidden = false;
+    this.stage.hidden = this.look.hidden = this.smooth.hidden = this.film.panel.hidden = false;
     this.marking.stop();
     this.take(Math.min(this.chosen, this.choices.length - 1));
     this.film.show(this.choices.map(({ entry }) => entry), this.chosen);

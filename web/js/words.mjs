@@ -2,9 +2,40 @@
 // without a table here.
 
 import { app } from "../../../scripts/app.js";
+import { WORDS_TW } from "./words_tw.mjs";
 
 const TABLES = {
   zh: {
+    auto: "自动",
+    "styles…": "风格…",
+    styles: "风格",
+    "named settings of sampler and guidance": "命名的采样与引导设置",
+    "name of a new style": "新风格的名称",
+    "save these settings": "保存当前设置",
+    "add from a file…": "从文件添加…",
+    delete: "删除",
+    crisp: "清晰",
+    soft: "柔和",
+    "paper: IGG d30": "论文：IGG d30",
+    "Clear shapes and colours, less variety": "形状与颜色清晰，变化较少",
+    "Likely codes are mixed: smooth areas, little texture": "混合可能的编码：画面平滑，纹理较少",
+    "VAR-d30 with IGG, arXiv 2509.23876, Table 2": "VAR-d30 与 IGG，arXiv 2509.23876，表 2",
+    "Your styles are in {0} in ComfyUI's user folder: share that file.": "您的风格保存在 ComfyUI 用户文件夹的 {0} 中：可分享该文件。",
+    "Style '{0}' is set.": "已应用风格“{0}”。",
+    "Give the style a name.": "请为风格命名。",
+    "No AR Sampler is wired before this node.": "此节点之前没有连接 AR 采样器。",
+    "There is no guidance called {0} in this version.": "此版本中没有名为 {0} 的引导。",
+    "{0} has no setting '{1}'.": "{0} 没有设置项“{1}”。",
+    "'{0}' of {1} comes from a link and stays.": "{1} 的“{0}”来自连线，保持不变。",
+    "{0}: '{1}' cannot be {2}.": "{0}：“{1}”不能为 {2}。",
+    "{0} is not JSON. Mend it, or move it away.": "{0} 不是有效的 JSON。请修正或移走该文件。",
+    "{0} holds no styles of AR Guidance.": "{0} 中没有 AR Guidance 的风格。",
+    "{0} was written by a newer version of AR Guidance. Update to use it.": "{0} 由更新版本的 AR Guidance 写入。请更新后使用。",
+    "{0} entries of {1} cannot be read and are left as they are.": "{1} 中有 {0} 个条目无法读取，保持原样。",
+    "{0} cannot be read ({1}).": "无法读取 {0}（{1}）。",
+    "{0} cannot be written ({1}).": "无法写入 {0}（{1}）。",
+    "The styles cannot be read: {0}": "无法读取风格：{0}",
+    "The styles cannot be written: {0}": "无法写入风格：{0}",
     "Run: the images appear here.": "运行后图像显示在此处。",
     "Run: what was chosen appears here.": "运行后，选中的内容显示在此处。",
     image: "图像",
@@ -103,15 +134,17 @@ const TABLES = {
   },
 };
 
-/** The table of the user's language: of "zh-CN" that of "zh", if there is no closer one. */
-function table() {
+TABLES["zh-TW"] = WORDS_TW; // made from the other by tools/traditional.py
+
+/** The user's language, of those that have words here: for "zh-CN" that is "zh", if there is no closer one. */
+export function language() {
   const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en");
-  return TABLES[locale] ?? TABLES[locale.split("-")[0]] ?? {};
+  return [locale, locale.split("-")[0]].find((name) => Object.hasOwn(TABLES, name)) ?? "en";
 }
 
 /** A text in the user's language, with {0}, {1}, … replaced by the values. */
 export function say(text, ...values) {
-  const words = table();
+  const words = TABLES[language()] ?? {};
   const said = Object.hasOwn(words, text) ? words[text] : text;
   return said.replace(/\{(\d+)\}/g, (place, at) => values[at] ?? place);
 }
