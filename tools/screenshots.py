@@ -54,9 +54,9 @@ def main(url: str) -> None:
         page.open(url)
         first_picture(page)
         for name, stem, nodes in (
-            ("sweep", "24-sweep-grid", []),
-            ("variation", "20-variation", [7, 8, 9, 10, 11, 12]),
-            ("in-paint", "21-in-paint", [9, 10, 11, 12, 13, 14, 15]),
+            ("sweep", "24 Sweep on a grid", []),
+            ("variation", "20 Variations of an image", [7, 8, 9, 10, 11, 12]),
+            ("in-paint", "21 In-paint", [9, 10, 11, 12, 13, 14, 15]),
         ):
             run(page, stem)
             keep(page, f"tutorial-{name}", nodes)
@@ -65,7 +65,7 @@ def main(url: str) -> None:
 
 def first_picture(page: Any) -> None:
     """The first workflow: as it is, a scale on the way, and another schedule."""
-    run(page, "01-first-picture", candidates=True)
+    run(page, "01 First image - no download", candidates=True)
     keep(page, "graph")
     keep(page, "tutorial-first-picture")
     page.page.evaluate(WIDER)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ar_guidance.imaging.canvas import fitting_size, font, text_width
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from .dev.console import Problem
 from .dev.host_client import HostClient
@@ -27,8 +27,13 @@ from .pack import ROOT
 SIDE, GAP, MOST = 400, 6, 9
 RIBBON = 28  # pixels tall
 TITLE = 30  # pixels above a node's own position
-COLOURS = {"canvas": "#202024", "node": "#3a3a40", "own": "#2c4a66", "title": "#56565e"}
+COLOURS = {"canvas": "#202024", "edge": "#56565e", "wire": "#c8c8d0"}
 NOTES = {"MarkdownNote", "Note"}
+NEEDED = {  # gigabytes of files that a workflow needs, by its number: those its note names
+    **{"05": 2.1, "07": 0.7, "08": 2.3, "09": 6.7, "10": 22.5, "11": 6.7, "12": 21.8, "13": 14.8},
+    **{"14": 1.3, "15": 16.9, "18": 2.1, "26": 16.9, "27": 16.9, "28": 16.9, "29": 16.9},
+    **{"30": 2.4, "34": 1.3, "35": 16.9, "36": 8.4},
+}
 
 
 def main(stems: list[str]) -> None:
@@ -38,7 +43,9 @@ def main(stems: list[str]) -> None:
 
     wanted = stems or [path.stem for path in ALL_EXAMPLES]
     for stem in sorted(set(wanted) - set(EXAMPLES)):
-        save(drawn(example(stem)[1]), stem, offline=False)
+        needed = NEEDED.get(stem.split()[0])
+        text = f"needs {needed:g} GB of files" if needed else "needs model files"
+        save(with_ribbon(drawn(example(stem)[1]), text, "#8a5a00"), stem)
     offline = [stem for stem in wanted if stem in EXAMPLES]
     if not offline:
         return
@@ -47,7 +54,7 @@ def main(stems: list[str]) -> None:
         try:
             for stem in offline:
                 made = pictures(HostClient(running.url), *example(stem))
-                save(sheet(made), stem, offline=True)
+                save(with_ribbon(sheet(made), "no download", "#2e7d32"), stem)
         finally:
             running.stop()
 
@@ -90,7 +97,7 @@ def sheet(saved: list[list[Image.Image]]) -> Image.Image:
 
 
 def drawn(workflow: dict[str, Any]) -> Image.Image:
-    """The graph, as boxes and wires; nodes of this pack in blue, notes left out."""
+    """The graph, as boxes and wires in their colours; notes left out."""
     nodes = {node["id"]: node for node in workflow["nodes"] if node["type"] not in NOTES}
     left, top = (min(node["pos"][axis] for node in nodes.values()) - 60 for axis in (0, 1))
     right, bottom = (
@@ -103,18 +110,27 @@ def drawn(workflow: dict[str, Any]) -> Image.Image:
     def point(x: float, y: float) -> tuple[float, float]:
         return (x - left) * scale, (y - top) * scale
 
+    for group in workflow["groups"]:
+        x, y, width, height = group["bounding"]
+        box = (*point(x, y), *point(x + width, y + height))
+        brush.rectangle(box, mixed(group["color"], COLOURS["canvas"], 0.3), group["color"])
     for _, source, slot, target, entry, _ in workflow["links"]:
         a, b = nodes[source], nodes[target]
         start = point(a["pos"][0] + a["size"][0], a["pos"][1] + 12 + 20 * slot)
         end = point(b["pos"][0], b["pos"][1] + 12 + 20 * entry)
-        brush.line(wire(start, end), fill="#9a9aa4", width=3, joint="curve")
+        brush.line(wire(start, end), fill=COLOURS["wire"], width=3, joint="curve")
     for node in nodes.values():
         (x, y), (width, height) = node["pos"], node["size"]
         box = (*point(x, y - TITLE), *point(x + width, y + height))
-        own = node["type"].startswith("AR")
-        brush.rounded_rectangle(box, 8, COLOURS["own" if own else "node"], COLOURS["title"])
+        brush.rounded_rectangle(box, 8, node["bgcolor"], COLOURS["edge"])
         brush.rectangle((*point(x + 12, y - 18), *point(x + width * 0.6, y - 10)), "#c8c8d0")
     return image.resize((SIDE, image.height // 2), Image.Resampling.LANCZOS)
+
+
+def mixed(colour: str, ground: str, share: float) -> tuple[int, ...]:
+    """A colour that lies over another and covers a share of it."""
+    above, below = ImageColor.getrgb(colour), ImageColor.getrgb(ground)
+    return tuple(round(a * share + b * (1 - share)) for a, b in zip(above, below, strict=True))
 
 
 def wire(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
@@ -126,9 +142,8 @@ def wire(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[flo
     ]
 
 
-def with_ribbon(image: Image.Image, offline: bool) -> Image.Image:
+def with_ribbon(image: Image.Image, text: str, colour: str) -> Image.Image:
     """The thumbnail with a ribbon, in the lower left corner of the square that the template browser shows of it."""
-    text, colour = ("no download", "#2e7d32") if offline else ("needs model files", "#8a5a00")
     shown = image.copy()
     brush, (width, height) = ImageDraw.Draw(shown), shown.size
     bottom = (height + min(width, height)) // 2
@@ -141,9 +156,8 @@ def with_ribbon(image: Image.Image, offline: bool) -> Image.Image:
     return shown
 
 
-def save(image: Image.Image, stem: str, offline: bool) -> None:
+def save(image: Image.Image, stem: str) -> None:
     """Write the thumbnail."""
-    image = with_ribbon(image, offline)
     image.save(ROOT / "workflows" / f"{stem}.jpg", quality=82, optimize=True)
     print(f"workflows/{stem}.jpg: {image.width}×{image.height}")
 

@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_COMFYUI = "0.3.75"
 HUB = "https://huggingface.co/{}/resolve/main/{}"
+EDM2 = "https://nvlabs-fi-cdn.nvidia.com/edm2/posthoc-reconstructions/{}"
 CHECKPOINTS, TOKENIZERS, ENCODERS = "ar_checkpoints", "ar_tokenizers", "text_encoders"
 # name in the loader: folder of models/, repository, file there
 FILES = {
@@ -35,6 +36,59 @@ FILES = {
         "Comfy-Org/stable-diffusion-v1-5-archive",
         "v1-5-pruned-emaonly-fp16.safetensors",
     ),
+    "var_d30.pth": (CHECKPOINTS, "FoundationVision/var", "var_d30.pth"),
+    "vae_ch160v4096z32.pth": (TOKENIZERS, "FoundationVision/var", "vae_ch160v4096z32.pth"),
+    "switti-1024/model.safetensors": (CHECKPOINTS, "yresearch/Switti-1024", "model.safetensors"),
+    "vqvae-switti.safetensors": (TOKENIZERS, "yresearch/VQVAE-Switti", "model.safetensors"),
+    "hart-0.7b-1024px/llm/ema_model.bin": (
+        CHECKPOINTS,
+        "mit-han-lab/hart-0.7b-1024px",
+        "llm/ema_model.bin",
+    ),
+    "SimpleAR-0.5B-RL/model.safetensors": (
+        CHECKPOINTS,
+        "Daniel0724/SimpleAR-0.5B-RL",
+        "model.safetensors",
+    ),
+    "Cosmos-1.0-Tokenizer-DV8x16x16/decoder.jit": (
+        TOKENIZERS,
+        "nvidia/Cosmos-1.0-Tokenizer-DV8x16x16",
+        "decoder.jit",
+    ),
+    "Lumina-mGPT-2.0/model.safetensors.index.json": (
+        CHECKPOINTS,
+        "Alpha-VLLM/Lumina-mGPT-2.0",
+        "model.safetensors.index.json",
+    ),
+    "movqgan_270M.ckpt": (TOKENIZERS, "ai-forever/MoVQGAN", "movqgan_270M.ckpt"),
+    "clip-vit-large-patch14/model.safetensors": (
+        ENCODERS,
+        "openai/clip-vit-large-patch14",
+        "model.safetensors",
+    ),
+    "Qwen2-VL-1.5B-Instruct/model.safetensors": (
+        ENCODERS,
+        "mit-han-lab/Qwen2-VL-1.5B-Instruct",
+        "model.safetensors",
+    ),
+    "flan-t5-xl/model-00001-of-00002.safetensors": (
+        ENCODERS,
+        "google/flan-t5-xl",
+        "model-00001-of-00002.safetensors",
+    ),
+    "vae-ft-mse-840000-ema-pruned.safetensors": (
+        "vae",
+        "stabilityai/sd-vae-ft-mse-original",
+        "vae-ft-mse-840000-ema-pruned.safetensors",
+    ),
+}
+# Without one address: pages that link to several places, file names that the release leaves open. The notes say where they are had.
+NO_ADDRESS = {
+    *("alitok_b.bin", "AliTok.pth", "ar-ckpt-last.pth"),
+    *("imagenet_learnable.pth", "vqgan_imagenet_f16_16384.pth"),
+    *("ithq_learnable.pth", "ithq_vqvae.pth", "clip-vit-b-32/ViT-B-32.pt"),
+    "CLIP-ViT-bigG-14-laion2B-39B-b160k/model.safetensors",
+    "hart-0.7b-1024px/tokenizer/model.safetensors",
 }
 
 
@@ -62,13 +116,23 @@ def properties(node: dict[str, Any], pack_version: str) -> dict[str, Any]:
     )
     said |= dict(zip(("cnr_id", "ver"), whose, strict=True))
     values = node.get("widgets_values") or []
-    wanted = [(name, *FILES[name]) for name in values if isinstance(name, str) and name in FILES]
+    wanted = [name for name in values if isinstance(name, str) and has_address(name)]
     if wanted:
-        said["models"] = [
-            {"name": name, "url": HUB.format(repository, file), "directory": folder}
-            for name, folder, repository, file in wanted
-        ]
+        said["models"] = [source(name) for name in wanted]
     return said
+
+
+def has_address(name: str) -> bool:
+    """Whether a file is had at one known address."""
+    return name in FILES or name.startswith("edm2-")
+
+
+def source(name: str) -> dict[str, str]:
+    """Where a file is had and where it goes, as the frontend reads it."""
+    if name not in FILES:
+        return {"name": name, "url": EDM2.format(name), "directory": CHECKPOINTS}
+    folder, repository, file = FILES[name]
+    return {"name": name, "url": HUB.format(repository, file), "directory": folder}
 
 
 def graphs(workflow: dict[str, Any]) -> list[dict[str, Any]]:

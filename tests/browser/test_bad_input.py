@@ -31,7 +31,7 @@ def test_seeds_of_another_model_and_lost_thumbnails(comfy_page: ComfyPage) -> No
     page = comfy_page.page
     entry = {"seed": "41", "name": "dog", "url": BROKEN, "model": "other.safetensors"}
     page.evaluate(STORE, json.dumps([entry, {**entry, "seed": "1e99"}]))
-    comfy_page.load(example("01-first-picture")[1])
+    comfy_page.load(example("01 First image - no download")[1])
     assert comfy_page.queue()["kind"] == "execution_success"
     page.locator(".arg-shot").first.wait_for()
     page.get_by_text("earlier seeds…").click()
@@ -59,7 +59,7 @@ def test_a_run_of_another_version(comfy_page: ComfyPage) -> None:
 
 def test_nodes_whose_ids_have_changed(screen: ComfyPage) -> None:
     page = screen.page
-    prompt, workflow = example("01-first-picture")
+    prompt, workflow = example("01 First image - no download")
     (old,) = [int(key) for key, node in prompt.items() if node["class_type"] == "ARDecode"]
     screen.load(workflow)
     page.evaluate(SET_WIDGET, ["ARSampler", "seed", 23])

@@ -27,7 +27,7 @@ COMPARE = """() => {
 
 def test_two_runs_under_a_slider(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(example("01-first-picture")[1])
+    screen.load(example("01 First image - no download")[1])
     page.evaluate(COMPARE)
     page.get_by_text("Run: the images appear here, one over the other.").wait_for()
     assert screen.queue()["kind"] == "execution_success"

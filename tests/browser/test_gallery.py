@@ -91,7 +91,7 @@ def test_no_node_covers_another(
 
 
 # the search for a scale is many runs in one: it is opened by test_browser and run by tests/hosts
-@pytest.mark.parametrize("stem", [stem for stem in EXAMPLES if "find-scale" not in stem])
+@pytest.mark.parametrize("stem", [stem for stem in EXAMPLES if "best scale" not in stem])
 def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str) -> None:
     prompt, workflow = example(stem)
     gallery.load(workflow)
@@ -107,7 +107,7 @@ def test_example_runs_in_the_page(gallery: ComfyPage, known: set[str], stem: str
 
 
 def test_dropped_image_opens_its_graph(gallery: ComfyPage) -> None:
-    gallery.load(example("21-in-paint")[1])
+    gallery.load(example("21 In-paint")[1])
     queued = gallery.prompt()
     assert gallery.queue()["kind"] == "execution_success"
     (save,) = (key for key, node in queued.items() if node["class_type"] == "SaveImage")

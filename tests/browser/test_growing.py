@@ -33,10 +33,10 @@ def unchanged(screen: ComfyPage, before: list[list]) -> None:
 
 def test_no_run_makes_a_node_taller(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    prompt, workflow = example("01-first-picture")
+    prompt, workflow = example("01 First image - no download")
     screen.load(workflow)
     (decode,) = [key for key, node in prompt.items() if node["class_type"] == "ARDecode"]
-    page.get_by_text("Run: the images appear here.").wait_for()
+    page.locator(".arg-hint").first.wait_for()
     page.wait_for_timeout(700)
     assert page.locator(RESOLVED).count() == 0  # there is nothing to choose
     before = page.evaluate(BOXES)
@@ -60,7 +60,7 @@ def test_no_run_makes_a_node_taller(screen: ComfyPage, request: pytest.FixtureRe
 
 def test_what_was_chosen_has_its_line(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(example("01-first-picture")[1])
+    screen.load(example("01 First image - no download")[1])
     page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "{heart|heart}"])
     page.locator(RESOLVED, has_text="Run: what was chosen appears here.").wait_for()
     page.wait_for_timeout(700)

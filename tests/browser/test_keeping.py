@@ -8,7 +8,7 @@ from ar_guidance.tests.browser.test_panels import SET_WIDGET, drag_up, inputs
 from ar_guidance.tests.hosts.examples import example
 
 pytestmark = pytest.mark.browser
-STEM = "01-first-picture"
+STEM = "01 First image - no download"
 # Every change of a widget is one step of undo, as when it is made by hand.
 NOTE_CHANGE = """() => {
   const tracker = window.app.extensionManager.workflow.activeWorkflow.changeTracker;

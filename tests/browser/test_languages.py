@@ -104,7 +104,7 @@ def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
 
 def test_panels_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
     page = chinese.page
-    prompt, workflow = example("01-first-picture")
+    prompt, workflow = example("01 First image - no download")
     chinese.load(workflow)
     assert chinese.prompt().keys() == prompt.keys()
     page.locator(".arg-open").get_by_text("从图片中选择").wait_for()

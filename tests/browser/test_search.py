@@ -16,7 +16,7 @@ MESSAGE = "Within noise: drawing the images again moves the answer, 8.07, betwee
 
 def test_the_search_shows_what_it_has(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    prompt, workflow = example("04-find-scale")
+    prompt, workflow = example("04 Find the best scale")
     (node,) = (key for key, part in prompt.items() if part["class_type"] == "ARFindScale")
     screen.load(workflow)
     page.get_by_text("Run: the scales that are tried appear here.").wait_for()

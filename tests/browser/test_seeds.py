@@ -40,7 +40,7 @@ def test_the_largest_seed_keeps_its_digits(
 ) -> None:
     page = screen.page
     page.evaluate(STORE, json.dumps([{"seed": LARGEST, "name": "face", "url": PIXEL}]))
-    screen.load(example("01-first-picture")[1])
+    screen.load(example("01 First image - no download")[1])
     page.evaluate(SET_WIDGET, ["ARSampler", "seed", 5])
     fifth = run(screen, 5)
     choose(screen, LARGEST)
@@ -63,7 +63,7 @@ def test_the_largest_seed_keeps_its_digits(
 
 def test_a_seed_that_a_link_gives_is_not_kept_silently(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
-    comfy_page.load(example("01-first-picture")[1])
+    comfy_page.load(example("01 First image - no download")[1])
     page.evaluate(SET_WIDGET, ["ARSampler", "seed", 5])
     run(comfy_page, 5)
     page.evaluate(LINK_SEED)

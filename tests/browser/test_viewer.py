@@ -184,7 +184,7 @@ def test_earlier_seeds_can_be_used_again(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     broken = '() => localStorage.setItem(\'ARGuidance.seeds\', \'[{"seed": 5, "url": "http://x/y.png"}, 7, null]\')'
     page.evaluate(broken)  # a list edited by hand
-    comfy_page.load(example("01-first-picture")[1])
+    comfy_page.load(example("01 First image - no download")[1])
     page.evaluate(SET_WIDGET, ["ARSampler", "seed", 11])
     assert comfy_page.queue()["kind"] == "execution_success"
     page.locator(".arg-shot").first.wait_for()

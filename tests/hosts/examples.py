@@ -14,19 +14,21 @@ BRING_A_FILE = {
     "UNETLoader",
     "CLIPLoader",
     "VAELoader",
-    "LoadImage",
 }
+COMES_WITH_COMFYUI = "example.png"
 
 
 def loads_a_file(node: dict[str, Any]) -> bool:
-    """Whether a node loads a model that is not part of the pack."""
+    """Whether a node loads a model that is not part of the pack, or an image of the user's."""
     if node["class_type"] == "ARLoadCheckpoint":
         return not node["inputs"]["checkpoint"].startswith("bundled")
+    if node["class_type"] == "LoadImage":
+        return node["inputs"]["image"] != COMES_WITH_COMFYUI
     return node["class_type"] in BRING_A_FILE
 
 
 def needs_files(path: Path) -> bool:
-    """Whether a workflow loads models that are not part of the pack, so that it cannot run offline."""
+    """Whether a workflow loads what comes neither with the pack nor with ComfyUI, so that it cannot run as it is."""
     prompt = json.loads((path.parent / "api" / path.name).read_text("utf-8"))
     return any(loads_a_file(node) for node in prompt.values())
 

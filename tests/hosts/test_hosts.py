@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from urllib.parse import quote
 
 import pytest
 from ar_guidance.tests.hosts.examples import (
@@ -39,7 +40,7 @@ def test_workflows_and_help_pages_are_served(host: RunningHost) -> None:
 
 @pytest.mark.parametrize("stem", EXAMPLES + EXAMPLES_WITH_FILES)
 def test_thumbnail_is_served(host: RunningHost, stem: str) -> None:
-    served = host.client.request(f"/api/workflow_templates/{PACK_FOLDER}/{stem}.jpg")
+    served = host.client.request(f"/api/workflow_templates/{PACK_FOLDER}/{quote(stem)}.jpg")
     thumbnail = Image.open(io.BytesIO(served))
     thumbnail.verify()
     assert thumbnail.format == "JPEG" and thumbnail.width >= 300

@@ -13,7 +13,7 @@ from ar_guidance.tools.dev.host_process import HostProcess, start_host
 from ar_guidance.tools.dev.hosts import NEWEST
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOW = ROOT / "workflows" / "api" / "01-first-picture.json"
+WORKFLOW = ROOT / "workflows" / "api" / "01 First image - no download.json"
 
 
 @pytest.fixture

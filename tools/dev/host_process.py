@@ -23,6 +23,7 @@ from .hosts import Host
 PACK_FOLDER = "ComfyUI-AR-Guidance"
 LAUNCHER = Path(__file__).with_name("launch_host.py")
 START_SECONDS = 600
+EXAMPLE = "example.png"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NOT_PART_OF_THE_PACK = (".*", "demo", "__pycache__")
 
@@ -76,6 +77,7 @@ def start_host(
 ) -> HostProcess:
     """Start a prepared host with this pack and wait until it answers; without `port`, at one that is free."""
     prepare_base(base)
+    give_example(host, base)
     if port is not None:
         return start_at(port, host, base, extra)
     for _ in range(2):
@@ -124,6 +126,13 @@ def prepare_base(base: Path) -> None:
     for name in ("models", "custom_nodes", "input", "output", "temp", "user"):
         (base / name).mkdir(parents=True, exist_ok=True)
     link_pack(base / "custom_nodes" / PACK_FOLDER)
+
+
+def give_example(host: Host, base: Path) -> None:
+    """Put the image that comes with ComfyUI where its Load Image looks; a workflow begins with it."""
+    example = host.folder / "input" / EXAMPLE
+    if example.is_file():
+        shutil.copy(example, base / "input" / EXAMPLE)
 
 
 def link_pack(place: Path) -> None:
