@@ -9,16 +9,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from .base import Guidance, RunInfo, Signal, Step, parameter
+from .base import RunInfo, Signal, Step, parameter
 from .curve import Curve
 from .schedule import KINDS, Schedule
+from .scheduled import Scheduled, curve_parameter, end_parameter, start_parameter, values_parameter
 
 FAMILY_DEFAULT = "family default"
-DRAWN = "Only for 'curve': the share of the full strength over the run, from the first step (left) to the last (right)."
-NUMBERS = (
-    "Only for 'list': the scale of every step, separated by commas. More or fewer numbers than the model has steps are"
-    " fitted to them."
-)
 
 
 def scale_parameter(tooltip: str, default: float = 4.0) -> float:
@@ -27,7 +23,7 @@ def scale_parameter(tooltip: str, default: float = 4.0) -> float:
 
 
 @dataclass(frozen=True)
-class Combining(Guidance):
+class Combining(Scheduled):
     """A guidance that adds a term of strength gamma_k.
 
     Attributes:
@@ -40,6 +36,7 @@ class Combining(Guidance):
     """
 
     combines: ClassVar[bool] = True
+    rest: ClassVar[float] = 1.0
     neutral: ClassVar[Mapping[str, float | str]] = {"scale": 1.0, "schedule": "constant"}
 
     scale: float = scale_parameter(
@@ -53,21 +50,11 @@ class Combining(Guidance):
         " never lower).",
         options=(FAMILY_DEFAULT, *KINDS),
     )
-    start: float = parameter(
-        0.0,
-        "Share of the run before which guidance is off. Above 0, the coarse layout is left unguided.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
-        advanced=True,
+    start: float = start_parameter(
+        "Share of the run before which guidance is off. Above 0, the coarse layout is left unguided."
     )
-    end: float = parameter(
-        1.0,
-        "Share of the run after which guidance is off (and costs nothing). Too low: details drift off the class.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
-        advanced=True,
+    end: float = end_parameter(
+        "Share of the run after which guidance is off (and costs nothing). Too low: details drift off the class."
     )
     power: float = parameter(
         1.0,
@@ -77,19 +64,10 @@ class Combining(Guidance):
         step=0.05,
         advanced=True,
     )
-    values: tuple[float, ...] = parameter((), NUMBERS, advanced=True)
-    curve: Curve = parameter(Curve(), DRAWN)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.shape(Schedule())
+    values: tuple[float, ...] = values_parameter()
+    curve: Curve = curve_parameter()
 
     def shape(self, published: Schedule) -> Schedule:
-        """The schedule in force for a model with this published one.
-
-        Raises:
-            ValueError: settings out of range, or an interval that ends before it starts.
-        """
         if self.schedule == FAMILY_DEFAULT:
             Schedule(start=self.start, end=self.end)
             # The narrower of the two: some models' authors switch guidance off before the end.
@@ -101,15 +79,11 @@ class Combining(Guidance):
                     " example 'constant', or another interval"
                 )
             return replace(published, start=start, end=end)
-        return Schedule(self.schedule, self.start, self.end, self.power, self.values, self.curve)
-
-    def shape_in(self, run: RunInfo) -> Schedule:
-        """The schedule in force in a run."""
-        return run.once(self, "shape", lambda: self.shape(run.published))
+        return super().shape(published)
 
     def gamma(self, index: int, run: RunInfo) -> float | None:
         """gamma_k, or None where the guidance is off."""
-        return self.shape_in(run).strength(index, run.count, self.scale, rest=1.0)
+        return self.at_step(index, run, self.scale)
 
     def term(self, step: Step, signal: Signal) -> Tensor:
         """What is added at strength 1 (B, T, V)."""
@@ -118,16 +92,6 @@ class Combining(Guidance):
     def add(self, signal: Signal, term: Tensor, gamma: float) -> Signal:
         """The signal with the term at this strength."""
         return signal.add(term, gamma)
-
-    def refuse(self, run: RunInfo) -> str | None:
-        try:
-            self.shape(run.published).check(run.count)
-        except ValueError as error:
-            return str(error)
-        return None
-
-    def note(self, run: RunInfo) -> str | None:
-        return self.shape(run.published).note(run.count)
 
     def active(self, index: int, run: RunInfo) -> bool:
         return self.gamma(index, run) is not None

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Guidance, RunInfo, Signal, Step, parameter
-from .combining import NUMBERS
-from .schedule import LIST, SHAPES, Schedule
+from .base import RunInfo, Signal, Step, parameter
+from .schedule import LIST, SHAPES
+from .scheduled import Scheduled, values_parameter
 
 
 @dataclass(frozen=True)
-class HiddenCFG(Guidance):
+class HiddenCFG(Scheduled):
     """Classifier-free guidance on hidden states. scale 1 = no guidance."""
 
     name: ClassVar[str] = "hidden_cfg"
@@ -35,6 +35,7 @@ class HiddenCFG(Guidance):
         " `scale` at this step."
     )
     combines: ClassVar[bool] = False
+    rest: ClassVar[float] = 1.0
     neutral: ClassVar[Mapping[str, float | str]] = {"scale": 1.0}
     inside: ClassVar[bool] = True
 
@@ -58,31 +59,17 @@ class HiddenCFG(Guidance):
         "How the scale grows over the steps; the release keeps it constant.",
         options=(*SHAPES, LIST),
     )
-    values: tuple[float, ...] = parameter((), NUMBERS, advanced=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._schedule()
-
-    def _schedule(self) -> Schedule:
-        return Schedule(self.schedule, values=self.values)
+    values: tuple[float, ...] = values_parameter()
 
     def refuse(self, run: RunInfo) -> str | None:
         if not run.mixable:
             return "this model cannot mix branches inside; use AR Guidance: CFG"
         if self.depth >= run.mixable:
             return f"depth {self.depth} must be less than the model's {run.mixable} blocks"
-        try:
-            self._schedule().check(run.count)
-        except ValueError as error:
-            return str(error)
-        return None
-
-    def note(self, run: RunInfo) -> str | None:
-        return self._schedule().note(run.count)
+        return super().refuse(run)
 
     def mixes(self, index: int, run: RunInfo) -> Mapping[int, float]:
-        gamma = self._schedule().strength(index, run.count, self.scale, rest=1.0)
+        gamma = self.at_step(index, run, self.scale)
         if gamma is None or gamma == 1.0:
             return {}
         return {run.mixable - self.depth: gamma}

@@ -109,7 +109,6 @@ class Mixed(IGG):
 
     def _strengths(self, index: int, run: RunInfo) -> tuple[float, float] | None:
         """gamma and gamma' of a step, or None where the guidance is off."""
-        shape = self.shape_in(run)
-        plain = shape.strength(index, run.count, self.scale, rest=1.0)
-        attended = shape.strength(index, run.count, self.igg_scale, rest=1.0)
+        plain = self.at_step(index, run, self.scale)
+        attended = self.at_step(index, run, self.igg_scale)
         return None if plain is None or attended is None else (plain, attended)

@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Grid, Guidance, RunInfo, Signal, Step, parameter
-from .combining import DRAWN
+from .base import Grid, RunInfo, Signal, Step, parameter
 from .curve import Curve
 from .head import normalised
-from .schedule import CURVE, SHAPES, Schedule
+from .schedule import CURVE, SHAPES
+from .scheduled import Scheduled, curve_parameter, end_parameter, start_parameter
 
 PRIORS = ("DSE", "DSE zero", "linear", "nearest")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -128,7 +128,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class SSG(Guidance):
+class SSG(Scheduled):
     """Guidance away from a smooth copy of the previous scale.
 
     Attributes:
@@ -163,6 +163,7 @@ class SSG(Guidance):
         " released models has not been tried."
     )
     combines: ClassVar[bool] = False
+    rest: ClassVar[float] = 0.0
     neutral: ClassVar[Mapping[str, float | str]] = {"beta": 0.0}
     remembers: ClassVar[bool] = True
 
@@ -197,41 +198,16 @@ class SSG(Guidance):
         options=(VERBATIM, PRESERVE),
         advanced=True,
     )
-    start: float = parameter(
-        0.0,
-        "Share of the run before which SSG is off.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
-        advanced=True,
-    )
-    end: float = parameter(
-        1.0,
-        "Share of the run after which SSG is off.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
-        advanced=True,
-    )
-    curve: Curve = parameter(Curve(), DRAWN)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.shape()
-
-    def shape(self) -> Schedule:
-        return Schedule(self.schedule, self.start, self.end, curve=self.curve)
+    start: float = start_parameter("Share of the run before which SSG is off.")
+    end: float = end_parameter("Share of the run after which SSG is off.")
+    curve: Curve = curve_parameter()
 
     def refuse(self, run: RunInfo) -> str | None:
         if run.kind == "token":
             return "SSG compares a scale with the previous one, and this model draws single tokens: use CFG or SoftCFG"
         if run.kind == "diffusion":
             return "SSG compares a scale with a coarser one, and every step of a diffusion model has the same size: use CFG or IGG"
-        try:
-            self.shape().check(run.count)
-        except ValueError as error:
-            return str(error)
-        return None
+        return super().refuse(run)
 
     def active(self, index: int, run: RunInfo) -> bool:
         return self.beta > 0
@@ -246,7 +222,7 @@ class SSG(Guidance):
         return Seen()
 
     def apply(self, step: Step, signal: Signal, run: RunInfo, state: Seen) -> Signal:
-        beta = self.shape().strength(step.index, step.count, self.beta, rest=0.0) or 0.0
+        beta = self.at_step(step.index, run, self.beta) or 0.0
         now: dict[str, Tensor] = {}
 
         def change(logits: Tensor, name: str) -> Tensor:

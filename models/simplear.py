@@ -17,6 +17,7 @@ from .parts.grid import Grid
 from .parts.language import LanguageNetwork
 from .parts.prompt import Prompt
 from .parts.settings import decimal, whole
+from .parts.text import NetworkCondition
 from .tokenizers.cosmos_dv import CosmosConfig
 
 CODES = 64000  # of the released image tokenizer
@@ -115,11 +116,11 @@ class SimpleAR(LanguageNetwork[SimpleARConfig]):
         return SimpleARState(**vars(state), seen=self._read_by(branches[:1], device))
 
     def follow(
-        self, state: TokenState, branches: Sequence[Prompt], conditional: Sequence[int]
+        self, state: object, branches: Sequence[NetworkCondition], conditional: Sequence[int]
     ) -> None:
         """Several branches are conditional: the penalty acts on each by what it has read itself."""
         if isinstance(state, SimpleARState):
-            prompts = [branches[i] for i in conditional]
+            prompts = [given for i in conditional if isinstance(given := branches[i], Prompt)]
             state.seen = self._read_by(prompts, state.seen.device)
             state.conditional = conditional
 

@@ -14,15 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..guidance.base import RunInfo
-from ..guidance.chain import Chain
 from ..guidance.head import LOWEST, normalised
 from ..guidance.record import NULL_RECORDER, Recorder
-from ..models.parts.text import NetworkCondition
 from .draw import Filters, Noise
 from .edit import KeptSequence
-from .mixed import job_conditions, mixed
-from .mixture import Mixing
+from .mixed import Job, job_conditions, mixed
 from .reveal import Purity, Revealing
 
 
@@ -68,34 +64,28 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class DiscreteJob:
-    """Everything a run depends on.
+class DiscreteJob(Job):
+    """Everything a run depends on; see `Job`.
 
     Attributes:
-        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
-        batch: images B.
-        run: the grid of every step, family facts for the guidances.
-        chain: the guidances.
         filters: which tokens a prediction may name; its top_p is the truncation rate.
         draw: (log-probabilities (B, N, V + 1), call) -> tokens (B, N).
         visits: steps t in order.
         skip: how much further back than one every visit goes (fast sampling).
         purity: reveal the surest places first, or None.
         kept: tokens to hold on to, or None.
-        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[NetworkCondition, ...]
-    batch: int
-    run: RunInfo
-    chain: Chain
     filters: Filters
     draw: Callable[[Tensor, int], Tensor]
     visits: tuple[int, ...]
     skip: int = 0
     purity: Purity | None = None
     kept: KeptSequence | None = None
-    mixing: Mixing | None = None
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return self.visits
 
 
 @dataclass(frozen=True)

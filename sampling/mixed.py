@@ -4,7 +4,8 @@ Letters: B images, R branches (rows = R*B, branch by branch), T tokens of a step
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -17,23 +18,28 @@ from .mixture import Mixing
 N = TypeVar("N")
 
 
-class Job(Protocol):
-    """What every loop's job says of its branches."""
+@dataclass(frozen=True)
+class Job:
+    """What every run depends on, whatever its loop.
+
+    Attributes:
+        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
+        batch: images B.
+        run: the grid of every step, family facts for the guidances.
+        chain: the guidances.
+        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
+    """
+
+    conditions: tuple[NetworkCondition, ...]
+    batch: int
+    run: RunInfo
+    chain: Chain
+    mixing: Mixing | None = field(default=None, kw_only=True)
 
     @property
-    def conditions(self) -> tuple[NetworkCondition, ...]: ...
-
-    @property
-    def batch(self) -> int: ...
-
-    @property
-    def run(self) -> RunInfo: ...
-
-    @property
-    def chain(self) -> Chain: ...
-
-    @property
-    def mixing(self) -> Mixing | None: ...
+    def order(self) -> tuple[int, ...]:
+        """What the loop calls its steps to the network, where it does not count them."""
+        return ()
 
 
 def job_conditions(job: Job, uncond: bool) -> tuple[NetworkCondition, ...]:
@@ -53,7 +59,7 @@ def mixed(network: N, job: Job) -> N:
     """The network as a job's loop runs it: itself, or mixing."""
     if not job.mixing:
         return network
-    made = MixedNetwork(network, job.mixing, job.batch, getattr(job, "visits", ()))
+    made = MixedNetwork(network, job.mixing, job.batch, job.order)
     return cast(N, made)  # it has what the loop of this network asks for
 
 
@@ -88,15 +94,14 @@ class MixedNetwork:
     """A network of two branches, each a mixture: what the loops ask of a network, whatever its kind.
 
     Args:
-        network: runs the single branches. If it has `follow(state, branches, conditional)`, that is told, once the run has
-            begun, which of the branches are conditional.
+        network: runs the single branches. Its `follow` is told, once the run has begun, which of them are conditional.
         order: of discrete diffusion, the t of every step.
     """
 
     def __init__(self, network: Any, mixing: Mixing, batch: int, order: Sequence[int] = ()) -> None:
         self.network, self.mixing, self.batch = network, mixing, batch
         self.config = network.config
-        self.compute_dtype = getattr(network, "compute_dtype", torch.float32)
+        self.compute_dtype = network.compute_dtype
         self.order = order
         self._shares: dict[torch.device, list[Tensor]] = {}
 
@@ -104,9 +109,8 @@ class MixedNetwork:
         def begin(places: tuple[int, ...]) -> Any:
             given = [branches[i] for i in places]
             state = self.network.begin(given, device)
-            if hasattr(self.network, "follow"):
-                kinds = [self.mixing.branches[i].conditional for i in places]
-                self.network.follow(state, given, [n for n, kind in enumerate(kinds) if kind])
+            kinds = [self.mixing.branches[i].conditional for i in places]
+            self.network.follow(state, given, [n for n, kind in enumerate(kinds) if kind])
             return state
 
         return MixedState(begin, self.mixing)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..guidance.base import Grid, RunInfo
 from ..guidance.chain import Chain
-from ..models.parts.text import NetworkCondition
+from ..models.parts.text import Caption, NetworkCondition, TextCondition
 from .regions import Layer
 
 Path = tuple[tuple[Layer, int], ...]
@@ -184,8 +184,9 @@ def _check_steps(layer: Layer, run: RunInfo) -> None:
 
 def _fitted(null: NetworkCondition, prompts: Sequence[NetworkCondition]) -> NetworkCondition:
     """A "no prompt" that is as long as the image's own prompt, for several: as long as the longest."""
-    fitted = getattr(null, "fitted", None)
-    return fitted(prompts) if fitted is not None and len(prompts) > 1 else null
+    if len(prompts) > 1 and isinstance(null, TextCondition | Caption):
+        return null.fitted(prompts)  # pyright: ignore[reportArgumentType]  # one family's prompts are of one kind
+    return null
 
 
 def _merged(

@@ -10,15 +10,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import RunInfo, StepResult
-from ..guidance.chain import Chain
+from ..guidance.base import StepResult
 from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
-from ..models.parts.text import NetworkCondition
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
-from .mixed import job_conditions, mixed
-from .mixture import Mixing
+from .mixed import Job, job_conditions, mixed
 from .model import ScaleCodec
 from .progress import NOT_FINITE, Progress
 from .weigh import weigh
@@ -39,32 +36,22 @@ class ScaleTransformer(Protocol):
 
 
 @dataclass(frozen=True)
-class ScalewiseJob:
-    """Everything a run depends on.
+class ScalewiseJob(Job):
+    """Everything a run depends on; see `Job`.
 
     Attributes:
-        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
-        batch: images B.
-        run: grids, family facts for the guidances.
-        chain: the guidances.
         draw: (guided logits, k) -> tokens.
         kept: tokens to hold on to, or None.
         smooth: (logits, k) -> weights (B, T, V) of all code vectors, whose mixture replaces the drawn token's (VAR's
             more_smooth), or None to leave this scale's as they are.
         noise: (shape, device) -> normal numbers (B, *shape), for a network that draws a continuous residual after the
             last step; None = it draws none.
-        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[NetworkCondition, ...]
-    batch: int
-    run: RunInfo
-    chain: Chain
     draw: TokenSampler
     kept: KeptTokens | None = None
     smooth: Callable[[Tensor, int], Tensor | None] | None = None
     noise: Callable[[tuple[int, ...], torch.device], Tensor] | None = None
-    mixing: Mixing | None = None
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..guidance.base import RunInfo, StepResult
-from ..guidance.chain import ActiveChain, Chain
+from ..guidance.base import StepResult
+from ..guidance.chain import ActiveChain
 from ..guidance.record import NULL_RECORDER, Recorder
-from ..models.parts.text import NetworkCondition
 from .draw import TokenSampler
 from .edit import KeptSequence
-from .mixed import job_conditions, mixed
-from .mixture import Mixing
+from .mixed import Job, job_conditions, mixed
 from .parallel import Window, agreeing, guess, stopwatch
 from .progress import NOT_FINITE, Progress
 from .weigh import WeighableState, weigh
@@ -36,31 +34,21 @@ class TokenTransformer(Protocol):
 
 
 @dataclass(frozen=True)
-class TokenwiseJob:
-    """Everything a run depends on.
+class TokenwiseJob(Job):
+    """Everything a run depends on; see `Job`.
 
     Attributes:
-        conditions: the conditional branch's condition, then the unconditional one's, as the network takes them.
-        batch: images B.
-        run: number of tokens, family facts for the guidances.
-        chain: the guidances.
         draw: (guided logits (B, n, V), their first position) -> tokens (B, n).
         kept: tokens to hold on to, or None.
         widest: most tokens that one pass may draw; 1 = plain decoding. More needs a `draw` that gives the same token for the
             same logits and position however often it is asked.
         row: tokens of a row of the image, for guesses; 0 = unknown.
-        mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
     """
 
-    conditions: tuple[NetworkCondition, ...]
-    batch: int
-    run: RunInfo
-    chain: Chain
     draw: TokenSampler
     kept: KeptSequence | None = None
     widest: int = 1
     row: int = 0
-    mixing: Mixing | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .attention import Sight, added_mask
 from .cache import KVCache, Weighable
-from .module import ConfiguredModule
+from .network import BranchedModule
 from .rope import rotate
 
 
@@ -54,7 +54,7 @@ class TokenState(Weighable):
         super().weigh(values, keys)
 
 
-class CausalNetwork(ConfiguredModule[S], Generic[S, B]):
+class CausalNetwork(BranchedModule[S], Generic[S, B]):
     """The token-wise protocol (`begin`, then `read` and `advance`) over what a family defines.
 
     A family defines `build`, `prefix`, `embed`, `rotations` (or `table`), `trunk` and `head`; one whose prefix has a length of

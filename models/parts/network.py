@@ -1,6 +1,6 @@
 """What every network offers, and what every scale-wise one does alike: how large its cache is, and making one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -37,6 +37,18 @@ class Transformer(Network, Protocol):
         ...
 
 
+B = TypeVar("B")  # a config
+
+
+class BranchedModule(ConfiguredModule[B]):
+    """A network that runs the branches of a step as rows of one batch."""
+
+    def follow(
+        self, state: object, branches: Sequence[NetworkCondition], conditional: Sequence[int]
+    ) -> None:
+        """Told once a run of several conditions has begun: which of its branches are conditional. Most need not know."""
+
+
 class CachedConfig(Protocol):
     """Sizes of a network with a cache."""
 
@@ -59,7 +71,7 @@ class CachedConfig(Protocol):
 S = TypeVar("S", bound=CachedConfig)
 
 
-class Cached(ConfiguredModule[S]):
+class Cached(BranchedModule[S]):
     """A network whose layers keep keys and values."""
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from ..parts.module import ConfiguredModule
+from ..parts.network import BranchedModule
 from ..parts.operations import Operations, Place
 from ..parts.text import TextCondition
 from .blocks import EPS, ClassBlock, TextBlock
@@ -81,7 +81,7 @@ class Trunk(nn.Module):
         )
 
 
-class VQDiffusion(ConfiguredModule[VQDiffusionConfig]):
+class VQDiffusion(BranchedModule[VQDiffusionConfig]):
     """The transformer and its diffusion. Conditions: classes (B,), or a `TextCondition`."""
 
     def build(self, operations: Operations, **place: Unpack[Place]) -> None:
