@@ -251,8 +251,12 @@ def checked_mask(mask: Tensor) -> Tensor:
     """A mask (M, H, W) as a region takes it.
 
     Raises:
-        ValueError: one of them marks nothing.
+        ValueError: one of them marks nothing, or holds what is no number.
     """
+    if not bool(mask.isfinite().all()):
+        raise ValueError(
+            "the mask holds values that are no numbers (NaN or infinite): the node it comes from failed, connect another"
+        )
     mask = mask.float().clamp(0, 1)
     empty = [str(i + 1) for i, one in enumerate(mask) if not bool((one > 0).any())]
     if empty:

@@ -120,6 +120,14 @@ def test_empty_masks_are_refused_by_number() -> None:
         checked_mask(torch.cat((LEFT, LEFT * 0)))
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_masks_of_what_is_no_number_are_refused(bad: float) -> None:
+    mask = LEFT.clone()
+    mask[0, 0, 0] = bad
+    with pytest.raises(ValueError, match="values that are no numbers"):
+        checked_mask(mask)
+
+
 @pytest.mark.parametrize("width", [0, 1, 4, 9, 40])
 def test_a_soft_edge_is_centred_and_complements_stay_complements(width: int) -> None:
     mask = torch.zeros(1, 16, 24)

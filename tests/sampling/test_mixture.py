@@ -8,7 +8,6 @@ import pytest
 import torch
 from ar_guidance.guidance.base import Guidance
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.softcfg import SoftCFG
@@ -268,18 +267,6 @@ def test_windows_give_the_tokens_of_plain_decoding(
 def test_other_guidances_act_on_the_mixture(chain: Any) -> None:
     given = mixture("var", [[1, 2], [3, 4]], [Region(LEFT)])
     assert not equal(run("var", given, chain), run("var", given, ()))
-
-
-def test_guidance_inside_the_network_is_refused() -> None:
-    given = mixture("infinity", [[1, 2], [3, 4]], [Region(LEFT)])
-    with pytest.raises(ValueError, match="use AR Guidance: CFG"):
-        job_of("infinity", given, (HiddenCFG(2.0, depth=1),))
-
-
-def test_an_interval_between_two_steps_is_refused() -> None:
-    given = mixture("var", [[1, 2], [3, 4]], [Region(LEFT, start=0.4, end=0.5)])
-    with pytest.raises(ValueError, match="none of this model's 4 steps"):
-        job_of("var", given, ())
 
 
 def test_what_is_not_guided_has_no_unconditional_branch() -> None:
