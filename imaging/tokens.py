@@ -96,7 +96,7 @@ class ImageTokens:
 
     def _check_range(self, model: Model) -> None:
         """Raise ValueError when a file held numbers that no tokenizer gave."""
-        codes = getattr(model.tokenizer.config, "vocab", None)
+        codes = model.tokenizer.config.vocab
         form = () if codes else (model.config.vocab // 2,)  # two logits per bit
         if tuple(self.steps[0].shape[2:]) != form:
             raise ValueError(

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from ..models.family import class_count
 from .detect import Part
 from .kinds import read_json_text
 
 
 def class_labels(part: Part) -> tuple[tuple[str, ...], str]:
     """Class names: from the file's metadata, or ImageNet's when it has 1000 classes."""
-    classes = getattr(part.config, "classes", 0)
+    classes = class_count(part.config)
     labels = _stored_labels(part)
     if len(labels) == classes and labels:
         return labels, part.metadata.get("label_set", "Labels")[:40]

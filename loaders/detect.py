@@ -166,7 +166,7 @@ def _facts(weights: Weights, family: Family, tensors: dict[str, Tensor], part: s
         weights.metadata,
         weights.settings,
         {k: tensors[k][index].item() for k, index in family.samples if k in tensors},
-        weights.vocabulary if getattr(family, "prompt", None) else {},
+        weights.vocabulary if isinstance(family, TransformerFamily) and family.prompt else {},
         weights.generation,
         weights.code_lists if part == "tokenizer" else (),
     )

@@ -119,8 +119,7 @@ def decode_bytes(tokenizer: Codec, config: TransformerConfig) -> int:
     """Peak of the image decoder for one chunk of images (see `decode_chunk`): at most six maps of the full
     size (the decoders of VAR, LlamaGen and VQ-Diffusion hold three)."""
     sizes = tokenizer.config
-    channels = getattr(sizes, "full_channels", sizes.channels)
-    return 6 * 4 * channels * pixels(tokenizer, config) * decode_chunk(tokenizer, config)
+    return 6 * 4 * sizes.full_channels * pixels(tokenizer, config) * decode_chunk(tokenizer, config)
 
 
 def pixels(tokenizer: Codec, config: TransformerConfig) -> int:

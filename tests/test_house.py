@@ -32,6 +32,13 @@ ANY = {
     "nodes": 8,
     "sampling": 18,
 }
+LATE = "noqa: " + "E402"
+# Attributes looked for by name: of a host's layers, of errors of others, of streams; `classes` in the one place that counts them.
+LOOKED_FOR = {
+    "imaging/token_file.py": {"short"},
+    "models/family.py": {"classes"},
+    "models/parts/linear.py": {"weight_function", "bias_function"},
+}
 # Files of tests that are longer still. None may be added.
 LONG = {
     "tests/hosts/test_diffusion.py",
@@ -93,6 +100,33 @@ def test_no_function_is_long() -> None:
 
 def test_most_functions_are_short() -> None:
     assert statistics.median(lines for _, _, lines in functions()) <= MEDIAN
+
+
+def asked_by_name(path: Path) -> set[str]:
+    """Attributes that a file looks for by a name written out, with `getattr` or `hasattr`."""
+    calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
+    named = [
+        call.args[1]
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id in ("getattr", "hasattr")
+    ]
+    return {name.value for name in named if isinstance(name, ast.Constant)}
+
+
+def test_networks_and_configs_declare_what_they_have() -> None:
+    """What may be there or not is declared by a base class or a protocol, not looked for."""
+    found = {
+        path.relative_to(ROOT).as_posix(): names
+        for path in files(("analysis", "conditioning", "guidance", "imaging", "models", "sampling"))
+        if (names := asked_by_name(path))
+    }
+    assert found == LOOKED_FOR
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_stand_at_the_top(folder: str) -> None:
+    late = [path.name for path in files((folder,)) if LATE in path.read_text(encoding="utf-8")]
+    assert not late, "what has to come before an import belongs into a function or another module"
 
 
 @pytest.mark.parametrize("folder", PRODUCT)

@@ -5,7 +5,7 @@
 
 Each case must end in a value or in a ValueError whose words can be printed and read. Anything else (another error, a hang, a file
 that should be refused and is not) ends the command with the shortest input that shows it. Inputs of nodes are tried by schema
-inside a host: `python tests/hosts/arriving_by_schema.py HOST_FOLDER 600`.
+inside a host: `python tests/hosts/inside.py arriving_by_schema HOST_FOLDER 600`.
 """
 
 from __future__ import annotations

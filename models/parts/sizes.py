@@ -69,7 +69,17 @@ class CodecConfig(Protocol):
 
     @property
     def channels(self) -> int:
-        """Of the decoder's map at its full size, where there is no `full_channels`."""
+        """Of the decoder's last level."""
+        ...
+
+    @property
+    def full_channels(self) -> int:
+        """Of the decoder's widest map at the image's full size."""
+        ...
+
+    @property
+    def vocab(self) -> int:
+        """Tokens it decodes; 0 where a token is a row of bits."""
         ...
 
     @property

@@ -57,6 +57,11 @@ class AliTok1DConfig:
         """Numbers per pixel at the decoder's widest place, for the estimate of memory."""
         return max(3, 2 * self.decoder.ffn // self.patch**2)
 
+    @property
+    def full_channels(self) -> int:
+        """The same: it is the widest."""
+        return self.channels
+
 
 class Attention(nn.Module):
     """Multi-head self-attention over all positions."""

@@ -17,13 +17,13 @@ from typing_extensions import Unpack
 from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
-from .convnet import Decoder, Encoder, level_widths
+from .convnet import ConvSizes, Decoder, Encoder, level_widths
 from .multiscale_vq import resize_area
 from .shell import SeveralScales
 
 
 @dataclass(frozen=True)
-class BitwiseConfig:
+class BitwiseConfig(ConvSizes):
     """Sizes of a tokenizer, read off the weights; only `patch` is the transformer's choice.
 
     Attributes:
@@ -41,6 +41,11 @@ class BitwiseConfig:
     decoder_blocks: int
     patch: int = 1
     variant: str = ""
+
+    @property
+    def vocab(self) -> int:
+        """There is no codebook: a token is D bits."""
+        return 0
 
     @property
     def attention(self) -> bool:

@@ -29,6 +29,11 @@ class ConvSizes:
         return 2 ** (len(self.channel_mult) - 1)
 
     @property
+    def full_channels(self) -> int:
+        """Channels of the decoder's widest map at the image's full size."""
+        return self.channels
+
+    @property
     def widths(self) -> list[int]:
         """Channels of every level."""
         return [self.channels * multiple for multiple in self.channel_mult]

@@ -86,6 +86,11 @@ class CosmosConfig:
         """Numbers per pixel of the image in the largest feature map, for the memory estimate."""
         return math.ceil(max(*self.decoder, 3 * 8**HAAR_LEVELS) / 4**HAAR_LEVELS)
 
+    @property
+    def full_channels(self) -> int:
+        """The same: it is the widest."""
+        return self.channels
+
 
 class Encoder(nn.Module):
     """(B, 3, f*h, f*w) in [-1, 1] -> (B, Z, h, w), f the downsampling factor."""

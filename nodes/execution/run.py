@@ -144,7 +144,7 @@ def watch(sampling: Sampling, view: View, recorder: TraceRecorder) -> Viewer:
         view.candidates,
         view.send if wants_previews() else None,
         lambda tokens: model.tokenizer.lookup(tokens[None], (1, len(tokens)))[0, :, 0].T,
-        getattr(model.tokenizer.config, "vocab", 0),
+        model.tokenizer.config.vocab,
     )
 
 

@@ -1,7 +1,7 @@
 """Inside a host's Python: whatever arrives at any input of any node is taken or refused in words, as the schema says.
 
-Prints one line of JSON: how many nodes, inputs and values were tried. `python arriving_by_schema.py HOST [VALUES]`, where
-VALUES is the number of random values for each input.
+Prints one line of JSON: how many nodes, inputs and values were tried. `python tests/hosts/inside.py arriving_by_schema HOST
+[VALUES]`, where VALUES is the number of random values for each input.
 """
 
 import asyncio
@@ -10,15 +10,14 @@ import itertools
 import json
 import math
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-from inside import enter
+import torch
+from ar_guidance.nodes import checked, extension
 
-count = int((enter() or ["40"])[0])
-
-import torch  # noqa: E402
-from ar_guidance.nodes import checked, extension  # noqa: E402
+count = int((sys.argv[1:] or ["40"])[0])
 
 ODD: list[Any] = [
     *(1025, -2, 10**400, 2.5, math.nan, math.inf, -math.inf, -0.5, True, 0, 1.0),

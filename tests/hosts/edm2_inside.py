@@ -1,29 +1,28 @@
 """Run inside a host's Python path: what no graph shows of EDM2. Prints one JSON object.
 
-    python edm2_inside.py HOST_FOLDER TEMP LATENT_NETWORK UNCONDITIONAL_NETWORK PIXEL_NETWORK
+    python tests/hosts/inside.py edm2_inside HOST_FOLDER TEMP LATENT_NETWORK UNCONDITIONAL_NETWORK PIXEL_NETWORK
 
 late: layers that begin without weights end up as others; previews: sent without and with previews, and their types; left: weights
 that a partial load would leave on the wrong device; kept: files left behind when decoding fails, and when a second part does.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from inside import enter  # the script beside this one
+import comfy.utils
+import folder_paths
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.loaders.edm2 import load_edm2
+from ar_guidance.nodes.condition import ARClassCondition
+from ar_guidance.nodes.edm2 import AREDM2Sampler
+from ar_guidance.nodes.execution import edm2
+from ar_guidance.nodes.types import EDM2Sampling
+from latent_preview import LatentPreviewMethod
 
-temp, latent_file, guide_file, pixel_file = enter()
-
-import comfy.utils  # noqa: E402
-import folder_paths  # noqa: E402
-import torch  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.loaders.edm2 import load_edm2  # noqa: E402
-from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.edm2 import AREDM2Sampler  # noqa: E402
-from ar_guidance.nodes.execution import edm2  # noqa: E402
-from ar_guidance.nodes.types import EDM2Sampling  # noqa: E402
-from latent_preview import LatentPreviewMethod  # noqa: E402
+temp, latent_file, guide_file, pixel_file = sys.argv[1:]
 
 folder_paths.set_temp_directory(temp)
 edm2.PREVIEW_SECONDS = 0.0

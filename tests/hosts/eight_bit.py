@@ -1,24 +1,20 @@
 """Run inside a host's Python path: every transformer family with its matrices in 8-bit floats, placed in the host.
 
-    python eight_bit.py HOST_FOLDER
+    python tests/hosts/inside.py eight_bit HOST_FOLDER
 
 A placed network must hold the very 8-bit numbers of its linear layers, and give what a plain network of the same numbers gives.
 """
 
 from pathlib import Path
 
-from inside import enter  # the script beside this one
-
-enter()
-
-import torch  # noqa: E402
-from ar_guidance.loaders.detect import Part  # noqa: E402
-from ar_guidance.loaders.eight_bit import Linear  # noqa: E402
-from ar_guidance.loaders.place import place_part  # noqa: E402
-from ar_guidance.loaders.read import Weights  # noqa: E402
-from ar_guidance.loaders.scaled import taken_apart  # noqa: E402
-from ar_guidance.tests.tiny import FAMILIES  # noqa: E402
-from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES  # noqa: E402
+import torch
+from ar_guidance.loaders.detect import Part
+from ar_guidance.loaders.eight_bit import Linear
+from ar_guidance.loaders.place import place_part
+from ar_guidance.loaders.read import Weights
+from ar_guidance.loaders.scaled import taken_apart
+from ar_guidance.tests.tiny import FAMILIES
+from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES
 
 STATE = dict[str, torch.Tensor]
 

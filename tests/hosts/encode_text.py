@@ -1,6 +1,6 @@
 """Run inside a host's Python path: load text encoders as a node does, and encode prompts as CLIP Text Encode does.
 
-    python encode_text.py HOST_FOLDER JOBS.json OUT.safetensors
+    python tests/hosts/inside.py encode_text HOST_FOLDER JOBS.json OUT.safetensors
 
 A job: {"paths": [...], "settings": {...}, "prompts": [...], "late": false}; late = layers begin without weights, as in newer
 hosts with a GPU. Of prompt j of job i `i.j.cond`, `i.j.attention_mask` and
@@ -9,15 +9,14 @@ hosts with a GPU. Of prompt j of job i `i.j.cond`, `i.j.attention_mask` and
 
 import contextlib
 import json
+import sys
 from pathlib import Path
 
-from inside import enter  # the script beside this one
+import torch
+from ar_guidance.loaders.text.encoders import load_text_encoder
+from safetensors.torch import save_file
 
-jobs_file, out_file = enter()
-
-import torch  # noqa: E402
-from ar_guidance.loaders.text.encoders import load_text_encoder  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+jobs_file, out_file = sys.argv[1:]
 
 
 def set_late(late: bool) -> None:

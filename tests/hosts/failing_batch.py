@@ -1,31 +1,30 @@
 """Run inside a host's Python path: a batch in two parts whose second part runs out of memory, or is stopped otherwise.
 
-    python failing_batch.py HOST_FOLDER TEMP_FOLDER TRANSFORMER TOKENIZER
+    python tests/hosts/inside.py failing_batch HOST_FOLDER TEMP_FOLDER TRANSFORMER TOKENIZER
 
 Prints the kind and the text of the error a user would see; then what becomes of batches that do not fit, by what their
 allocator says; then, line by line, what comes of other ways to stop where finished images are to be handed on.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from inside import enter  # the script beside this one
+import comfy.model_management as mm
+import folder_paths
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.loaders.checkpoint import load_model
+from ar_guidance.models.parts.cache import KVCache
+from ar_guidance.nodes.condition import ARClassCondition
+from ar_guidance.nodes.execution import run
+from ar_guidance.nodes.execution.batches import Finished
+from ar_guidance.nodes.execution.probe import ScaleSearch
+from ar_guidance.nodes.execution.rescue import collect_images
+from ar_guidance.nodes.sample import ARDecode, ARSampler
+from ar_guidance.nodes.types import Sampling
 
-temp, transformer, tokenizer = enter()
-
-import comfy.model_management as mm  # noqa: E402
-import folder_paths  # noqa: E402
-import torch  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
-from ar_guidance.models.parts.cache import KVCache  # noqa: E402
-from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.execution import run  # noqa: E402
-from ar_guidance.nodes.execution.batches import Finished  # noqa: E402
-from ar_guidance.nodes.execution.probe import ScaleSearch  # noqa: E402
-from ar_guidance.nodes.execution.rescue import collect_images  # noqa: E402
-from ar_guidance.nodes.sample import ARDecode, ARSampler  # noqa: E402
-from ar_guidance.nodes.types import Sampling  # noqa: E402
+temp, transformer, tokenizer = sys.argv[1:]
 
 folder_paths.set_temp_directory(temp)
 model = load_model(transformer, tokenizer)

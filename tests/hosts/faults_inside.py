@@ -1,21 +1,20 @@
 """Inside a host's Python: an image is a result. What fails beside it costs nothing, and what fails after it says where it is.
 
-python faults_inside.py HOST_FOLDER SCRATCH_FOLDER TRANSFORMER TOKENIZER
+python tests/hosts/inside.py faults_inside HOST_FOLDER SCRATCH_FOLDER TRANSFORMER TOKENIZER
 """
 
+import sys
 from pathlib import Path
 
-from inside import enter
+import folder_paths
+import torch
+from ar_guidance.loaders.checkpoint import load_model
+from ar_guidance.nodes.condition import ARClassCondition
+from ar_guidance.nodes.execution import rescue, run
+from ar_guidance.nodes.sample import ARDecode, ARSampler
+from ar_guidance.nodes.token_files import ARSaveTokens
 
-scratch, transformer, tokenizer = enter()
-
-import folder_paths  # noqa: E402
-import torch  # noqa: E402
-from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
-from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.execution import rescue, run  # noqa: E402
-from ar_guidance.nodes.sample import ARDecode, ARSampler  # noqa: E402
-from ar_guidance.nodes.token_files import ARSaveTokens  # noqa: E402
+scratch, transformer, tokenizer = sys.argv[1:]
 
 folder_paths.set_temp_directory(f"{scratch}/temp")
 folder_paths.set_output_directory(f"{scratch}/output")

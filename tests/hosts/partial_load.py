@@ -1,6 +1,6 @@
 """Run inside a host's Python path: load a tiny model with room for half of it, and list what would break on a GPU.
 
-    python partial_load.py HOST_FOLDER TRANSFORMER TOKENIZER [TEXT_ENCODER ...]
+    python tests/hosts/inside.py partial_load HOST_FOLDER TRANSFORMER TOKENIZER [TEXT_ENCODER ...]
 
 Before that: newer hosts build layers without weights where a GPU can fetch them late; such a model must end up with the same.
 The device "meta" stands in for the GPU. Layers the host manages may stay behind (they move per call), and so may raw
@@ -8,15 +8,14 @@ parameters and buffers, provided the network casts them where it uses them: thos
 """
 
 import re
+import sys
 from pathlib import Path
 
-from inside import enter  # the script beside this one
+import torch
+from ar_guidance.loaders.checkpoint import load_model
+from ar_guidance.loaders.text.encoders import load_text_encoder
 
-transformer, tokenizer, *encoder_files = enter()
-
-import torch  # noqa: E402
-from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
-from ar_guidance.loaders.text.encoders import load_text_encoder  # noqa: E402
+transformer, tokenizer, *encoder_files = sys.argv[1:]
 
 CAST_AT_USE = re.compile(
     r".*(pos_start|pos_1LC|lvl_1L|q_bias|v_bias|zero_k_bias|scale_mul_1H11|ada_gss"

@@ -1,23 +1,22 @@
 """Run inside a host's Python path: a scale is measured once in a single pass and once in parts.
 
-    python probing_in_parts.py HOST_FOLDER TRANSFORMER TOKENIZER
+    python tests/hosts/inside.py probing_in_parts HOST_FOLDER TRANSFORMER TOKENIZER
 
 Prints, as JSON, how many images every pass made, progress reported out of its total, and what was measured.
 """
 
 import json
+import sys
 
-from inside import enter  # the script beside this one
+import torch
+from ar_guidance.guidance.cfg import CFG
+from ar_guidance.loaders.checkpoint import load_model
+from ar_guidance.nodes.condition import ARClassCondition
+from ar_guidance.nodes.execution import batches, probe
+from ar_guidance.nodes.sample import ARSampler
+from ar_guidance.nodes.types import Sampling
 
-transformer, tokenizer = enter()
-
-import torch  # noqa: E402
-from ar_guidance.guidance.cfg import CFG  # noqa: E402
-from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
-from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.execution import batches, probe  # noqa: E402
-from ar_guidance.nodes.sample import ARSampler  # noqa: E402
-from ar_guidance.nodes.types import Sampling  # noqa: E402
+transformer, tokenizer = sys.argv[1:]
 
 model = load_model(transformer, tokenizer)
 condition = ARClassCondition.execute(model, "", "3").args[0]

@@ -1,26 +1,25 @@
 """Run inside a host's Python path: what is decoded and sent while a run is under way, without and with previews.
 
-    python quiet_run.py HOST_FOLDER TRANSFORMER TOKENIZER
+    python tests/hosts/inside.py quiet_run HOST_FOLDER TRANSFORMER TOKENIZER
 
 Prints, for ComfyUI's preview methods none and auto, how often the decoder was called, and how many images and live maps
 were sent. Time plays no part: with previews, every scale is due and can be afforded.
 """
 
 import json
+import sys
 
-from inside import enter  # the script beside this one
+import comfy.utils
+import torch
+from ar_guidance.imaging.viewer import FAST
+from ar_guidance.loaders.checkpoint import load_model
+from ar_guidance.nodes.condition import ARClassCondition
+from ar_guidance.nodes.execution import run
+from ar_guidance.nodes.guide import NODES
+from ar_guidance.nodes.sample import ARSampler
+from latent_preview import LatentPreviewMethod
 
-transformer, tokenizer = enter()
-
-import comfy.utils  # noqa: E402
-import torch  # noqa: E402
-from ar_guidance.imaging.viewer import FAST  # noqa: E402
-from ar_guidance.loaders.checkpoint import load_model  # noqa: E402
-from ar_guidance.nodes.condition import ARClassCondition  # noqa: E402
-from ar_guidance.nodes.execution import run  # noqa: E402
-from ar_guidance.nodes.guide import NODES  # noqa: E402
-from ar_guidance.nodes.sample import ARSampler  # noqa: E402
-from latent_preview import LatentPreviewMethod  # noqa: E402
+transformer, tokenizer = sys.argv[1:]
 
 run.PREVIEW_SECONDS = 0.0
 run.BESIDE_VIEWER = 1e9

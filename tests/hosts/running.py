@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from ar_guidance.tools.dev.console import Problem
 from ar_guidance.tools.dev.host_client import HostClient, OnEvent, Result
-from ar_guidance.tools.dev.host_process import HostProcess, start_host
+from ar_guidance.tools.dev.host_process import HostProcess, host_environment, start_host
 from ar_guidance.tools.dev.hosts import BY_VERSION, Host
 
 
@@ -55,6 +57,20 @@ class RunningHost:
                 self.client.interrupt()
 
         return self.run(prompt, on_event=cancel)
+
+
+def run_inside(host: Host, script: str, *arguments: object, timeout: float = 300) -> str:
+    """What one of the scripts beside this file prints inside a host's Python path; its end is shown where it fails."""
+    command = [sys.executable, Path(__file__).with_name("inside.py"), script, host.folder]
+    done = subprocess.run(
+        [str(part) for part in (*command, *arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=host_environment(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 TEST_NODES = tuple(Path(__file__).with_name(name) for name in ("tiny_diffusion", "given_text"))

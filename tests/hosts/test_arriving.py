@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ar_guidance.tests.hosts.graphs import generate, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tools.dev.hosts import BY_VERSION
-
-SCRIPT = Path(__file__).with_name("arriving_by_schema.py")
 
 
 @pytest.mark.host
 @pytest.mark.parametrize("version", sorted(BY_VERSION))
 def test_every_input_of_every_node(version: str) -> None:
-    command = [sys.executable, str(SCRIPT), str(BY_VERSION[version].folder), "20"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    counts = json.loads(done.stdout.splitlines()[-1])
+    printed = run_inside(BY_VERSION[version], "arriving_by_schema", 20)
+    counts = json.loads(printed.splitlines()[-1])
     assert counts["values"] > 2000 and 0 < counts["refused"] < counts["values"]
 
 

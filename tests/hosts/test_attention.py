@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ar_guidance.tests.hosts.running import run_inside
 from ar_guidance.tools.dev.hosts import BY_VERSION
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
@@ -16,11 +15,8 @@ FILES = [str(BUNDLED / f"emoji_{name}.safetensors") for name in ("var", "tokeniz
 
 
 def tried(version: str, choice: str) -> dict[str, Any]:
-    script = Path(__file__).with_name("attention_inside.py")
-    command = [sys.executable, str(script), str(BY_VERSION[version].folder), choice, *FILES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    printed = run_inside(BY_VERSION[version], "attention_inside", choice, *FILES)
+    return json.loads(printed.splitlines()[-1])
 
 
 @pytest.mark.host

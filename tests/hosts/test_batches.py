@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ar_guidance.tests.hosts.graphs import generate, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import BUNDLED, images, refusal, same_image
 
 Json = dict[str, Any]
@@ -146,16 +144,9 @@ def test_a_cancelled_batch_can_be_handed_on(host: RunningHost) -> None:
 
 
 def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("failing_batch.py")
-    command = [sys.executable, str(script), str(host.process.host.folder), str(tmp_path)]
-    done = subprocess.run(
-        [*command, str(BUNDLED), str(BUNDLED.with_name("emoji_tokenizer.safetensors"))],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.splitlines()
+    tokenizer = BUNDLED.with_name("emoji_tokenizer.safetensors")
+    printed = run_inside(host.process.host, "failing_batch", tmp_path, BUNDLED, tokenizer)
+    lines = printed.splitlines()
     assert lines[0] == "OutOfMemoryError: no memory left"
     assert lines[2].startswith("Neither 5 images nor 3 fit into memory at once. One takes about ")
     assert lines[2].endswith("are free: set images_at_once on AR Decode to 2")
@@ -186,12 +177,9 @@ def assert_what_fits(lines: list[str]) -> None:
 
 
 def test_a_scale_is_probed_in_parts_that_fit(host: RunningHost) -> None:
-    script = Path(__file__).with_name("probing_in_parts.py")
-    files = (str(BUNDLED), str(BUNDLED.with_name("emoji_tokenizer.safetensors")))
-    command = [sys.executable, str(script), str(host.process.host.folder), *files]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    whole, parts = map(json.loads, done.stdout.splitlines())
+    tokenizer = BUNDLED.with_name("emoji_tokenizer.safetensors")
+    printed = run_inside(host.process.host, "probing_in_parts", BUNDLED, tokenizer)
+    whole, parts = map(json.loads, printed.splitlines())
     for one, many in zip(whole, parts, strict=True):  # subject told from the border, and masked
         assert one["sizes"] == [1] * 4 + [4] * 4 and many["sizes"] == [1] * 4 + [3, 1] * 4
         for made in (one, many):

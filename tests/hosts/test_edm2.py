@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.heun import Heun, generate
 from ar_guidance.tests import tiny_edm2
 from ar_guidance.tests.hosts.graphs import Json, cfg, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
@@ -248,12 +246,9 @@ def test_progress(edm2: RunningHost) -> None:
 
 
 def test_what_no_graph_shows(edm2: RunningHost, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("edm2_inside.py")
     files = (edm2.models / "ar_checkpoints" / name for name in (LATENT, UNCOND, PIXEL))
-    command = [sys.executable, script, edm2.process.host.folder, tmp_path, *files]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    printed = run_inside(edm2.process.host, "edm2_inside", tmp_path, *files)
+    found = json.loads(printed.splitlines()[-1])
     assert found["late"] in ("same", "none in this host")
     assert found["previews"]["latent"] == {"none": [], "auto": ["JPEG 8"] * 3}
     assert found["previews"]["pixel"] == {"none": [], "auto": ["JPEG 256"] * 3}
@@ -292,9 +287,7 @@ def tiny_vae(host: RunningHost, channels: int) -> str:
     path = host.models / "vae" / name
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
-        script = Path(__file__).with_name("tiny_vae.py")
-        command = [sys.executable, script, host.process.host.folder, channels, path]
-        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+        run_inside(host.process.host, "tiny_vae", channels, path)
     return name
 
 

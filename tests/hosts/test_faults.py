@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tools import faults, storm
 from ar_guidance.tools.dev.host_process import PortTaken, start_host
 from ar_guidance.tools.dev.hosts import BY_VERSION
@@ -20,10 +18,8 @@ FILES = [str(BUNDLED / f"emoji_{name}.safetensors") for name in ("var", "tokeniz
 @pytest.mark.host
 @pytest.mark.parametrize("version", sorted(BY_VERSION))
 def test_an_image_is_a_result(version: str, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("faults_inside.py")
-    command = [sys.executable, str(script), str(BY_VERSION[version].folder), str(tmp_path), *FILES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0 and "all kept" in done.stdout, done.stderr[-3000:]
+    host = BY_VERSION[version]
+    assert "all kept" in run_inside(host, "faults_inside", tmp_path, *FILES, timeout=600)
 
 
 def test_a_short_storm(host: RunningHost) -> None:

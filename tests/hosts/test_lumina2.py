@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ar_guidance.tests.hosts.graphs import generate, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import images, refusal
 from ar_guidance.tests.hosts.test_tokens import soft
 from safetensors.torch import load_file
@@ -90,13 +88,9 @@ def test_a_checkpoint_of_several_files_is_listed_once(host: RunningHost, lumina)
 
 
 def test_a_model_that_does_not_fit_leaves_nothing_stranded(host: RunningHost, lumina) -> None:
-    script = Path(__file__).with_name("partial_load.py")
     codec = host.models / "ar_tokenizers" / CODEC
     models = host.models / "ar_checkpoints" / lumina, codec
-    command = [sys.executable, str(script), str(host.process.host.folder), *map(str, models)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "stayed behind" in done.stdout
+    assert "stayed behind" in run_inside(host.process.host, "partial_load", *models)
 
 
 # --- two panels -------------------------------------------------------------------------------------------------------

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +18,7 @@ from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.sampling.scalewise import generate as run_host_free
 from ar_guidance.tests.hosts.graphs import cfg, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.scale_files import HART, INFINITY, SWITTI, Files, expected
 from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from ar_guidance.tests.tiny import FAMILIES
@@ -198,12 +195,8 @@ def test_a_model_that_does_not_fit_leaves_nothing_stranded(
     host: RunningHost, family: str, request: pytest.FixtureRequest
 ) -> None:
     files = request.getfixturevalue(family)
-    script = Path(__file__).with_name("partial_load.py")
     models = [
         host.models / "ar_checkpoints" / files.transformer,
         host.models / "ar_tokenizers" / files.tokenizer,
     ]
-    command = [sys.executable, str(script), str(host.process.host.folder), *map(str, models)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "stayed behind" in done.stdout
+    assert "stayed behind" in run_inside(host.process.host, "partial_load", *models)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ar_guidance.tests.hosts.graphs import generate, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
@@ -123,15 +121,12 @@ def test_one_matrix_for_embedding_and_output(host: RunningHost, simplear, tied) 
 def test_a_model_that_does_not_fit_leaves_nothing_stranded(
     host: RunningHost, simplear, tied, one_matrix
 ) -> None:
-    script = Path(__file__).with_name("partial_load.py")
     name = tied if one_matrix else simplear[0]
     files = host.models / "ar_checkpoints" / name, host.models / "ar_tokenizers" / simplear[1]
-    command = [sys.executable, str(script), str(host.process.host.folder), *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "stayed behind" in done.stdout
+    printed = run_inside(host.process.host, "partial_load", *files)
+    assert "stayed behind" in printed
     late = "none in this host" if host.version == "0.3.75" else "the same"
-    assert f"late weights: {late}" in done.stdout
+    assert f"late weights: {late}" in printed
 
 
 def test_softcfg_acts(host: RunningHost, simplear) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from ar_guidance.loaders.text.tokenizers import READINGS, read_tokenizer
+from ar_guidance.tests.hosts.running import run_inside
 from ar_guidance.tests.tiny_encoders import (
     CLIP_SPECIAL,
     QWEN_SPECIAL,
@@ -22,13 +21,10 @@ from ar_guidance.tests.tiny_encoders import (
     tiny_t5,
     write_tokenizer,
 )
-from ar_guidance.tools.dev.environment import python_path
-from ar_guidance.tools.dev.host_process import host_environment
 from ar_guidance.tools.dev.hosts import BY_VERSION
 from safetensors.torch import load_file
 from torch import Tensor
 
-SCRIPT = Path(__file__).with_name("encode_text.py")
 PROMPTS = ["a red bird on the grass", "blue", "", "a (red:1.5) bird"]
 EXACT = {"precision": "float32"}
 
@@ -93,14 +89,9 @@ def encoded(request: pytest.FixtureRequest, models: Any, tmp_path_factory: Any) 
         job(clip_g, clip_l, late=True),
     ]
     (base / "jobs.json").write_text(json.dumps(jobs))
-    host = BY_VERSION[request.param].folder
-    files = [str(base / "jobs.json"), str(base / "out.safetensors")]
-    command = [str(python_path()), str(SCRIPT), str(host), *files]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=host_environment()
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    said = next(line for line in done.stdout.splitlines() if line.startswith("SAID"))
+    files = base / "jobs.json", base / "out.safetensors"
+    printed = run_inside(BY_VERSION[request.param], "encode_text", *files)
+    said = next(line for line in printed.splitlines() if line.startswith("SAID"))
     return Encoded(load_file(files[1]), json.loads(said.removeprefix("SAID")))
 
 
@@ -212,14 +203,7 @@ def test_an_instruction_that_is_missing_is_told(models: Any, tmp_path: Path) -> 
     write_tokenizer(tmp_path / "qwen", QWEN_SPECIAL)
     (qwen,) = save_model(models["qwen"], tmp_path / "qwen" / "model.safetensors")
     (tmp_path / "jobs.json").write_text(json.dumps([job(qwen, prompts=["", "bird"])]))
-    newest = BY_VERSION[max(BY_VERSION, key=lambda v: [int(n) for n in v.split(".")])].folder
-    files = [str(tmp_path / "jobs.json"), str(tmp_path / "out.safetensors")]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(newest), *files],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=host_environment(),
-    )
-    assert "prompt_prefix.txt" in done.stdout, done.stderr[-2000:]
+    newest = BY_VERSION[max(BY_VERSION, key=lambda v: [int(n) for n in v.split(".")])]
+    files = tmp_path / "jobs.json", tmp_path / "out.safetensors"
+    assert "prompt_prefix.txt" in run_inside(newest, "encode_text", *files)
     assert load_file(files[1])["0.0.cond"].isfinite().all()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.tokenwise import TokenwiseJob
 from ar_guidance.sampling.tokenwise import generate as sample
 from ar_guidance.tests.hosts.graphs import cfg, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from ar_guidance.tests.tiny import TinyModel, randomise
 from ar_guidance.tests.tiny_encoders import (
@@ -257,14 +255,11 @@ def test_weights_and_negatives_act(host: RunningHost, llamagen) -> None:
 def test_encoders_that_do_not_fit_leave_nothing_stranded(
     host: RunningHost, var_clip, llamagen
 ) -> None:
-    script = Path(__file__).with_name("partial_load.py")
     folders = ("ar_checkpoints", "ar_tokenizers", "text_encoders")
     paths = [host.models / folder / name for folder, name in zip(folders, llamagen, strict=True)]
-    command = [sys.executable, script, host.process.host.folder, *paths]
-    command.append(host.models / "text_encoders" / var_clip[2])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("stayed behind") == 4
+    paths.append(host.models / "text_encoders" / var_clip[2])
+    printed = run_inside(host.process.host, "partial_load", *paths)
+    assert printed.count("stayed behind") == 4
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ar_guidance.tests.hosts.graphs import generate, node
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from safetensors.torch import load_file
 
@@ -127,12 +125,8 @@ def test_a_model_that_does_not_fit_leaves_nothing_stranded(
     host: RunningHost, family: str, request: pytest.FixtureRequest
 ) -> None:
     transformer, tokenizer = request.getfixturevalue(family)
-    script = Path(__file__).with_name("partial_load.py")
     models = host.models / "ar_checkpoints" / transformer, host.models / "ar_tokenizers" / tokenizer
-    command = [sys.executable, str(script), str(host.process.host.folder), *map(str, models)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "stayed behind" in done.stdout
+    assert "stayed behind" in run_inside(host.process.host, "partial_load", *models)
 
 
 def test_a_tokenizer_of_another_family(host: RunningHost, llamagen, alitok) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from ar_guidance.tests.hosts.graphs import cfg, generate
-from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import images
 
 BUNDLED = Path(__file__).resolve().parents[2] / "bundled"
@@ -46,12 +44,9 @@ def test_viewer(host: RunningHost) -> None:
 
 
 def test_without_previews_nothing_is_decoded_or_sent_on_the_way(host: RunningHost) -> None:
-    script = Path(__file__).with_name("quiet_run.py")
     files = (BUNDLED / name for name in ("emoji_var.safetensors", "emoji_tokenizer.safetensors"))
-    command = [sys.executable, script, host.process.host.folder, *files]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    counts = json.loads(done.stdout.splitlines()[-1])
+    printed = run_inside(host.process.host, "quiet_run", *files)
+    counts = json.loads(printed.splitlines()[-1])
     assert counts["none"] == [1, 0, 0]  # the finished image
     scales = 7
     assert counts["auto"] == [1 + scales, 1 + scales, scales]

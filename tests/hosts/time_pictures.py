@@ -1,21 +1,17 @@
 """Run inside a host's Python path: let the benchmark of families time an image of small networks, one of either kind.
 
-    python time_pictures.py HOST_FOLDER
+    python tests/hosts/inside.py time_pictures HOST_FOLDER
 
 Prints one line per network: seconds on the clock and of processor time.
 """
 
 from dataclasses import replace
 
-from inside import enter  # the script beside this one
-
-enter()
-
-import torch  # noqa: E402
-from ar_guidance.benchmarks import families  # noqa: E402
-from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig  # noqa: E402
-from ar_guidance.models.tokenizers.vq16 import VQ16Config  # noqa: E402
-from ar_guidance.sampling import loops  # noqa: E402
+import torch
+from ar_guidance.benchmarks import families
+from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig
+from ar_guidance.models.tokenizers.vq16 import VQ16Config
+from ar_guidance.sampling import loops
 
 TINY = {
     "VAR-CLIP-d16, 256": (

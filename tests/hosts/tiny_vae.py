@@ -1,15 +1,15 @@
 """Run inside a host's Python path: writes a small VAE with random weights, of a kind the host's own loader knows (TAESD).
 
-python tiny_vae.py HOST_FOLDER CHANNELS FILE
+python tests/hosts/inside.py tiny_vae HOST_FOLDER CHANNELS FILE
 """
 
-from inside import enter  # the script beside this one
+import sys
 
-channels, path = enter()
+import torch
+from comfy.taesd.taesd import TAESD
+from safetensors.torch import save_file
 
-import torch  # noqa: E402
-from comfy.taesd.taesd import TAESD  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+channels, path = sys.argv[1:]
 
 torch.manual_seed(0)
 made = TAESD(latent_channels=int(channels))
