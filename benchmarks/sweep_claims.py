@@ -3,6 +3,7 @@
 
     python -m tools.evaluate claims && python -m tools.evaluate claims-igg && python -m tools.evaluate claims-token
     python -m benchmarks.sweep_claims .evaluation/claims .evaluation/claims-igg .evaluation/claims-token
+    python -m tools.evaluate claims-later && python -m benchmarks.sweep_claims .evaluation/claims-later
     python -m benchmarks.sweep_document
 
 Reads the folders' reports into docs/data/claims.json; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are
@@ -163,6 +164,35 @@ CLAIMS = (
 )
 
 
+LATER = (
+    Claim(
+        "APG is better than CFG at equal scale",
+        "APG 4 − CFG 4",
+        -1,
+        {"later": at("APG", "CFG", (4.0,))},
+    ),
+    Claim(
+        "TCFG is better than CFG at equal scale",
+        "TCFG 4 − CFG 4",
+        -1,
+        {"later": at("TCFG", "CFG", (4.0,))},
+    ),
+    Claim(
+        "CFG-Zero* is better than CFG at equal scale",
+        "CFG-Zero* 4 − CFG 4",
+        -1,
+        {"later": at("CFG-Zero*", "CFG", (4.0,))},
+    ),
+    Claim(
+        "the published entropy-aware temperature is better than temperature 1",
+        "CFG 4, entropy-aware − CFG 4",
+        -1,
+        {"later": at("CFG, entropy-aware temperature", "CFG", (4.0,))},
+    ),
+)
+"""What is said of methods that came later, in a table of their own."""
+
+
 @dataclass(frozen=True)
 class Pooled:
     """A difference over runs: its mean, its standard error, its degrees of freedom, and how many images stand behind A."""
@@ -205,14 +235,14 @@ def verdict(claim: Claim, found: Pooled, level: float) -> str:
     return "holds" if found.mean * claim.sign > 0 else "does not hold"
 
 
-def table(runs: Runs) -> list[str]:
+def table(runs: Runs, claims: Sequence[Claim] = CLAIMS) -> list[str]:
     """Markdown: one line per claim."""
-    together = LEVEL / len(CLAIMS)
+    together = LEVEL / len(claims)
     lines = [
         "| claim | A − B | images of A | Fréchet distance | ± for all at once | class accuracy | |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
-    for claim in CLAIMS:
+    for claim in claims:
         distance, accuracy = (pooled(claim, runs, measure) for measure in MEASURES)
         cells = [claim.text, claim.shown, str(distance.images), _cell(distance, 2)]
         cells += [f"{distance.half(together):.2f}", _cell(accuracy, 3)]
@@ -225,8 +255,10 @@ def _cell(found: Pooled, digits: int) -> str:
 
 
 def all_runs(sweep: Mapping[str, Any]) -> Runs:
-    """The sweep's two models and the runs of the claims."""
-    return {name: sweep[name] for name in ("scale", "token")} | json.loads(DATA.read_text("utf-8"))
+    """The sweep's two models and the runs of the claims; "later": those of 'claims-later' beside the CFG of 'claims'."""
+    made = json.loads(DATA.read_text("utf-8"))
+    made["later"] = [*made[SAME], *made.get("claims-later", [])]
+    return {name: sweep[name] for name in ("scale", "token")} | made
 
 
 def record(report: Mapping[str, Any]) -> list[Row]:

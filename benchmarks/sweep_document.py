@@ -287,6 +287,7 @@ def main() -> int:
         "token settings": everything(content["token"]),
         "completion": completion.table(json.loads(COMPLETION.read_text("utf-8")), "classifier"),
         "claims": sweep_claims.table(sweep_claims.all_runs(content)),
+        "later": sweep_claims.table(sweep_claims.all_runs(content), sweep_claims.LATER),
     }
     before = DOCUMENT.read_text(encoding="utf-8")
     after = filled(before, tables)

@@ -24,7 +24,7 @@ ROLES = {
     "load": ("ARLoadCheckpoint", "ARLoadTextEncoder", "ARLoadEDM2", "CheckpointLoader", "VAELoader"),
     "condition": (
         *("ARClassCondition", "ARTextCondition", "ARPromptCondition", "ARRegion", "ARBlend"),
-        *("CLIPTextEncode", "ARSweep"),
+        *("CLIPTextEncode", "ARSweep", "PrimitiveInt"),
     ),
     "given": (
         *("LoadImage", "SolidMask", "MaskComposite", "ImageToMask", "ThresholdMask", "InvertMask"),

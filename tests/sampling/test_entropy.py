@@ -59,6 +59,12 @@ def test_a_constant_on_all_logits_changes_nothing_and_inputs_are_read_only() -> 
     assert torch.equal(logits, predictions())
 
 
+def test_several_tokens_read_in_one_pass_are_drawn_as_one_by_one() -> None:
+    draw = AddressedSampler(Filters(1.4, by_entropy=PUBLISHED), Streams(1, 2))
+    one_by_one = [draw(predictions()[:, [k]], k) for k in range(5)]
+    assert torch.equal(draw(predictions()), torch.cat(one_by_one, dim=1))
+
+
 def test_at_temperature_0_nothing_changes() -> None:
     draw = AddressedSampler(Filters(0.0, by_entropy=PUBLISHED), Streams(1, 2))
     assert torch.equal(draw(predictions()), predictions().argmax(-1))
