@@ -65,13 +65,14 @@ def tell(node: type[io.ComfyNode], text: str) -> None:
     """Say something that is no error: in the log, and on the node where the host can show it."""
     text = message(text)
     logging.warning("[AR Guidance] %s", text)
-    say(node, text)
-
-
-def say(node: Any, text: str) -> None:
-    """Show something on the node where the host can, without a line in the log: for what is as it should be."""
     # Not imported: nodes also run where there is no server.
     PromptServer = getattr(sys.modules.get("server"), "PromptServer", None)
     show = getattr(getattr(PromptServer, "instance", None), "send_progress_text", None)
     if show is not None and getattr(node, "hidden", None) is not None:
-        show(message(text), node.hidden.unique_id)
+        show(text, node.hidden.unique_id)
+
+
+def saying(output: io.NodeOutput, text: str) -> io.NodeOutput:
+    """The output with a text that the web part shows on a line of the node's panel: for what is as it should be."""
+    output.ui = {"ar_text": [message(text)]}
+    return output

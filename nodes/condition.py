@@ -9,7 +9,7 @@ from ..loaders.edm2 import EDM2Model
 from ..loaders.quote import quoted
 from ..models.family import class_count
 from .checked import Node
-from .compat import say, schema, widget, wildcard_widget
+from .compat import saying, schema, widget, wildcard_widget
 from .inputs import labels
 from .types import Conditioning, EDM2Link, Model
 
@@ -80,8 +80,7 @@ class ARClassCondition(Node):
             )
         written = resolved(classes, wildcard_seed)
         indices, names = labels.parse(ar_model, label, written)
-        if written != classes:
-            say(cls, ", ".join(names))
-        return io.NodeOutput(
+        output = io.NodeOutput(
             ClassConditioning(tuple(indices), class_count(ar_model.config), tuple(names))
         )
+        return output if written == classes else saying(output, ", ".join(names))

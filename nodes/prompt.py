@@ -7,7 +7,7 @@ from ..conditioning.wildcards import by_line, resolved
 from ..loaders.checkpoint import ARModel
 from ..loaders.text.prompts import read_own_tokenizer
 from .checked import Node
-from .compat import say, schema, widget, wildcard_widget
+from .compat import saying, schema, widget, wildcard_widget
 from .types import Conditioning, Model
 
 BY_DASHES, BY_LINE = "lines of dashes", "one prompt per line"
@@ -81,7 +81,8 @@ class ARPromptCondition(Node):
         condition = PromptConditioning(
             prompts or split_prompts(written), against.strip(), tokenizer
         )
-        if (written, against) != (prompt, negative_prompt):
-            say(cls, "\n---\n".join(condition.prompts))
         condition.check(ar_model)
-        return io.NodeOutput(condition)
+        output = io.NodeOutput(condition)
+        if (written, against) == (prompt, negative_prompt):
+            return output
+        return saying(output, "\n---\n".join(condition.prompts))

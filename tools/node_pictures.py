@@ -1,6 +1,6 @@
 """Take the images of single nodes that the help pages show, from a running ComfyUI with a current frontend.
 
-python -m tools.node_pictures http://127.0.0.1:8188      # writes web/docs/images/node-<id>.png and names them in the pages
+python -m tools.node_pictures http://127.0.0.1:8188 [ARSampler ...]      # writes web/docs/images/node-<id>.png and names them in the pages
 
 The pages of the guidance nodes show what the guidance does instead (`tools/help_pictures.py`).
 """
@@ -35,8 +35,8 @@ SHOW = """([id, margin, title]) => {
            height: node.size[1] + title + 2 * margin }; }"""
 
 
-def main(url: str) -> None:
-    """One image for every help page that has none."""
+def main(url: str, *only: str) -> None:
+    """An image for every help page that shows its node so or shows nothing, or for some nodes only."""
 
     from ar_guidance.tests.browser.comfy_page import ComfyPage
     from ar_guidance.tests.browser.conftest import FLAGS
@@ -49,6 +49,8 @@ def main(url: str) -> None:
         page = ComfyPage(browser.new_page(viewport={"width": 1300, "height": 1100}), Path())
         page.open(url)
         for path in sorted(PAGES.glob("AR*.md")):
+            if only and path.stem not in only:
+                continue
             name = f"images/node-{path.stem}.png"
             text = path.read_text(encoding="utf-8")
             if name in text or "![" not in text:
@@ -73,4 +75,4 @@ def with_picture(text: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -36,7 +36,7 @@ def test_no_run_makes_a_node_taller(screen: ComfyPage, request: pytest.FixtureRe
     prompt, workflow = example("01 First image - no download")
     screen.load(workflow)
     (decode,) = [key for key, node in prompt.items() if node["class_type"] == "ARDecode"]
-    page.locator(".arg-hint").first.wait_for()
+    page.get_by_text("Run: the images appear here.").wait_for()
     page.wait_for_timeout(700)
     assert page.locator(RESOLVED).count() == 0  # there is nothing to choose
     before = page.evaluate(BOXES)

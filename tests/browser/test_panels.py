@@ -136,3 +136,22 @@ def edit(screen: ComfyPage) -> None:
     page.locator('.arg-class[data-name="fruit"]').click()
     assert inputs(screen, "ARClassCondition")["classes"].split("\n") == before
     page.locator(".arg-open").click()
+
+
+def test_an_error_offers_what_was_meant(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
+    page = screen.page
+    screen.load(example(STEM)[1])
+    page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "hearrt\nface"])
+    heights = "() => window.app.graph.nodes.map((node) => node.size[1])"
+    before = page.evaluate(heights)
+    ended = screen.queue()
+    assert ended["kind"] == "execution_error"
+    wrong = page.locator(".arg-picker .arg-wrong")
+    wrong.wait_for()
+    assert "'hearrt' is not a class" in (wrong.get_attribute("title") or "")
+    screen.screenshot(f"meant-{request.node.callspec.id.replace(' ', '-')}")
+    assert page.evaluate(heights) == before
+    page.keyboard.press("Escape")  # the frontend's own dialog
+    wrong.get_by_text("heart", exact=True).dispatch_event("click")
+    assert inputs(screen, "ARClassCondition")["classes"] == "heart\nface"
+    page.locator(".arg-open").wait_for()

@@ -81,3 +81,9 @@ def test_a_list_of_another_length_is_noted(host: RunningHost) -> None:
     prompt["cfg"] = cfg(["sampler", 0], 4.0, schedule="list", values="1, 2, 5")
     assert host.run(prompt, on_event=listen).status == "success"
     assert notes == ["cfg: the list of 3 numbers was fitted to this model's 7 steps"]
+
+
+def test_what_was_chosen_is_sent(host: RunningHost) -> None:
+    sent = host.run(generate(classes="{heart|heart}\n// none")).outputs
+    assert sent["condition"]["ar_text"] == ["heart"]
+    assert "condition" not in host.run(generate(classes="heart")).outputs

@@ -18,6 +18,7 @@ import { before, lastOutput, signature } from "./past_runs.mjs";
 const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel };
 const viewers = new WeakMap(); // node -> what shows its result
 const running = new Set(); // viewers that show a run under way
+const pickers = new WeakMap(); // node -> ClassPicker
 const texts = new WeakMap(); // node -> ResolvedText
 let taken = false; // the preview that is being told of is shown by a viewer
 const RECALL = 500; // milliseconds after a graph was loaded; by then panels show what was kept in this page
@@ -42,6 +43,7 @@ function show(id, output, prompt, fresh = false) {
 
 /** Show what a node has just sent, and remember which settings it belongs to. */
 async function showNew(id, output) {
+  if (output?.ar_text) texts.get(nodeOf(id))?.tell([output.ar_text].flat().join(" "));
   const viewer = viewers.get(nodeOf(id));
   if (!viewer) return;
   if (output?.ar_viewer || output?.ar_compare || output?.ar_answer) running.delete(viewer);
@@ -84,19 +86,10 @@ function takeSecond(event) {
   taken = false;
 }
 
-/** The host shows what a node says under it, where it makes the node grow; nodes with a line of their own have it there. */
-function takeText(event) {
-  const node = nodeOf(event.detail?.nodeId);
-  const text = String(event.detail?.text ?? "");
-  if (!texts.has(node) && !viewers.has(node)) return;
-  event.stopImmediatePropagation();
-  texts.get(node)?.tell(text);
-  viewers.get(node)?.status.tell(text, "arg-note");
-}
-
-/** An error of a node with a viewer, in its panel. */
+/** An error of a node with a panel, in it. */
 function showError({ node_id, exception_message }) {
-  viewers.get(nodeOf(node_id))?.status.complain(exception_message);
+  const node = nodeOf(node_id);
+  (viewers.get(node)?.status ?? pickers.get(node))?.complain(exception_message);
 }
 
 /** A run has ended, in whatever way: no viewer waits for more of it. */
@@ -130,7 +123,6 @@ async function recallAll() {
 // Listeners are called in the order they came in: these come before the frontend's own, which are added once extensions are loaded.
 api.addEventListener("b_preview_with_metadata", takePreview);
 api.addEventListener("b_preview", takeSecond);
-api.addEventListener("progress_text", takeText);
 
 app.registerExtension({
   name: "arguidance.panels",
@@ -152,7 +144,7 @@ app.registerExtension({
     if (!String(node.comfyClass ?? "").startsWith("AR") || !node.addDOMWidget) return;
     if (Object.hasOwn(SHOWS, node.comfyClass)) viewers.set(node, new SHOWS[node.comfyClass](node));
     if (ResolvedText.fits(node)) texts.set(node, new ResolvedText(node));
-    if (node.comfyClass === "ARClassCondition") new ClassPicker(node);
+    if (node.comfyClass === "ARClassCondition") pickers.set(node, new ClassPicker(node));
     nameAuto(node);
     nameOptions(node);
     if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) new ScheduleEditor(node);

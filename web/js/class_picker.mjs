@@ -3,6 +3,7 @@
 import { element, setWidget, widgetOf } from "./dom.mjs";
 import { addPanel, fitNode } from "./panels.mjs";
 import { listClasses } from "./class_list.mjs";
+import { StatusLine } from "./status.mjs";
 import { say } from "./words.mjs";
 
 const [SHUT, OPEN] = [30, 420];
@@ -24,14 +25,16 @@ export class ClassPicker {
     this.node = node;
     this.open = false;
     this.button = element("button", { type: "button", class: "arg-open", onclick: () => this.toggle() });
-    this.search = element("input", { type: "search", placeholder: say("search the bundled model's classes"), class: "arg-search" });
+    const searching = { placeholder: say("search the bundled model's classes"), "aria-label": say("search the bundled model's classes") };
+    this.search = element("input", { type: "search", class: "arg-search", ...searching });
     this.search.addEventListener("input", () => this.filter());
     this.grid = element("div", { class: "arg-classes" });
     this.nothing = element("div", { class: "arg-hint", role: "status" });
     this.nothing.hidden = true;
     this.list = element("div", {}, [this.search, this.nothing, this.grid]);
     this.list.hidden = true;
-    this.panel = element("div", { class: "arg-panel" }, [this.button, this.list]);
+    this.status = new StatusLine(node);
+    this.panel = element("div", { class: "arg-panel arg-picker" }, [this.status.line, this.button, this.list]);
     addPanel(node, "ar_classes", this.panel, () => (this.open ? OPEN : SHUT), () => this.check());
     this.label();
   }
@@ -40,6 +43,20 @@ export class ClassPicker {
   check() {
     listClasses(this.node);
     if (this.open) this.mark();
+    if (this.wrong !== undefined && this.wrong !== widgetOf(this.node, "classes")?.value) this.forgive();
+  }
+
+  /** An error of this node stands in the button's place, with what it suggests, until the classes are changed. */
+  complain(message) {
+    this.wrong = widgetOf(this.node, "classes")?.value;
+    this.status.complain(message);
+    this.button.hidden = !this.open;
+  }
+
+  forgive() {
+    this.wrong = undefined;
+    this.status.tell("");
+    this.button.hidden = false;
   }
 
   label() {

@@ -1,5 +1,5 @@
-// What a condition node made of the choices in its text ({a|b}), on a line that is there before the run, so that no run makes the
-// node grow over its neighbours as the host's own text under a node would.
+// What a condition node made of the choices in its text ({a|b}), on a line that is there before the run: the host's own text under a
+// node would make it grow over its neighbours.
 
 import { element, widgetOf } from "./dom.mjs";
 import { addPanel, showWidget } from "./panels.mjs";

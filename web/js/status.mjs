@@ -27,6 +27,7 @@ export class StatusLine {
     this.line.hidden = !text;
     this.line.className = `arg-status ${kind}`;
     this.line.replaceChildren(text);
+    this.line.removeAttribute("tabindex");
     this.line.title = text;
   }
 
@@ -41,6 +42,8 @@ export class StatusLine {
     this.tell(text.split("\n")[0], "arg-wrong");
     this.line.title = text;
     this.line.setAttribute("role", "alert");
+    this.line.tabIndex = 0; // it may be longer than its room: the keyboard scrolls it
+    this.line.replaceChildren(element("span", { class: "arg-status-text", ".textContent": text.split("\n")[0] }));
     this.line.append(...suggestions(text).map(([label, apply]) => this.button(label, apply)));
   }
 
