@@ -13,7 +13,7 @@ from ..sampling.paper_settings import paper_setting
 from ..sampling.plan import SamplerSettings, facts
 from .checked import Node
 from .compat import numbers, schema, widget
-from .execution.batches import MOST_AT_ONCE
+from .execution.batches import MOST_AT_ONCE, used_seeds
 from .execution.live import STATUS, live_sender
 from .execution.provenance import remember
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
@@ -309,6 +309,7 @@ class ARDecode(Node):
         for note in made.notes:
             logging.warning("[AR Guidance] %s", note)
         output.ui = {"ar_schedule": [published_schedule(run)], "ar_notes": list(made.notes)}
+        output.ui["ar_seeds"] = [used_seeds(ar_sampling)]
         if made.shown:
             output.ui["ar_viewer"] = [made.shown]
         return output

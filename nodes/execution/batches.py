@@ -53,6 +53,17 @@ def makers_of(sampling: Sampling) -> list[Maker]:
     ]
 
 
+def used_seeds(sampling: Sampling) -> Json:
+    """The sampler's seed and the last re-roll's as text, for a browser; None where no image is made with it."""
+    again = dict(sampling.rerolled)
+    own = not sampling.seeds and any(image not in again for image in sampling.images)
+    drawn = [seed for image, seed in sampling.rerolled if image in sampling.images]
+    return {
+        "sampler": str(sampling.seed) if own else None,
+        "reroll": str(drawn[-1]) if drawn else None,
+    }
+
+
 Rows = TypeVar("Rows")
 
 

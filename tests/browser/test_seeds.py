@@ -69,3 +69,34 @@ def test_a_seed_that_a_link_gives_is_not_kept_silently(comfy_page: ComfyPage) ->
     page.evaluate(LINK_SEED)
     page.get_by_text("keep this seed").click()
     page.get_by_text("Seed 5 could not be set").wait_for()
+
+
+# What a node's badges say, and what its menu offers: as both renderers ask for them.
+BADGES = """(type) => {
+  const node = window.app.graph.nodes.find(({ comfyClass }) => comfyClass === type);
+  return node.badges.map((badge) => (typeof badge === 'function' ? badge() : badge).text); }"""
+USE = """(type) => {
+  const node = window.app.graph.nodes.find(({ comfyClass }) => comfyClass === type);
+  const options = [];
+  node.getExtraMenuOptions(window.app.canvas, options);
+  options.find((option) => option?.content?.startsWith('use last seed')).callback(); }"""
+
+
+def test_the_last_seed_can_be_used_again(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
+    page = screen.page
+    screen.load(example("25-re-roll")[1])
+    assert not any("last seed" in text for text in page.evaluate(BADGES, "ARSampler"))
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 71])
+    page.evaluate(SET_WIDGET, ["ARSeeds", "reroll_seed", 72])
+    assert screen.queue()["kind"] == "execution_success"
+    page.locator(".arg-shot").first.wait_for()
+    page.evaluate(SET_WIDGET, ["ARSampler", "seed", 99])  # as control after generate does
+    page.evaluate(SET_WIDGET, ["ARSeeds", "reroll_seed", 98])
+    assert "last seed 71" in page.evaluate(BADGES, "ARSampler")
+    assert "last seed 72" in page.evaluate(BADGES, "ARSeeds")
+    screen.screenshot(f"last-seed-{request.node.callspec.id.replace(' ', '-')}")
+    for kind in ("ARSampler", "ARSeeds"):
+        page.evaluate(USE, kind)
+    assert inputs(screen, "ARSampler")["seed"] == 71
+    assert inputs(screen, "ARSeeds")["reroll_seed"] == 72
+    assert not [problem for problem in screen.problems if ".mjs" in problem]

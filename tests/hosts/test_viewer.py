@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from ar_guidance.tests.hosts.graphs import cfg, generate
+from ar_guidance.tests.hosts.graphs import cfg, generate, node
 from ar_guidance.tests.hosts.running import RunningHost, run_inside
 from ar_guidance.tests.hosts.test_nodes import images
 
@@ -81,6 +81,18 @@ def test_a_list_of_another_length_is_noted(host: RunningHost) -> None:
     prompt["cfg"] = cfg(["sampler", 0], 4.0, schedule="list", values="1, 2, 5")
     assert host.run(prompt, on_event=listen).status == "success"
     assert notes == ["cfg: the list of 3 numbers was fitted to this model's 7 steps"]
+
+
+def test_which_seeds_made_the_images(host: RunningHost) -> None:
+    largest = 2**64 - 1
+    prompt = generate(seed=largest, batch_size=3)
+    rest = {"reroll": "2", "reroll_seed": 9, "only_rerolled": False}
+    prompt["seeds"] = node("ARSeeds", ar_sampling=["sampler", 0], seeds="", **rest)
+    prompt["cfg"]["inputs"]["ar_sampling"] = ["seeds", 0]
+    sent = host.run(prompt).outputs["decode"]["ar_seeds"]
+    assert sent == [{"sampler": str(largest), "reroll": "9"}]
+    prompt["seeds"]["inputs"] |= {"seeds": "4, 5", "reroll": ""}
+    assert host.run(prompt).outputs["decode"]["ar_seeds"] == [{"sampler": None, "reroll": None}]
 
 
 def test_what_was_chosen_is_sent(host: RunningHost) -> None:

@@ -8,6 +8,7 @@ import { Viewer } from "./viewer.mjs";
 import { Comparer } from "./compare.mjs";
 import { SearchPanel } from "./search.mjs";
 import { ResolvedText } from "./resolved.mjs";
+import { LastSeed } from "./last_seed.mjs";
 import { ClassPicker } from "./class_picker.mjs";
 import { nameAuto, watchAuto } from "./auto_words.mjs";
 import { colourLinks } from "./link_colours.mjs";
@@ -19,6 +20,7 @@ const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel 
 const viewers = new WeakMap(); // node -> what shows its result
 const running = new Set(); // viewers that show a run under way
 const pickers = new WeakMap(); // node -> ClassPicker
+const seeds = new WeakMap(); // node -> LastSeed
 const texts = new WeakMap(); // node -> ResolvedText
 let taken = false; // the preview that is being told of is shown by a viewer
 const RECALL = 500; // milliseconds after a graph was loaded; by then panels show what was kept in this page
@@ -34,11 +36,15 @@ function nodeOf(id) {
   return node;
 }
 
-/** Show what a node sent: images on its viewer, the run's schedule on the guidance nodes before it. */
+/** Show what a node sent: images on its viewer, the run's schedule and seeds on the nodes before it. */
 function show(id, output, prompt, fresh = false) {
   viewers.get(nodeOf(id))?.receive(output, fresh);
   const run = output?.ar_schedule?.[0];
-  if (run) for (const other of before(prompt, id, "ARDecode")) editors.get(nodeOf(other))?.learn(run);
+  const used = output?.ar_seeds?.[0];
+  for (const other of run || used ? before(prompt, id, "ARDecode") : []) {
+    if (run) editors.get(nodeOf(other))?.learn(run);
+    if (used) seeds.get(nodeOf(other))?.learn(used);
+  }
 }
 
 /** Show what a node has just sent, and remember which settings it belongs to. */
@@ -143,6 +149,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (!String(node.comfyClass ?? "").startsWith("AR") || !node.addDOMWidget) return;
     if (Object.hasOwn(SHOWS, node.comfyClass)) viewers.set(node, new SHOWS[node.comfyClass](node));
+    if (LastSeed.fits(node)) seeds.set(node, new LastSeed(node));
     if (ResolvedText.fits(node)) texts.set(node, new ResolvedText(node));
     if (node.comfyClass === "ARClassCondition") pickers.set(node, new ClassPicker(node));
     nameAuto(node);

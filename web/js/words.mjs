@@ -69,6 +69,8 @@ const TABLES = {
     "use the seed that made this image in the next runs": "之后的运行沿用生成这张图像的种子",
     "Seed {0} could not be set: no AR Sampler before this node takes it. Does a link give its seed?": "无法设置种子 {0}：此节点之前没有可用的“AR 采样器”。它的种子是否由连线给出？",
     "The images of this run cannot be shown here: another version of AR Guidance made them.": "此次运行的图像无法在此显示：它们由另一个版本的 AR Guidance 生成。",
+    "use last seed {0}": "使用上次的种子 {0}",
+    "last seed {0}": "上次的种子 {0}",
     "earlier seeds…": "之前的种子…",
     "earlier seeds": "之前的种子",
     "seeds of the last runs, to be used again": "最近运行的种子，可再次使用",
