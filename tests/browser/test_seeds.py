@@ -84,7 +84,7 @@ USE = """(type) => {
 
 def test_the_last_seed_can_be_used_again(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(example("25-re-roll")[1])
+    screen.load(example("25 Sample one image again")[1])
     assert not any("last seed" in text for text in page.evaluate(BADGES, "ARSampler"))
     page.evaluate(SET_WIDGET, ["ARSampler", "seed", 71])
     page.evaluate(SET_WIDGET, ["ARSeeds", "reroll_seed", 72])
