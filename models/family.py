@@ -244,6 +244,7 @@ class TransformerFamily(Family[T]):
         at: (config, one of its frames) -> the config for images of that size.
         causal: config -> whether a cache carries a branch's past from step to step.
         mixable: config -> blocks at whose output branches may be mixed, 0 = none.
+        bitwise: a token is a row of bits, not one of the codes of a codebook.
         residual: after its last step the network draws what the codes leave out, a continuous map.
         smoothable: its steps can mix code vectors instead of drawing one.
         defaults: published sampling settings, or a function of the config that gives them.
@@ -265,6 +266,7 @@ class TransformerFamily(Family[T]):
     at: Callable[[T, Grid], T] = lambda config, frame: config
     causal: Callable[[T], bool] = lambda config: True
     mixable: Callable[[T], int] = lambda config: 0
+    bitwise: bool = False
     residual: bool = False
     smoothable: bool = False
     defaults: Defaults | Callable[[T], Defaults]

@@ -226,7 +226,7 @@ def _check_entropy(model: Model, smoothed: bool) -> None:
     reason = None
     if model.family.kind == "discrete":
         reason = "which draws every place again at every step"
-    elif model.tokenizer.config.vocab == 0:
+    elif model.family.bitwise:
         reason = "whose tokens are bits with an entropy of at most one each"
     if reason:
         raise ValueError(

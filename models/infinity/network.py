@@ -246,6 +246,7 @@ FAMILY = TransformerFamily(
     kind="scale",
     tokenizer="bsq",
     fit=fit,
+    bitwise=True,
     sizes=tuple(size for budget in RELEASED for size in sizes(budget)),
     frames=lambda config: (config.grid, *frames()),
     at=at,
