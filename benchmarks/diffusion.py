@@ -17,7 +17,7 @@ import torch
 from ar_guidance.guidance.diffusion import DiffusionMix
 from ar_guidance.guidance.igg import FIXED, GLOBAL, IGG
 
-from .memory import held_bytes, peak_bytes
+from .peaks import held_bytes, peak_bytes
 
 CHANNELS = 4
 

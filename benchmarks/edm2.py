@@ -31,7 +31,7 @@ from ar_guidance.models.edm2.network import EDM2, FAMILY, build
 from ar_guidance.sampling.diffusion import Guided, diffusion_run
 from ar_guidance.sampling.heun import Heun, generate
 
-from .memory import EXACT, held_bytes, peak_bytes
+from .peaks import EXACT, held_bytes, peak_bytes
 
 WIDTHS = {"xs": 128, "s": 192, "m": 256, "l": 320, "xl": 384, "xxl": 448}
 SIGMA = 3.0

@@ -28,7 +28,7 @@ from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.plan import SamplerSettings, plan
 from ar_guidance.tools.pack import ROOT
 
-from .memory import peak_bytes
+from .peaks import peak_bytes
 from .releases import RELEASES, Release
 
 PROMPT = 20  # tokens of the random prompt

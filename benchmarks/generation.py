@@ -33,7 +33,7 @@ from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.pack import ROOT
 
-from .memory import peak_bytes
+from .peaks import peak_bytes
 
 REPEATS = 3
 

@@ -31,7 +31,7 @@ from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 
 from .generation import MODELS
-from .memory import EXACT, held_bytes, peak_bytes
+from .peaks import EXACT, held_bytes, peak_bytes
 
 CPU = torch.device("cpu")
 LARGE = (64, 64, 4096)  # grid and vocabulary

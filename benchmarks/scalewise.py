@@ -26,7 +26,7 @@ from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 
 from .generation import d16, flops, matrix_rate
 from .harness import in_turns, report
-from .memory import EXACT, peak_bytes
+from .peaks import EXACT, peak_bytes
 
 CPU, SCALE, LABEL, TOP_K, TOP_P = torch.device("cpu"), 5.0, 207, 900, 0.95
 

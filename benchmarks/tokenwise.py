@@ -27,7 +27,7 @@ from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig
 from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 
-from .memory import peak_bytes
+from .peaks import peak_bytes
 
 CONFIG = LlamaGenConfig(12, 768, 12, 16384, 2048, (16, 16), classes=1000)
 SCALE, LABEL, REPEATS = 4.0, 207, 3

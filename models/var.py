@@ -128,9 +128,13 @@ class Block(nn.Module):
     ) -> Tensor:
         """x (rows, T, C), fp32: the residual stream keeps its precision whatever the weights' type."""
         gamma1, gamma2, scale1, scale2, shift1, shift2 = modulation.unbind(2)
-        q, k, v = self.attn.project((plain_norm(x) * (1 + scale1) + shift1).to(dtype))
-        x = x + gamma1 * self.attn.attend(q, *cache(k, v)).float()
+        x = x + gamma1 * self._attend((plain_norm(x) * (1 + scale1) + shift1).to(dtype), cache)
         return x + gamma2 * self.ffn((plain_norm(x) * (1 + scale2) + shift2).to(dtype)).float()
+
+    def _attend(self, x: Tensor, cache: LayerCache) -> Tensor:
+        """(rows, T, C), fp32; queries, keys and values are gone before the feed-forward takes its memory."""
+        q, k, v = self.attn.project(x)
+        return self.attn.attend(q, *cache(k, v)).float()
 
 
 class Head(nn.Module):

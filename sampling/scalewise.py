@@ -103,6 +103,7 @@ def generate(
         result.tokens.append(held)
         told = Progress(k, len(grids), grid, cond, uncond, guided, held, weights, tokens, features)
         on_step(told)
+        del logits, flat, cond, uncond, guided, told  # or they would lie beside the next step's
     if not finite:
         raise ValueError(NOT_FINITE)
     return ScalewiseResult(features, result.tokens)

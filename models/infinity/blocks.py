@@ -132,9 +132,14 @@ class Block(nn.Module):
         gamma1, gamma2, scale1, scale2, shift1, shift2 = (
             cast_like(self.ada_gss, shared) + shared
         ).unbind(2)
-        q, k, v = self.sa.project((plain_norm(x) * (1 + scale1) + shift1).to(dtype))
-        keys, values = cache[0].append(cache[1], rotate(k, table), v)
-        q = rotate(q, table)
-        x = x + gamma1 * self.sa.attend(q, keys, values, weights=cache[0].weights).float()
+        y = (plain_norm(x) * (1 + scale1) + shift1).to(dtype)
+        x = x + gamma1 * self._attend(y, table, cache)
         x = x + self.ca(self.ca_norm(x.to(dtype)), *text).float()
         return x + gamma2 * self.ffn((plain_norm(x) * (1 + scale2) + shift2).to(dtype)).float()
+
+    def _attend(self, x: Tensor, table: Tensor, cache: tuple[KVCache, int]) -> Tensor:
+        """(rows, T, C), fp32; queries, keys and values are gone before the feed-forward takes its memory."""
+        q, k, v = self.sa.project(x)
+        keys, values = cache[0].append(cache[1], rotate(k, table), v)
+        q = rotate(q, table)
+        return self.sa.attend(q, keys, values, weights=cache[0].weights).float()

@@ -94,8 +94,10 @@ class SpatialNorm(nn.Module):
         """x (B, C, H, W), codes (B, E, h, w)."""
         size = x.shape[-2:]  # 1x1 convolutions first, on the small map: the same numbers, for less
         h = self.norm_layer(x)
-        h = h * F.interpolate(self.conv_y(codes), size=size, mode="nearest")
-        return h + F.interpolate(self.conv_b(codes), size=size, mode="nearest")
+        h.mul_(
+            F.interpolate(self.conv_y(codes), size=size, mode="nearest")
+        )  # in place: at the full size every map counts
+        return h.add_(F.interpolate(self.conv_b(codes), size=size, mode="nearest"))
 
 
 class SpatialBlock(ResidualBlock):
@@ -114,8 +116,9 @@ class SpatialBlock(ResidualBlock):
         self.norm2 = SpatialNorm(width_out, config.dim, config.groups, ops, **place)
 
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:  # type: ignore[override]
-        h = self.conv1(F.silu(self.norm1(x, codes)))
-        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h, codes)))
+        h = self.conv1(F.silu(self.norm1(x, codes), inplace=True))
+        h = F.silu(self.norm2(h, codes), inplace=True)
+        return self.conv2(h).add_(self.nin_shortcut(x))
 
 
 class SpatialAttention(AttentionBlock):

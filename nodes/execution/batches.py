@@ -14,7 +14,7 @@ from ...imaging.filmstrip import Maker
 from ...imaging.image_trace import ImageTrace
 from ...imaging.tokens import ImageTokens, join_tokens
 from ...imaging.viewer import Json
-from ...loaders.place import run_bytes
+from ...loaders.estimate import run_bytes
 from ...sampling.mixture import BranchCondition, Mixture
 from ..types import EDM2Sampling, Sampling
 

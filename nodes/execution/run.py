@@ -21,7 +21,8 @@ from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_sec
 from ...imaging.tokens import owned
 from ...imaging.viewer import DECODED, OFF, Json, Send, Viewer
 from ...loaders.checkpoint import ARModel
-from ...loaders.place import decode_chunk, pixels, run_bytes, to_gpu
+from ...loaders.estimate import decode_chunk, pixels, run_bytes
+from ...loaders.place import to_gpu
 from ...loaders.quote import reason
 from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams

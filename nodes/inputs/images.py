@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...imaging.tokens import ImageTokens, features_of, join_tokens, tokens_of
 from ...loaders.checkpoint import ARModel
-from ...loaders.place import decode_bytes, decode_chunk, to_gpu
+from ...loaders.estimate import decode_bytes, decode_chunk
+from ...loaders.place import to_gpu
 from ...sampling.loops import Grid
 from ..execution.run import as_image, decode
 
