@@ -3,6 +3,7 @@
 
 python3 dev.py demo      install, start ComfyUI, run the first example workflow, leave its images in demo/
 python3 dev.py test      formatter, linter, types, and all tests against two versions of ComfyUI and a browser
+python3 dev.py bench     every benchmark at a small setting, one table (--gpu: on a GPU; further options: benchmarks/bench.py)
 python3 dev.py docs      help pages, words, images and thumbnails, made again from the nodes
 python3 dev.py boot      start ComfyUI with this pack and keep it running, to look at in a browser
 
@@ -35,6 +36,13 @@ def demo() -> int:
     return status
 
 
+def bench(arguments: list[str]) -> int:
+    """Run the benchmarks; they measure loading in a ComfyUI."""
+    python = prepare_environment()
+    prepare_host(NEWEST)
+    return subprocess.run([str(python), "-m", "benchmarks.bench", *arguments], cwd=ROOT).returncode
+
+
 def boot(version: str, port: int, extra: list[str]) -> int:
     """Keep a host running until Ctrl-C."""
     prepare_environment()
@@ -61,6 +69,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     test.add_argument(
         "--fast", action="store_true", help="leave out the tests that need ComfyUI or a browser"
     )
+    commands.add_parser(
+        "bench", help="run the benchmarks; further arguments go to benchmarks/bench.py"
+    )
     commands.add_parser("docs", help="make again what is made from the nodes")
     keep = commands.add_parser("boot", help="keep ComfyUI running; further arguments go to ComfyUI")
     keep.add_argument("--host", choices=sorted(BY_VERSION), default=NEWEST.version)
@@ -79,6 +90,8 @@ def main() -> int:
             return demo()
         if options.command == "test":
             return run_tests(options.fast, rest)
+        if options.command == "bench":
+            return bench(rest)
         if options.command == "docs":
             return make_documents()
         return boot(options.host, options.port, rest)

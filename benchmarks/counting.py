@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 META = torch.device("meta")
-NUMBER = torch.ops.aten._local_scalar_dense.default
+NUMBER, COPY = torch.ops.aten._local_scalar_dense.default, torch.ops.aten._to_copy.default
 
 
 class LiveBytes(TorchDispatchMode):
     """Within it, `peak` is the most bytes held at once by tensors that were made in it.
 
-    What an operation uses inside itself and gives back is not seen. A number that is asked of a tensor without memory is 1:
-    "finite", or "so many".
+    What an operation uses inside itself and gives back is not seen. Numbers that are asked of tensors without memory are
+    made up: 1 ("finite", or "so many"), and zeros for a whole tensor.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,8 @@ class LiveBytes(TorchDispatchMode):
     ) -> Any:
         if func is NUMBER and args[0].device.type == "meta":
             return {torch.bool: True}.get(args[0].dtype, 1)
+        if func is COPY and args[0].device.type == "meta" and _to_processor(kwargs):
+            return torch.zeros(args[0].shape, dtype=(kwargs or {}).get("dtype") or args[0].dtype)
         made = func(*args, **(kwargs or {}))
         for tensor in made if isinstance(made, (tuple, list)) else (made,):
             if isinstance(tensor, Tensor):
@@ -51,6 +53,11 @@ class LiveBytes(TorchDispatchMode):
 
     def _forget(self, number: int) -> None:
         self.now -= self.seen.pop(number, 0)
+
+
+def _to_processor(settings: dict[str, Any] | None) -> bool:
+    place = (settings or {}).get("device")
+    return place is not None and torch.device(place).type == "cpu"
 
 
 @contextmanager

@@ -75,7 +75,12 @@ def conditions(model: Model, batch: int) -> tuple[Any, Any]:
         torch.randn(batch, pooled) if pooled else None,
     )
     given = spec.condition(config, text)
-    return given, given if model.family.null == "prompt" else model.network.null_condition(batch)
+    learned = getattr(
+        model.network, "empty_text_embed", None
+    )  # of a network without memory it cannot be read
+    if model.family.null == "prompt" or (learned is not None and learned.is_meta):
+        return given, given
+    return given, model.network.null_condition(batch)
 
 
 def weight_bytes(*networks: Any) -> int:

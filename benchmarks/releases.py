@@ -17,8 +17,10 @@ from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig
 from ar_guidance.models.tokenizers.movq import MoVQConfig
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig
 from ar_guidance.models.tokenizers.vq16 import VQ16Config
+from ar_guidance.models.tokenizers.vqgan import VQGANConfig
 from ar_guidance.models.var import VARConfig
 from ar_guidance.models.var_clip import VARClipConfig
+from ar_guidance.models.vq_diffusion.config import VQDiffusionConfig
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,15 @@ def infinity(chunks: tuple[int, ...], width: int, heads: int, bits: int, scales:
     )
 
 
+def small(codes: int, kept: int) -> tuple[int, ...]:
+    """A list that stands for a release's: which of its codes are kept matters to no size."""
+    return tuple(min(code, kept - 1) for code in range(codes))
+
+
+CLASSES = 1000
+VQ_TEXT = VQDiffusionConfig(
+    19, 1024, 16, 4096, 2887, 100, (32, 32), (32, 32), text_width=512, text_rows=77
+)
 HART = HARTConfig(24, 1536, 24, 4096, 32, S1024, 4096, 1536, 300, head_width=1024, head_depth=6)
 SIMPLEAR = SimpleARConfig(24, 896, 14, 2, 64, 4864, 215672, 151672, (151665, 151667), (64, 64))
 COSMOS = CosmosConfig((8, 8, 8, 5, 5, 5), 16, (256, 512, 512), (256, 512, 512), 128, 2, 3)
@@ -139,6 +150,47 @@ RELEASES: dict[str, tuple[Release, ...]] = {
         ),
     ),
     "lumina_mgpt2": (Release("Lumina-mGPT-2-7B, 768", LUMINA, MoVQConfig(16384, 4, 4, 256)),),
+    "vq_diffusion": (
+        Release(
+            "VQ-Diffusion ImageNet, 256",
+            VQDiffusionConfig(24, 512, 16, 2048, 974, 100, (16, 16), (32, 32), entries=CLASSES),
+            VQGANConfig(
+                974,
+                256,
+                256,
+                128,
+                (1, 1, 2, 2, 4),
+                2,
+                (4,),
+                codes=16384,
+                lists=(small(16384, 974),),
+            ),
+        ),
+    ),
+    "vq_diffusion_text": (
+        Release(
+            "VQ-Diffusion ITHQ, 256",
+            replace(VQ_TEXT, depth=36, width=1408, ffn=5632, vocab=4096, learned_null=True),
+            VQGANConfig(4096, 128, 256, 64, (1, 2, 4, 8), 2, (3,), codes=4096),
+        ),
+    ),
+    "vq_diffusion_text_plain": (
+        Release(
+            "VQ-Diffusion COCO, 256",
+            VQ_TEXT,
+            VQGANConfig(
+                2887,
+                256,
+                256,
+                128,
+                (1, 1, 2, 4),
+                attention=(3,),
+                codes=8192,
+                scored=True,
+                lists=(small(8192, 2887),),
+            ),
+        ),
+    ),
     "alitok": (
         Release("AliTok-B, 256", alitok(768, 24), ALITOK),
         Release("AliTok-L, 256", alitok(1024, 24), ALITOK),

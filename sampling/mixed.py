@@ -55,6 +55,13 @@ def branch_count(job: Job) -> int:
     return 1 + any(job.chain.needs_uncond(job.run))
 
 
+def last_branches(job: Job) -> int:
+    """Branches of its last step."""
+    if job.mixing:
+        return len(job.mixing.computed[-1])
+    return 1 + job.chain.needs_uncond(job.run)[-1]
+
+
 def mixed(network: N, job: Job) -> N:
     """The network as a job's loop runs it: itself, or mixing."""
     if not job.mixing:

@@ -65,7 +65,10 @@ class CrossAttention(nn.Module):
     def text(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (rows, H, n, d) of text rows (rows, n, ...)."""
         k, v = self.mat_kv(rows).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return k, v + cast_like(self.v_bias, v).unflatten(0, (self.heads, 1, -1))
+        v.add_(
+            cast_like(self.v_bias, v).unflatten(0, (self.heads, 1, -1))
+        )  # kept for a run: no second copy
+        return k, v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """q (rows, H, T, d), live (rows, 1, 1, n) -> (rows, T, C)."""

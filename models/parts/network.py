@@ -92,6 +92,12 @@ class Cached(BranchedModule[S]):
         itemsize = self.compute_dtype.itemsize
         return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
 
+    @property
+    def last_bytes(self) -> int:
+        """Memory that one row's keys and values of all positions take in the last step's attention: they are not in the cache."""
+        positions = self.config.length if self.positions else 0
+        return 2 * self.config.width * positions * self.compute_dtype.itemsize
+
     def new_cache(self, rows: int, device: torch.device, start: int = 0) -> KVCache:
         """An empty cache for `rows` = branches x batch; `start`: position of image token 0."""
         c = self.config

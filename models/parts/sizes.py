@@ -68,13 +68,8 @@ class CodecConfig(Protocol):
         ...
 
     @property
-    def channels(self) -> int:
-        """Of the decoder's last level."""
-        ...
-
-    @property
-    def full_channels(self) -> int:
-        """Of the decoder's widest map at the image's full size."""
+    def held_per_pixel(self) -> float:
+        """Numbers that decoding holds at once for each pixel of an image, for the estimate of memory."""
         ...
 
     @property

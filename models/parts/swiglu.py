@@ -18,7 +18,7 @@ class SwiGLU(nn.Module):
         self.down_proj = ops.Linear(hidden, width, bias=False, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.down_proj, F.silu(linear(self.gate_proj, x)) * linear(self.up_proj, x))
+        return linear(self.down_proj, gated(linear(self.gate_proj, x), linear(self.up_proj, x)))
 
 
 class LlamaSwiGLU(nn.Module):
@@ -31,4 +31,11 @@ class LlamaSwiGLU(nn.Module):
         self.w2 = ops.Linear(ffn, width, bias=False, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.w2, F.silu(linear(self.w1, x)) * linear(self.w3, x))
+        return linear(self.w2, gated(linear(self.w1, x), linear(self.w3, x)))
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """SiLU(gate) * up, in the place of `gate` where no gradient is asked for."""
+    if gate.requires_grad:
+        return F.silu(gate) * up
+    return F.silu(gate, inplace=True).mul_(up)

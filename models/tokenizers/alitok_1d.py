@@ -53,14 +53,11 @@ class AliTok1DConfig:
         return self.patch
 
     @property
-    def channels(self) -> int:
-        """Numbers per pixel at the decoder's widest place, for the estimate of memory."""
-        return max(3, 2 * self.decoder.ffn // self.patch**2)
-
-    @property
-    def full_channels(self) -> int:
-        """The same: it is the widest."""
-        return self.channels
+    def held_per_pixel(self) -> float:
+        """The stream before and in a block, norms, and twice the hidden width of the feed-forward, of every token; the image is less."""
+        tokens = self.side**2 + self.registers
+        numbers = tokens * (5 * self.decoder.width + 2 * self.decoder.ffn)
+        return max(9.0, numbers / (self.side * self.patch) ** 2)
 
 
 class Attention(nn.Module):

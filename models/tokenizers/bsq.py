@@ -17,7 +17,7 @@ from typing_extensions import Unpack
 from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
-from .convnet import ConvSizes, Decoder, Encoder, level_widths
+from .convnet import ConvSizes, Decoder, Encoder, finest_maps, level_widths
 from .multiscale_vq import resize_area
 from .shell import SeveralScales
 
@@ -60,6 +60,14 @@ class BitwiseConfig(ConvSizes):
     def factor(self) -> int:
         """Image pixels per side of one token of the last grid."""
         return self.patch * 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def held_per_pixel(self) -> float:
+        """Numbers that decoding holds at once for each pixel of an image; its map is smaller than the image where p is 2."""
+        return (
+            finest_maps([self.channels * multiple for multiple in self.decoder_mult])
+            / self.patch**2
+        )
 
     @property
     def decoder(self) -> "BitwiseConfig":

@@ -29,14 +29,23 @@ class ConvSizes:
         return 2 ** (len(self.channel_mult) - 1)
 
     @property
-    def full_channels(self) -> int:
-        """Channels of the decoder's widest map at the image's full size."""
-        return self.channels
-
-    @property
     def widths(self) -> list[int]:
         """Channels of every level."""
         return [self.channels * multiple for multiple in self.channel_mult]
+
+    @property
+    def held_per_pixel(self) -> float:
+        """Numbers that decoding holds at once for each pixel of an image."""
+        return finest_maps(self.widths)
+
+
+def finest_maps(widths: Sequence[int]) -> int:
+    """Channels of all maps that a decoder with levels of these widths, fine to coarse, holds at its full size.
+
+    Its first block there: the maps that come, their norm, and what a convolution makes of it; where it narrows them, their shortcut.
+    """
+    fine, coming = widths[0], widths[:2][-1]
+    return max(2 * coming + fine, coming + (2 if coming == fine else 3) * fine)
 
 
 class ReadSizes(TypedDict):

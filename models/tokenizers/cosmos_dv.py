@@ -82,14 +82,9 @@ class CosmosConfig:
         return 2 ** (HAAR_LEVELS + len(self.decoder) - 1)
 
     @property
-    def channels(self) -> int:
-        """Numbers per pixel of the image in the largest feature map, for the memory estimate."""
-        return math.ceil(max(*self.decoder, 3 * 8**HAAR_LEVELS) / 4**HAAR_LEVELS)
-
-    @property
-    def full_channels(self) -> int:
-        """The same: it is the widest."""
-        return self.channels
+    def held_per_pixel(self) -> float:
+        """An upsampled map, its convolution and their sum, and two of the maps before, a quarter as large."""
+        return 3.5 * max(*self.decoder[:2], 3 * 8**HAAR_LEVELS) / 4**HAAR_LEVELS
 
 
 class Encoder(nn.Module):

@@ -39,9 +39,10 @@ class MoVQConfig(ConvSizes):
     norm_groups: int = GROUPS
 
     @property
-    def full_channels(self) -> int:
-        """Channels of the widest map at the image's full size: the decoder's, before its last level narrows it."""
-        return max(self.widths[:2])
+    def held_per_pixel(self) -> float:
+        """A norm of the maps that come to the finest level: they, their norm, and what it is multiplied by; one more behind it."""
+        fine, coming = self.widths[0], self.widths[:2][-1]
+        return max(3 * coming, coming + 3 * fine)
 
     def groups(self, width: int) -> int:
         """Norm groups of a layer of `width` channels."""

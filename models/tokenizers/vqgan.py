@@ -18,7 +18,7 @@ from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from .codebook import Codebook
 from .conv_blocks import AttentionBlock, Upsample, channels_last
-from .convnet import Level, Middle
+from .convnet import Level, Middle, finest_maps
 from .movq import Encoder, MoVQConfig
 from .movq import config_from_file as movq_config
 from .shell import ProjectedCodes
@@ -42,6 +42,10 @@ class VQGANConfig(MoVQConfig):
     scored: bool = False
     lists: tuple[tuple[int, ...], ...] = ()
     small: tuple[int, ...] = ()
+
+    @property
+    def held_per_pixel(self) -> float:
+        return finest_maps(self.widths)
 
     def reduced(self, vocab: int) -> "VQGANConfig":
         """The config for a transformer of `vocab` tokens.

@@ -18,7 +18,6 @@ from .blocks import EPS, ClassBlock, TextBlock
 from .config import VQDiffusionConfig
 from .transitions import Transitions
 
-POSTERIOR = 24  # bytes a token and class: fp64 once, a sort, and the posterior's terms
 BUFFERS = {
     "log_at": "at",
     "log_bt": "bt",
@@ -110,10 +109,9 @@ class VQDiffusion(BranchedModule[VQDiffusionConfig]):
         )
 
     def cache_bytes(self, rows: int) -> int:
-        """Memory of what a run keeps of its conditions, and of the posterior of a step."""
+        """Memory of what a run keeps of its conditions."""
         c = self.config
-        kept = c.depth * 2 * c.width * max(c.text_rows, 1) * self.compute_dtype.itemsize
-        return rows * (kept + POSTERIOR * c.length * (c.vocab + 1))
+        return rows * c.depth * 2 * c.width * max(c.text_rows, 1) * self.compute_dtype.itemsize
 
     def begin(
         self, branches: Sequence[Tensor | TextCondition], device: torch.device

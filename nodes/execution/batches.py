@@ -150,10 +150,9 @@ def most_at_once(sampling: Sampling) -> int:
 
     From the device's whole memory, not from what is free just now: the same batch is split the same way every time.
     """
-    one, two = (run_needs(sampling, images) for images in (1, 2))
-    memory = cast(int, mm.get_total_memory(sampling.model.patcher.load_device))
-    room = SHARE * memory - one
-    return min(MOST_AT_ONCE, max(1, 1 + int(room // max(two - one, 1))))
+    room = SHARE * cast(int, mm.get_total_memory(sampling.model.patcher.load_device))
+    fitting = (n for n in range(MOST_AT_ONCE, 1, -1) if run_needs(sampling, n) <= room)
+    return next(fitting, 1)
 
 
 def run_needs(sampling: Sampling, images: int) -> int:

@@ -27,7 +27,7 @@ from ...loaders.quote import reason
 from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, AnyJob, AnyProgress, Generated, OnStep, grids_of
-from ...sampling.mixed import branch_count
+from ...sampling.mixed import branch_count, last_branches
 from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
@@ -160,20 +160,26 @@ def sample(
 ) -> tuple[Generated, Trace]:
     """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
-    rows = job.batch * branch_count(job)
-    to_gpu(
-        [model.patcher, model.tokenizer_patcher],
-        run_bytes(model.network, model.tokenizer, rows, job.batch, job.conditions, widest(job)),
+    needed = run_bytes(
+        model.network,
+        model.tokenizer,
+        job.batch * branch_count(job),
+        job.batch,
+        job.conditions,
+        widest(job, model.network.compute_dtype),
+        job.batch * last_branches(job),
+        wants_previews(),
     )
+    to_gpu([model.patcher, model.tokenizer_patcher], needed)
     device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
     with attention_by(chosen_attention()):
         made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
     return made, recorder.finish()
 
 
-def widest(job: AnyJob) -> int:
-    """Most tokens that a pass of the run draws for one image, beside those of a scale."""
-    return job.widest if isinstance(job, TokenwiseJob) else 1
+def widest(job: AnyJob, dtype: torch.dtype) -> int:
+    """Most tokens that a pass of the run draws for one image, beside those of a scale; see `tokenwise.generate`."""
+    return job.widest if isinstance(job, TokenwiseJob) and dtype == torch.float32 else 1
 
 
 def describe(sampling: Sampling) -> AnyJob:
