@@ -270,18 +270,12 @@ class ActiveChain:
 
     def _sample(self, index: int, head: Head, cond: Tensor, uncond: Tensor) -> None:
         """Entropies, of some tokens, of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C)."""
-        some, add = sampled(index, cond.shape[1]), self.recorder.sample
+        some = sampled(index, cond.shape[1])
         if some is None:
             return
-        both = cache(lambda: _entropies(head, cond[:, some], uncond[:, some]))
-        add("conditional entropy", index, lambda: both()[0])
-        add("nudge entropy", index, lambda: both()[1])
 
+        def both() -> Tensor:
+            prediction = cond[:, some]
+            return torch.stack([prediction, prediction - uncond[:, some]])
 
-def _entropies(head: Head, cond: Tensor, uncond: Tensor) -> Tensor:
-    """(2, B) mean entropies of the prediction and of the nudge, in one pass over both."""
-    return (
-        head.entropy(torch.stack([cond, cond - uncond]).flatten(0, 1))
-        .mean(-1)
-        .unflatten(0, (2, -1))
-    )
+        self.recorder.sample(("conditional entropy", "nudge entropy"), index, both, head.entropy)

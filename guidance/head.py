@@ -47,8 +47,9 @@ class Head:
             margins = self._margins(logits)
             chosen = margins.abs() if tokens is None else margins * (2 * tokens - 1)
             return F.logsigmoid(chosen).sum(-1).exp()
-        chosen = logits.amax(-1) if tokens is None else logits.gather(-1, tokens[..., None])[..., 0]
-        return (chosen - logits.logsumexp(-1)).exp()
+        if tokens is None:
+            return logits.softmax(-1).amax(-1)
+        return (logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(-1)).exp()
 
     def entropy(self, logits: Tensor) -> Tensor:
         """Entropy of the prediction as a share of the largest possible, 0-1: (B, T, V) -> (B, T)."""
@@ -56,9 +57,12 @@ class Head:
             margins = self._margins(logits)
             both = torch.special.entr(margins.sigmoid()) + torch.special.entr((-margins).sigmoid())
             return both.sum(-1) / (self.bits * math.log(2))
-        # The clamp changes no term (exp is 0 there) but keeps 0 * -inf out; a logarithm per class would cost the most.
-        logs = logits.log_softmax(-1).clamp_min_(-1e4)
-        return -logs.exp().mul_(logs).sum(-1) / math.log(logits.shape[-1])
+        # ln sum e^l - sum p l, and ln sum e^l = max l - ln max p: one exponential per class and no logarithm, which cost the
+        # most. 0 * -inf counts as 0; what is not a number stays so, by max l.
+        likely = logits.softmax(-1)
+        whole = logits.amax(-1) - likely.amax(-1).log_()
+        mean = likely.mul_(logits).nansum(-1)
+        return (whole.sub_(mean) / math.log(logits.shape[-1])).clamp_(0.0, 1.0)
 
     def _margins(self, logits: Tensor) -> Tensor:
         """Log odds of every bit being on, (..., D)."""

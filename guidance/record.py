@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 Grid = tuple[int, int]
+Rows = Callable[[], Tensor]
+Measure = Callable[[Tensor], Tensor]
 Maps = Sequence[Tensor | None]
 
 
@@ -19,8 +21,11 @@ class Recorder:
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
 
-    def sample(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
-        """Store a number per image (B,) that `make` computes from some of a step's tokens."""
+    def sample(self, names: Sequence[str], step: int, make: Rows, measure: Measure) -> None:
+        """Store a number per name and image, the mean of what `measure` finds of some of a step's tokens.
+
+        `make`: rows (K, B, n, V) of K names; `measure`: rows of any step, any number of them, (..., n, V) -> (..., n).
+        """
 
     def note_vocabulary(self, size: int) -> None:
         """Store the length of a row of logits."""
@@ -29,6 +34,7 @@ class Recorder:
 NULL_RECORDER = Recorder()
 # Sampled are every 4th of the steps of one token, and at most 8 tokens of the others.
 SINGLE, SEVERAL = 4, 8
+WAITING = 16 << 20  # bytes of sampled rows that are measured together
 ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.01 to 5e-4 and more
 
 
@@ -66,8 +72,8 @@ class Numbered(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
 
-    def sample(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
-        self.inner.sample(numbered(name, self.numbers), step, make)
+    def sample(self, names: Sequence[str], step: int, make: Rows, measure: Measure) -> None:
+        self.inner.sample([numbered(name, self.numbers) for name in names], step, make, measure)
 
 
 def numbered(name: str, numbers: Mapping[str, int]) -> str:
@@ -143,6 +149,8 @@ class TraceRecorder(Recorder):
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
     vocabulary: int = 0
     samples: dict[str, list[Tensor | None]] = field(default_factory=dict)
+    waiting: list[tuple[Sequence[str], int, Tensor]] = field(default_factory=list)
+    measure: Measure | None = None
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
@@ -150,14 +158,29 @@ class TraceRecorder(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
 
-    def sample(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
-        self.samples.setdefault(name, [None] * len(self.grids))[step] = make()
+    def sample(self, names: Sequence[str], step: int, make: Rows, measure: Measure) -> None:
+        self.waiting.append((names, step, make()))
+        self.measure = measure
+        if sum(rows.nbytes for _, _, rows in self.waiting) > WAITING:
+            self._measure_waiting()
+
+    def _measure_waiting(self) -> None:
+        """Measure what was sampled, of many steps at once: of few tokens, a pass costs as much as of many."""
+        if self.measure is None or not self.waiting:
+            return
+        together = self.measure(torch.cat([rows for _, _, rows in self.waiting], dim=2))
+        parts = together.split([rows.shape[2] for _, _, rows in self.waiting], dim=2)
+        for (names, step, _), part in zip(self.waiting, parts, strict=True):
+            for name, mean in zip(names, part.mean(-1), strict=True):
+                self.samples.setdefault(name, [None] * len(self.grids))[step] = mean
+        self.waiting.clear()
 
     def note_vocabulary(self, size: int) -> None:
         self.vocabulary = size
 
     def finish(self) -> Trace:
         """The trace, on the CPU."""
+        self._measure_waiting()
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
         maps = _off_device(self.maps, self.grids)
