@@ -64,6 +64,8 @@ export const WORDS_TW = {
   "use the seed that made this image in the next runs": "之後的執行沿用生成這張影像的種子",
   "Seed {0} could not be set: no AR Sampler before this node takes it. Does a link give its seed?": "無法設定種子 {0}：此節點之前沒有可用的「AR 取樣器」。它的種子是否由連線給出？",
   "The images of this run cannot be shown here: another version of AR Guidance made them.": "此次執行的影像無法在此顯示：它們由另一個版本的 AR Guidance 生成。",
+  "use last seed {0}": "使用上次的種子 {0}",
+  "last seed {0}": "上次的種子 {0}",
   "earlier seeds…": "之前的種子…",
   "earlier seeds": "之前的種子",
   "seeds of the last runs, to be used again": "最近執行的種子，可再次使用",
