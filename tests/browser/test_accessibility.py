@@ -20,7 +20,7 @@ AXE = """async (roots) => {
   const include = roots.filter((root) => document.querySelector(root)).map((root) => [root]);
   const found = await window.axe.run({ include }, { resultTypes: ['violations'] });
   return found.violations.map(({ id, impact, nodes }) => [id, impact, nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`)]); }"""
-RED = "() => document.querySelector('.arg-hint, .arg-caption').style.color = '#444'"
+RED = "() => document.querySelector('.arg-panel .arg-row .arg-caption').style.color = '#444'"
 
 
 def axe_source() -> str:
@@ -57,12 +57,13 @@ def test_axe_finds_nothing_serious(screen: ComfyPage) -> None:
     look_inside(screen)
     page.locator(".arg-open").click()
     page.locator(".arg-class").first.wait_for()
-    error = {"node_id": str(decode), "exception_message": "nearest is 64 x 64"}
-    page.evaluate(SEND, ["execution_error", error])
-    assert violations(screen, *panels) == []
     page.get_by_text("earlier seeds…").click()
     assert violations(screen, ".arg-dialog") == []
     page.keyboard.press("Escape")
+    page.locator(".arg-dialog").wait_for(state="detached")
+    error = {"node_id": str(decode), "exception_message": "nearest is 64 x 64"}
+    page.evaluate(SEND, ["execution_error", error])
+    assert violations(screen, *panels) == []
     page.evaluate(RED)
     assert "color-contrast" in [entry[0] for entry in violations(screen, *panels)]  # it does look
 

@@ -31,7 +31,8 @@ def test_two_runs_under_a_slider(screen: ComfyPage, request: pytest.FixtureReque
     page.evaluate(COMPARE)
     page.get_by_text("Run: the images appear here, one over the other.").wait_for()
     assert screen.queue()["kind"] == "execution_success"
-    left, right = page.get_by_label("left", exact=True), page.get_by_label("right", exact=True)
+    panel = page.locator(".arg-comparing")
+    left, right = panel.get_by_label("left", exact=True), panel.get_by_label("right", exact=True)
     left.wait_for()
     names = left.locator("option").all_inner_texts()
     assert names == ["no guidance", "CFG 4"] == right.locator("option").all_inner_texts()
@@ -56,7 +57,7 @@ def test_two_runs_under_a_slider(screen: ComfyPage, request: pytest.FixtureReque
     right.select_option(index=0)
     assert before.get_attribute("src") == after.get_attribute("src")
     another_tab_and_back(screen)
-    assert [page.get_by_label("right", exact=True).input_value(), row.input_value()] == ["0", "1"]
+    assert [right.input_value(), row.input_value()] == ["0", "1"]
     assert not [problem for problem in screen.problems if ".mjs" in problem]
 
 
