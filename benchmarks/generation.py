@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Seconds per image and peak memory of a whole run: the bundled model, and VAR-d16 with random weights.
 
-    python -m benchmarks.generation [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32]
+    python -m benchmarks.generation [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32] [--json FILE]
 
 Each model runs in a process of its own, so that its peak is its own. "at the limit" is the time the run's matrix
 products would take at the rate that one large product reaches in the same process: the reported share says how far
@@ -9,11 +9,12 @@ from the machine's limit the run is.
 """
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.pack import ROOT
 
+from .harness import report
 from .peaks import peak_bytes
 
 REPEATS = 3
@@ -88,8 +90,8 @@ def timed(function: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def measure(name: str, batch: int, device: torch.device, dtype: torch.dtype) -> str:
-    """One line of the table."""
+def measure(name: str, batch: int, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """One row of the table."""
     network, codec = MODELS[name](dtype)
     network, codec = network.to(device), codec.to(device)
     grids = network.config.grids
@@ -112,10 +114,15 @@ def measure(name: str, batch: int, device: torch.device, dtype: torch.dtype) -> 
     peak = peak_bytes()
     if device.type != "cpu":
         peak = torch.accelerator.max_memory_allocated()
-    return (
-        f"| {name} | {batch} | {str(dtype)[6:]} | {seconds / batch:.3f} | {limit / seconds:.0%} |"
-        f" {weights / 1e6:.0f} | {peak / 1e6:.0f} |"
-    )
+    return {
+        "model": name,
+        "batch": batch,
+        "type": str(dtype)[6:],
+        "s per image": seconds / batch,
+        "of the matrix limit": limit / seconds,
+        "weights MB": weights / 1e6,
+        "peak MB": peak / 1e6,
+    }
 
 
 def main() -> None:
@@ -126,22 +133,22 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         device, dtype = torch.device(options.device), getattr(torch, options.dtype)
-        print(measure(options.model[0], options.batch[0], device, dtype), flush=True)
+        print(json.dumps(measure(options.model[0], options.batch[0], device, dtype)))
         return
-    print(
-        f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
-    print("| model | batch | type | s per image | of the matrix limit | weights MB | peak MB |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    rows = []
     for model in options.model:
         for batch in options.batch:
             settings = ["--one", "--model", model, "--batch", str(batch)]
             settings += ["--device", options.device, "--dtype", options.dtype]
-            subprocess.run([sys.executable, __file__, *settings], check=True)
+            command = [sys.executable, "-m", "benchmarks.generation", *settings]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    report("whole images", rows, options.json)
 
 
 if __name__ == "__main__":

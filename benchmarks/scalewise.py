@@ -3,10 +3,12 @@
 
     python -m benchmarks.scalewise [--official CHECKOUT_OF_VAR] [--batch 1] [--turns 5] [--json FILE]
     python -m benchmarks.scalewise --peaks [--official CHECKOUT_OF_VAR] [--batch 1]
+    python -m benchmarks.scalewise --bundled [--before CHECKOUT_OF_AN_EARLIER_BUILD] [--batch 1] [--turns 5]
 
 CFG 5 with the published ramp, top-k 900, top-p 0.95, single precision, transformer and image decoder. "60 %" guides on the
 first 60 % of the scales only. Runs take turns in one process; with `--peaks` each makes two images in a process of its own,
-whose peak of memory is shown with everything in it: libraries, both networks, the run.
+whose peak of memory is shown with everything in it: libraries, both networks, the run. `--bundled` times the trained model
+that ships with the pack instead, beside an earlier build if there is a checkout of one.
 """
 
 import argparse
@@ -25,15 +27,19 @@ from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 
 from .generation import d16, flops, matrix_rate
-from .harness import in_turns, report
+from .harness import bundled as bundled_part
+from .harness import in_turns, of_build, other_build, report
 from .peaks import EXACT, peak_bytes
 
+BUNDLED = (("emoji_var", "transformer"), ("emoji_tokenizer", "tokenizer"))
 CPU, SCALE, LABEL, TOP_K, TOP_P = torch.device("cpu"), 5.0, 207, 900, 0.95
 
 
-def ours(network: Any, codec: Any, batch: int, end: float = 1.0) -> torch.Tensor:
+def ours(
+    network: Any, codec: Any, batch: int, end: float = 1.0, label: int = LABEL
+) -> torch.Tensor:
     """Images of this build; guidance ends at the share `end` of the run."""
-    labels = torch.full((batch,), LABEL)
+    labels = torch.full((batch,), label)
     job = ScalewiseJob(
         conditions=(labels, network.null_condition(batch)),
         batch=batch,
@@ -89,6 +95,47 @@ def compare(options: argparse.Namespace) -> None:
     report("VAR-d16 256, random weights", rows, options.json)
 
 
+def before(folder: Path) -> Callable[[int], torch.Tensor]:
+    """Images of the bundled model by an earlier build (commit 1f6669f names things as here)."""
+    package = other_build(folder)
+    base, chain, cfg = (of_build(package, f"guidance.{m}") for m in ("base", "chain", "cfg"))
+    draw, loop = (of_build(package, f"sampling.{m}") for m in ("draw", "scalewise"))
+    schedule = of_build(package, "guidance.schedule")
+    network, codec = (bundled_part(name, part, package) for name, part in BUNDLED)
+
+    def run(batch: int) -> torch.Tensor:
+        settings = loop.ScalewiseRun(
+            (torch.full((batch,), 17), network.null_condition(batch)),
+            batch,
+            base.Run("scale", network.config.grids, published=schedule.Schedule("linear ramp")),
+            chain.Chain((cfg.CFG(SCALE, "linear ramp"),)),
+            draw.StreamDrawer(draw.Filters(top_k=TOP_K, top_p=TOP_P), draw.Streams(0, batch)),
+        )
+        return codec.decode(loop.generate(network, codec, settings, CPU).features)
+
+    return run
+
+
+def compare_bundled(options: argparse.Namespace) -> None:
+    """Print seconds of the bundled model."""
+    network, codec = (bundled_part(name, part) for name, part in BUNDLED)
+    earlier, rows = before(options.before) if options.before else None, []
+    for batch in options.batch:
+        runs: dict[str, Callable[[], Any]] = {
+            "ours": lambda b=batch: ours(network, codec, b, label=17)
+        }
+        if earlier is not None:
+            runs["before"] = lambda b=batch: earlier(b)
+        with torch.inference_mode():
+            seconds = in_turns(runs, options.turns)
+        row: dict[str, Any] = {"model": "bundled", "batch": batch}
+        row |= {f"{name} s": value for name, value in seconds.items()}
+        if earlier is not None:
+            row["before / ours"] = seconds["before"] / seconds["ours"]
+        rows.append(row)
+    report("bundled VAR, whole images", rows, options.json)
+
+
 def peak(name: str, batch: int, path: Path | None) -> None:
     """Print the peak of this process, in bytes, after two runs."""
     with torch.inference_mode():
@@ -128,6 +175,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--peaks", action="store_true")
+    parser.add_argument("--bundled", action="store_true")
+    parser.add_argument("--before", type=Path, help="checkout of an earlier build")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", choices=("ours", "official"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -135,6 +184,8 @@ def main() -> None:
         peak(options.one, options.batch[0], options.official)
     elif options.peaks:
         peaks(options)
+    elif options.bundled:
+        compare_bundled(options)
     else:
         compare(options)
 

@@ -1,22 +1,26 @@
 #!/usr/bin/env python3
 """Milliseconds per token of the token-wise loop: LlamaGen-B with random weights, CFG, one image.
 
-    python -m benchmarks.tokenwise [--official PATH] [--tokens 256] [--device cpu|cuda] [--dtype float32]
+    python -m benchmarks.tokenwise [--official PATH] [--tokens 256] [--device cpu|cuda] [--dtype float32] [--json FILE]
 
 Decoding one image reads every weight once per token, so the limit is the memory's bandwidth, measured in the same
 process by a matrix-vector product that reads as many bytes (fewer would stay in the processor's cache, which is about
 twice as fast and says nothing of a network that does not fit): results are shares of it. `--official PATH` names a
 checkout of FoundationVision/LlamaGen; its loop then runs with the same weights, in turns with ours, and greedy tokens
 must be equal. Also shown: the most that any loop could gain over the official one, what SoftCFG adds to CFG in time and
-memory, and how the time per token grows with the filled cache. Threads wait as PyTorch's default has it, as in ComfyUI.
+memory, how the time per token grows with the filled cache, and passes of several positions, with linear layers as
+`models/parts/linear.py` computes them and as the layers do. Parallel decoding is reckoned, not run: tokens that passes of
+eight settle on the bundled model, times what such a pass costs here. Threads wait as PyTorch's default has it, as in ComfyUI.
 """
 
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,12 +29,18 @@ from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig
+from ar_guidance.models.parts import linear as layers
+from ar_guidance.sampling.parallel import Window
 from ar_guidance.sampling.tokenwise import TokenwiseJob, generate
 
+from .harness import TURNS, bundled, in_turns, report, timed
+from .parallel import Counted, tokens_of
 from .peaks import peak_bytes
 
 CONFIG = LlamaGenConfig(12, 768, 12, 16384, 2048, (16, 16), classes=1000)
-SCALE, LABEL, REPEATS = 4.0, 207, 3
+SCALE, LABEL = 4.0, 207
+WIDE, SEEDS = 8, 10  # positions of a pass that is reckoned with, seeds of the bundled model
+Rows = list[dict[str, Any]]
 
 
 def network(device: torch.device, dtype: torch.dtype) -> LlamaGen:
@@ -73,27 +83,25 @@ def official(path: str, model: LlamaGen, device: torch.device) -> Callable[[int]
     return run
 
 
-def timed(function: Callable[[], Any], device: torch.device) -> float:
-    started = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
 def read_bytes(model: LlamaGen) -> int:
     """Weights that one token needs."""
     parts = [*model.layers.parameters(), *model.output.parameters()]
     return sum(p.numel() * p.element_size() for p in parts)
 
 
-def limit(model: LlamaGen, device: torch.device) -> float:
-    """Seconds to read as many bytes once, by the fastest means at hand."""
-    dtype = model.compute_dtype
-    rows = read_bytes(model) // dtype.itemsize // 4096
-    matrix = torch.randn(rows, 4096, device=device).to(dtype)
-    vector = torch.randn(4096, device=device).to(dtype)
-    return min(timed(lambda: matrix @ vector, device) for _ in range(5))
+@cache
+def as_many(
+    size: int, dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix of so many bytes, and a vector for it."""
+    matrix = torch.randn(size // dtype.itemsize // 4096, 4096, device=device).to(dtype)
+    return matrix, torch.randn(4096, device=device).to(dtype)
+
+
+def read_once(model: LlamaGen, device: torch.device) -> torch.Tensor:
+    """Read as many bytes as a token needs, by the fastest means at hand."""
+    matrix, vector = as_many(read_bytes(model), model.compute_dtype, device)
+    return matrix @ vector
 
 
 def added_memory(runs: dict[str, Callable[[], Any]], device: torch.device) -> float:
@@ -106,38 +114,111 @@ def added_memory(runs: dict[str, Callable[[], Any]], device: torch.device) -> fl
     return (peaks[1] - peaks[0]) / 1e6
 
 
-def compare(runs: dict[str, Callable[[], Any]], tokens: int, model: LlamaGen, device: Any) -> None:
-    """Time the runs in turns, with the limit measured beside each turn, and print medians."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    limits = []
-    for _ in range(REPEATS):
-        limits.append(limit(model, device))
-        for name, run in runs.items():
-            times[name].append(timed(run, device) / tokens)
-    floor = statistics.median(limits)
-    print(f"bandwidth {read_bytes(model) / floor / 1e9:.1f} GB/s: {floor * 1e3:.1f} ms per token")
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    for name, value in medians.items():
-        print(f"{name:10} {value * 1e3:8.1f} ms per token, {floor / value:.0%} of the limit")
-    if "official" in medians:
-        print(f"ours is {medians['official'] / medians['CFG']:.2f} times faster than the official")
-        print(f"reading the weights alone would be {medians['official'] / floor:.2f} times faster")
-    print(f"SoftCFG costs {medians['SoftCFG'] / medians['CFG'] - 1:+.1%} over CFG")
+def compare(runs: dict[str, Callable[[], Any]], tokens: int, model: LlamaGen, device: Any) -> Rows:
+    """Seconds a token of the runs, in turns with the limit beside each turn; medians, after one of each to warm up."""
+    found = in_turns(
+        {"reading the weights": lambda: read_once(model, device), **runs}, TURNS, device
+    )
+    floor = found.pop("reading the weights")
+    rows: Rows = [{"what": "reading the weights", "ms a token": floor * 1e3}]
+    rows[0]["GB/s"] = read_bytes(model) / floor / 1e9
+    for name, seconds in found.items():
+        rows.append(
+            {
+                "what": name,
+                "ms a token": seconds / tokens * 1e3,
+                "of the limit": floor * tokens / seconds,
+            }
+        )
+        if "official" in found:
+            rows[-1]["official / this"] = found["official"] / seconds
+    rows.append({"what": "SoftCFG / CFG", "ratio": found["SoftCFG"] / found["CFG"]})
+    return rows
 
 
-def growth(model: LlamaGen, device: torch.device) -> None:
+@contextmanager
+def plain_layers() -> Iterator[None]:
+    """Linear layers as they compute themselves."""
+    own = layers._plain
+    layers._plain = lambda layer, x: False
+    try:
+        yield
+    finally:
+        layers._plain = own
+
+
+def passes(model: LlamaGen, device: torch.device) -> Rows:
+    """Passes of several positions with half an image in the cache, linear layers both ways."""
+    conditions = (torch.tensor([LABEL]), model.null_condition(1))
+    with torch.inference_mode():
+        state = model.begin(conditions, device)
+        half = CONFIG.length // 2
+
+        def one(width: int) -> None:
+            state.cache.filled = state.tokens = half
+            model.read(state, torch.zeros(1, width, dtype=torch.long, device=device), 2)
+
+        def plain(width: int) -> None:
+            with plain_layers():
+                one(width)
+
+        widths = (1, 2, 4, WIDE, 16)
+        runs = {f"W x, {w}": lambda w=w: one(w) for w in widths}
+        runs |= {f"x W, {w}": lambda w=w: plain(w) for w in widths}
+        found = in_turns(runs, 2 * TURNS, device)
+    first = found["W x, 1"]
+    return [
+        {
+            "what": f"pass of {w}",
+            "ms": found[f"W x, {w}"] * 1e3,
+            "ms, layers' own": found[f"x W, {w}"] * 1e3,
+            "passes of one": found[f"W x, {w}"] / first,
+        }
+        for w in widths
+    ]
+
+
+def settled() -> float:
+    """Tokens that a pass of `WIDE` positions settles on the bundled model, CFG 4, no filter, one image."""
+    network = bundled("emoji_llamagen", "transformer")
+    counted, own = Counted(network), Window._width
+    Window._width = lambda self: WIDE
+    try:
+        for seed in range(SEEDS):
+            tokens_of(network, 1, seed, True)
+    finally:
+        Window._width = own
+    return SEEDS * network.config.length / counted.passes
+
+
+def reckoned(rows: Rows) -> Rows:
+    """What parallel decoding would be, from the rows before."""
+    by_name = {row["what"]: row for row in rows}
+    tokens, cost = settled(), by_name[f"pass of {WIDE}"]["passes of one"]
+    row: dict[str, Any] = {"what": f"reckoned: passes of {WIDE}", "tokens a pass": tokens}
+    row |= {"passes of one": cost, "ratio": tokens / cost}
+    if "official / this" in by_name["CFG"]:
+        row["official / this"] = tokens / cost * by_name["CFG"]["official / this"]
+    return [row]
+
+
+def growth(model: LlamaGen, device: torch.device) -> Rows:
     """Time of one step with n tokens in the cache: only attention may grow."""
     model.config = replace(CONFIG, grid=(64, 64))
     conditions = (torch.tensor([LABEL]), model.null_condition(1))
     with torch.inference_mode():
         state = model.begin(conditions, device)
         token = torch.zeros(1, 1, dtype=torch.long, device=device)
+        rows = []
         for filled in (256, 1024, 4088):
             step = []
-            for _ in range(5):
+            for _ in range(TURNS):
                 state.cache.filled = filled
                 step.append(timed(lambda: model.step(state, token, 2), device))
-            print(f"{filled:5} tokens cached: {statistics.median(step) * 1e3:.1f} ms per token")
+            rows.append(
+                {"what": f"{filled} tokens cached", "ms a token": statistics.median(step) * 1e3}
+            )
+    return rows
 
 
 def main() -> None:
@@ -146,6 +227,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=CONFIG.length)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     device = torch.device(options.device)
     model = network(device, getattr(torch, options.dtype))
@@ -154,17 +236,17 @@ def main() -> None:
         "CFG": lambda: ours(model, options.tokens, cfg, device),
         "SoftCFG": lambda: ours(model, options.tokens, soft, device),
     }
-    print(
-        f"SoftCFG takes {added_memory(runs, device):.1f} MB over CFG"
-    )  # before others raise the peak
+    memory = added_memory(runs, device)  # before others raise the peak
     if options.official:
         theirs = official(options.official, model, device)
         same = torch.equal(theirs(options.tokens), ours(model, options.tokens, cfg, device))
         print(f"greedy tokens equal to the official ones: {'yes' if same else 'NO'}")
         runs["official"] = lambda: theirs(options.tokens)
-    print(f"{options.tokens} tokens, {options.dtype}, {torch.get_num_threads()} threads")
-    compare(runs, options.tokens, model, device)
-    growth(model, device)
+    rows = compare(runs, options.tokens, model, device)
+    rows.append({"what": "memory SoftCFG takes over CFG", "MB": memory})
+    rows += passes(model, device)
+    rows += reckoned(rows) + growth(model, device)
+    report(f"LlamaGen-B, {options.tokens} tokens, {options.dtype}", rows, options.json)
 
 
 if __name__ == "__main__":
