@@ -4,7 +4,7 @@ Letters: B images, T tokens of the step, V vocabulary; logits are raw, fp32, (B,
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import accumulate
@@ -53,7 +53,7 @@ class RunInfo:
         """The sampler's temperature at a step."""
         return self.temperatures[index] if self.temperatures else self.temperature
 
-    def once(self, owner: object, name: str, make: Callable[[], Made]) -> Made:
+    def once(self, owner: object, name: Hashable, make: Callable[[], Made]) -> Made:
         """What `make` finds for `owner`, found once for this run: schedules are asked for at thousands of steps."""
         key = id(owner), name
         if key not in self._found:
@@ -61,7 +61,7 @@ class RunInfo:
         return cast(Made, self._found[key][1])
 
     @cached_property
-    def _found(self) -> dict[tuple[int, str], tuple[object, object]]:
+    def _found(self) -> dict[tuple[int, Hashable], tuple[object, object]]:
         return {}
 
     @cached_property

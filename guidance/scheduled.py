@@ -70,13 +70,17 @@ class Scheduled(Guidance):
         """
         return Schedule(self.schedule, self.start, self.end, self.power, self.values, self.curve)
 
-    def shape_in(self, run: RunInfo) -> Schedule:
-        """The schedule in force in a run."""
-        return run.once(self, "shape", lambda: self.shape(run.published))
-
     def at_step(self, index: int, run: RunInfo, full: float) -> float | None:
         """A strength that is `full` at its largest, at this step; None where the guidance is off."""
-        return self.shape_in(run).strength(index, run.count, full, self.rest)
+        return self._at_steps(run, full)[index]
+
+    def _at_steps(self, run: RunInfo, full: float) -> tuple[float | None, ...]:
+        """Of every step, computed once for the run."""
+        return run.once(self, full, lambda: self._computed(run, full))
+
+    def _computed(self, run: RunInfo, full: float) -> tuple[float | None, ...]:
+        schedule, count = self.shape(run.published), run.count
+        return tuple(schedule.strength(k, count, full, self.rest) for k in range(count))
 
     def refuse(self, run: RunInfo) -> str | None:
         try:

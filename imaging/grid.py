@@ -84,7 +84,7 @@ def arrange_blind(
 ) -> tuple[Sheet, str]:
     """A sheet that does not say which run an image comes from, and the key that does (SSG, arXiv 2602.05534, App. N).
 
-    A row for each image of the runs' batches, in it that image of every run, in an order drawn for every row anew from the
+    A row for each image of the runs' batches, in it that image of every run, in an order drawn for every row from the
     seed. Captions are 1A, 1B, 2A ...; with `reveal` the settings follow them, in the same places. The key has a line
     for every caption.
 

@@ -49,7 +49,7 @@ class Budget:
 
     @contextmanager
     def previewing(self) -> Iterator[None]:
-        """Count the time of a preview, and expect the next one to be as dear."""
+        """Count the time of a preview, and expect the next one to take as long."""
         before = self.spent
         with self.spending():
             yield

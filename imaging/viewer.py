@@ -39,7 +39,7 @@ class Viewer:
     Attributes:
         recorder: of the run.
         features: progress -> feature maps (B, Z, h, w) so far; None, or what gives None, where images grow row by row.
-        decode: how to decode for the exact, dear images; None = colours only.
+        decode: how to decode for the exact, expensive images; None = colours only.
         candidates: keep the likeliest tokens before and after guidance.
         send: where the live map goes; None = nowhere.
         lookup: tokens (n,) -> their codes (n, Z), for the colours of candidates.

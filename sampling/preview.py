@@ -1,6 +1,6 @@
 """Small images of a feature map without its decoder: the linear map that best explains a finished image.
 
-A decoder is dear (at 256 pixels a tenth of the run and more), and showing every scale would need it K times. But once a
+A decoder is expensive (at 256 pixels a tenth of the run and more), and showing every scale would need it K times. But once a
 run is finished its feature map and its image are both known, and the colours of a patch are nearly linear in its features:
 rgb = f W + b by least squares over all patches, and the same W, b colour the feature maps of the earlier scales.
 """

@@ -240,7 +240,7 @@ class Reporter:
     """Cancel at every step; progress bar and live preview at every scale, or every row of a token-wise image.
 
     Previews and live maps together take at most `share` of the time (see `budget`): a step's image is left out where one as
-    dear as the last would make it more. The finished image is shown by `finish`.
+    expensive as the last would make it more. The finished image is shown by `finish`.
 
     `runs`: how many runs of the sampling the one bar covers. `status`: where it is told in words how far they are.
     """

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 
+from ...models.parts.grid import Grid
+
 EVERY = 0.5  # seconds between two messages, at least; a run shorter than that sends none
-Grid = tuple[int, int]
 Send = Callable[[dict[str, object]], None]
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = 12
+IMAGES = 9
 ROUNDING = 2e-3  # of logits up to 30: some hundred times what is seen, a hundredth of what another token makes
-MOST = 3  # about one in a hundred changes; with another image's random numbers all do
+MOST = 2  # fewer than the images of a kind; about one in a hundred changes; with another image's random numbers all do
 
 
 def kernels(aten: str, mkl: str, onednn: str) -> dict[str, str]:

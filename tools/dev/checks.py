@@ -14,7 +14,10 @@ from .hosts import BY_VERSION, NEWEST_FRONTEND, prepare_host
 
 STATIC_CHECKS = (("ruff", "format", "--check"), ("ruff", "check"), ("pyright",))
 # In as many processes as there are cores, one thread each; what boots ComfyUI follows, one server at a time.
-FAST = ("-m", "not host and not browser", "--numprocesses", "logical", "--dist", "loadfile")
+FAST = (
+    *("-m", "not host and not browser", "--numprocesses", "logical", "--dist", "loadfile"),
+    "--no-loadscope-reorder",  # else the few long tests would begin last, and one core wait for them
+)
 BOOTED = ("-m", "host or browser")
 NOTHING_TO_RUN = 5  # pytest's exit status where no test was chosen
 
