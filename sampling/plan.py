@@ -37,6 +37,7 @@ class SamplerSettings:
         smooth: whether code vectors are mixed instead of drawn (VAR's more_smooth).
         parallel: whether a token-wise model may draw several tokens in one pass; never changes which.
         reveal: in which order discrete diffusion reveals its tokens.
+        eight_bit_cache: whether keys and values are kept in 8 bits, which takes less memory and changes tokens.
         by_entropy: how every token's temperature follows its entropy; None = it does not.
     """
 
@@ -49,6 +50,7 @@ class SamplerSettings:
     parallel: bool = True
     reveal: Reveal | None = None
     by_entropy: EntropyTemperature | None = None
+    eight_bit_cache: bool = False
 
     def __post_init__(self) -> None:
         for temperature in self.temperatures or (self.temperature or 0.0,):
@@ -200,6 +202,10 @@ def _job(
     smooth = _smoother(model, sampler_settings, filters, noise)
     if sampler_settings.by_entropy is not None:
         _check_entropy(model, smoothed=smooth is not None)
+    if sampler_settings.eight_bit_cache and not run.causal:
+        raise ValueError(
+            f"this {model.family.title} model keeps no keys and values from step to step: set cache of AR Sampler to 'full'"
+        )
     if sampler_settings.reveal is not None and run.kind != "discrete":
         raise ValueError(
             f"{model.name} is a {model.family.title} model, which has its own order of tokens: AR Reveal Order is for"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .attention import Sight, added_mask
 from .cache import KVCache, Weighable
+from .eight_bit_cache import new_cache, new_cache_bytes
 from .network import BranchedModule
 from .rope import rotate
 
@@ -119,7 +120,7 @@ class CausalNetwork(BranchedModule[S], Generic[S, B]):
         c = self.config
         length = (self.fixed_prefix if prefix is None else prefix) + places(c.length, self.line)
         itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
+        return new_cache_bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
 
     def begin(self, branches: Sequence[B], device: torch.device) -> TokenState:
         """Start a run. `branches`: every branch's condition; `device`: where to compute."""
@@ -131,7 +132,7 @@ class CausalNetwork(BranchedModule[S], Generic[S, B]):
         if padding is not None:
             hidden = F.pad(padding, (0, follow))[:, None, None]
         sizes = c.depth, rows, self.kv_heads, length, c.head_width
-        cache = KVCache(*sizes, self.compute_dtype, device, start=prefix.shape[1])
+        cache = new_cache(*sizes, self.compute_dtype, device, start=prefix.shape[1])
         table = self.table(prefix.shape[1], padding).to(device)
         return TokenState(prefix.float(), hidden, table, cache, self.line)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .cache import KVCache
+from .eight_bit_cache import new_cache, new_cache_bytes
 from .grid import Grid
 from .module import ConfiguredModule
 from .text import NetworkCondition
@@ -88,9 +89,9 @@ class Cached(BranchedModule[S]):
     def cache_bytes(self, rows: int) -> int:
         """Memory of the keys and values of a run with `rows` = branches x batch."""
         c = self.config
-        length = self.positions + self.text_positions
-        itemsize = self.compute_dtype.itemsize
-        return KVCache.bytes(c.depth, rows, c.heads, length, c.width // c.heads, itemsize)
+        width, itemsize = c.width // c.heads, self.compute_dtype.itemsize
+        text = KVCache.bytes(c.depth, rows, c.heads, self.text_positions, width, itemsize)
+        return text + new_cache_bytes(c.depth, rows, c.heads, self.positions, width, itemsize)
 
     @property
     def last_bytes(self) -> int:
@@ -102,4 +103,4 @@ class Cached(BranchedModule[S]):
         """An empty cache for `rows` = branches x batch; `start`: position of image token 0."""
         c = self.config
         size = c.depth, rows, c.heads, self.positions, c.width // c.heads
-        return KVCache(*size, self.compute_dtype, device, start=start)
+        return new_cache(*size, self.compute_dtype, device, start=start)

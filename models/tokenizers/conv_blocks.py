@@ -11,6 +11,8 @@ from ..parts.operations import Operations, Place
 
 Groups = Callable[[int], int]
 """Norm groups of a layer by its width."""
+Normalise = Callable[[nn.GroupNorm, Tensor], Tensor]
+"""(norm, x) -> what the norm makes of x."""
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -33,9 +35,10 @@ class ResidualBlock(nn.Module):
             nn.Identity() if width_in == width_out else ops.Conv2d(width_in, width_out, 1, **place)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x), inplace=True))
-        h = F.silu(self.norm2(h), inplace=True)  # in place: at the full size every map counts
+    def forward(self, x: Tensor, norm: Normalise = lambda layer, h: layer(h)) -> Tensor:
+        """`norm`: how its norms are computed, see `tiles.py`."""
+        h = self.conv1(F.silu(norm(self.norm1, x), inplace=True))
+        h = F.silu(norm(self.norm2, h), inplace=True)  # in place: at the full size every map counts
         return self.conv2(h).add_(self.nin_shortcut(x))
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
-from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample, channels_last
+from .conv_blocks import Downsample, Groups, ResidualBlock, Upsample
+from .tiles import TiledDecoder
 
 Attention = Callable[..., nn.Module]
 """Makes an attention block: (width, groups, ops, **place)."""
@@ -205,7 +206,7 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
-class Decoder(nn.Module):
+class Decoder(TiledDecoder):
     """(B, Z, H, W) -> (B, 3, fH, fW), about [-1, 1], not clamped."""
 
     def __init__(self, config: ConvNetConfig, ops: Operations, **place: Unpack[Place]) -> None:
@@ -226,8 +227,5 @@ class Decoder(nn.Module):
         self.norm_out = ops.GroupNorm(groups(widths[0]), widths[0], eps=1e-6, affine=True, **place)
         self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(channels_last(x)))
-        for part in (part for level in reversed(self.up) for part in level.parts()):  # pyright: ignore
-            x = part(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+    def layers(self) -> list[nn.Module]:
+        return [self.mid, *(part for level in reversed(self.up) for part in level.parts())]  # pyright: ignore

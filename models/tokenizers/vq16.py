@@ -16,9 +16,10 @@ from ..family import FileFacts, TokenizerFamily
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
-from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample, channels_last
+from .conv_blocks import AttentionBlock, Downsample, ResidualBlock, Upsample
 from .convnet import ConvSizes, sizes_from_file
 from .shell import ProjectedCodes
+from .tiles import TiledDecoder
 
 GROUPS = 32
 
@@ -111,7 +112,7 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(x)))
 
 
-class Decoder(nn.Module):
+class Decoder(TiledDecoder):
     """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped. Here level 0 is the coarsest."""
 
     def __init__(self, config: VQ16Config, ops: Operations, **place: Unpack[Place]) -> None:
@@ -129,11 +130,8 @@ class Decoder(nn.Module):
         self.norm_out = ops.GroupNorm(groups, widths[-1], eps=1e-6, affine=True, **place)
         self.conv_out = ops.Conv2d(widths[-1], 3, 3, padding=1, **place)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv_in(channels_last(x))
-        for part in (*self.mid, *(part for level in self.conv_blocks for part in level.parts())):  # pyright: ignore
-            x = part(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+    def layers(self) -> list[nn.Module]:
+        return [*self.mid, *(part for level in self.conv_blocks for part in level.parts())]  # pyright: ignore
 
 
 class Quantizer(Codebook):

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
@@ -17,11 +16,12 @@ from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from .codebook import Codebook
-from .conv_blocks import AttentionBlock, Upsample, channels_last
+from .conv_blocks import AttentionBlock, Upsample
 from .convnet import Level, Middle, finest_maps
 from .movq import Encoder, MoVQConfig
 from .movq import config_from_file as movq_config
 from .shell import ProjectedCodes
+from .tiles import TiledDecoder
 
 INSIDE = "content_codec."  # of a VQ-Diffusion checkpoint
 
@@ -64,7 +64,7 @@ class VQGANConfig(MoVQConfig):
         )
 
 
-class Decoder(nn.Module):
+class Decoder(TiledDecoder):
     """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
 
     def __init__(self, config: VQGANConfig, ops: Operations, **place: Unpack[Place]) -> None:
@@ -84,11 +84,8 @@ class Decoder(nn.Module):
         self.norm_out = ops.GroupNorm(groups, widths[0], eps=1e-6, affine=True, **place)
         self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(channels_last(x)))
-        for part in (part for level in reversed(self.up) for part in level.parts()):  # pyright: ignore
-            x = part(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+    def layers(self) -> list[nn.Module]:
+        return [self.mid, *(part for level in reversed(self.up) for part in level.parts())]  # pyright: ignore
 
 
 class Quantizer(Codebook):

@@ -14,8 +14,9 @@ from ...imaging.subject import subject_from_border
 from ...imaging.viewer import Send
 from ..types import Sampling
 from .batches import parts_of
+from .decoding import as_image, decode
 from .retry import chained
-from .run import Reporter, as_image, decode, describe, in_halves, sample
+from .run import Reporter, describe, in_halves, sample
 
 CHEAPER = 4  # the first pass makes this many times fewer images
 OFF_NEUTRAL = (

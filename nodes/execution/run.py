@@ -17,13 +17,13 @@ from torch import Tensor
 from ...guidance.record import Trace, TraceRecorder
 from ...imaging.editing import composite, kept_by, shown
 from ...imaging.image_trace import ImageTrace
-from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds, remember
+from ...imaging.preview_budget import ALONE, BESIDE_VIEWER, Budget, expected_seconds
 from ...imaging.tokens import owned
 from ...imaging.viewer import DECODED, OFF, Json, Send, Viewer
-from ...loaders.checkpoint import ARModel
-from ...loaders.estimate import decode_chunk, pixels, run_bytes
+from ...loaders.estimate import pixels, run_bytes
 from ...loaders.place import to_gpu
 from ...loaders.quote import reason
+from ...models.parts.eight_bit_cache import caches_in_8_bits
 from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, AnyJob, AnyProgress, Generated, OnStep, grids_of
@@ -41,6 +41,7 @@ from .batches import (
     run_needs,
     streams_of,
 )
+from .decoding import as_image, decode
 from .rescue import collect_images
 from .retry import Halves
 from .status import Status
@@ -160,7 +161,18 @@ def sample(
 ) -> tuple[Generated, Trace]:
     """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
-    needed = run_bytes(
+    device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
+    in_8_bits = caches_in_8_bits(sampling.sampler_settings.eight_bit_cache)
+    with in_8_bits, attention_by(chosen_attention()):
+        to_gpu([model.patcher, model.tokenizer_patcher], job_needs(sampling, job))
+        made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
+    return made, recorder.finish()
+
+
+def job_needs(sampling: Sampling, job: AnyJob) -> int:
+    """Bytes that a job is estimated to take besides the weights."""
+    model = sampling.model
+    return run_bytes(
         model.network,
         model.tokenizer,
         job.batch * branch_count(job),
@@ -170,11 +182,6 @@ def sample(
         job.batch * last_branches(job),
         wants_previews(),
     )
-    to_gpu([model.patcher, model.tokenizer_patcher], needed)
-    device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
-    with attention_by(chosen_attention()):
-        made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
-    return made, recorder.finish()
 
 
 def widest(job: AnyJob, dtype: torch.dtype) -> int:
@@ -195,30 +202,6 @@ def describe(sampling: Sampling) -> AnyJob:
         Streams.of(streams),
     )
     return replace(job, kept=kept_by(sampling, job.run, streams))
-
-
-def decode(model: ARModel, features: Tensor) -> Tensor:
-    """Feature maps -> images (B, 3, H, W) in [-1, 1] on the CPU, a few at a time."""
-    images, started = [], time.monotonic()
-    features = (
-        features.contiguous()
-    )  # convolutions round by the order in memory, which differs by how a run made them
-    for part in features.split(decode_chunk(model.tokenizer, model.config)):
-        mm.throw_exception_if_processing_interrupted()
-        images.append(model.tokenizer.decode(part).to(mm.intermediate_device()))
-    made = torch.cat(images)
-    if not bool(made.isfinite().all()):
-        raise ValueError(
-            "the decoded images are not finite numbers, so there is nothing to show: the image tokenizer's file may be"
-            " damaged, or half precision too narrow for it"
-        )
-    remember(model.tokenizer, time.monotonic() - started, made[:, 0].numel())
-    return made
-
-
-def as_image(images: Tensor) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] -> ComfyUI's IMAGE (B, H, W, 3) in 0-1."""
-    return (images.movedim(1, -1) * 0.5 + 0.5).clamp(0, 1).float().contiguous()
 
 
 def harmless(show: Callable[[], object]) -> bool:

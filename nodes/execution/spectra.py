@@ -9,8 +9,9 @@ from ...analysis.spectrum import Change, SpectrumWatch, check_scales
 from ...sampling.loops import AnyProgress
 from ..types import Sampling
 from .batches import parts_of
+from .decoding import as_image, decode
 from .retry import chained
-from .run import Reporter, as_image, decode, describe, in_halves, sample
+from .run import Reporter, describe, in_halves, sample
 
 
 @dataclass(frozen=True)

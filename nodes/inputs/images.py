@@ -13,7 +13,7 @@ from ...loaders.checkpoint import ARModel
 from ...loaders.estimate import decode_bytes, decode_chunk
 from ...loaders.place import to_gpu
 from ...sampling.loops import Grid
-from ..execution.run import as_image, decode
+from ..execution.decoding import as_image, decode
 
 CROP, STRETCH = "crop", "stretch"
 

@@ -4,13 +4,14 @@ python tests/hosts/inside.py faults_inside HOST_FOLDER SCRATCH_FOLDER TRANSFORME
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import folder_paths
 import torch
 from ar_guidance.loaders.checkpoint import load_model
 from ar_guidance.nodes.condition import ARClassCondition
-from ar_guidance.nodes.execution import rescue, run
+from ar_guidance.nodes.execution import decoding, rescue, run
 from ar_guidance.nodes.sample import ARDecode, ARSampler
 from ar_guidance.nodes.token_files import ARSaveTokens
 
@@ -60,6 +61,19 @@ with torch.inference_mode():
     type(model.tokenizer).decode = lambda self, features: decode(self, features) * float("nan")
     assert "are not finite numbers" in said(lambda: ARDecode.execute(sampling(), viewer="off"))
     type(model.tokenizer).decode = decode
+
+    # The decoder's full size does not fit: in tiles, the same image.
+    def short(layer: object, given: object, made: torch.Tensor) -> None:
+        if made.shape[-1] > 48:
+            raise torch.OutOfMemoryError("no memory left")
+
+    convolutions = [m for m in model.tokenizer.decoder.modules() if isinstance(m, torch.nn.Conv2d)]
+    hooks = [layer.register_forward_hook(short) for layer in convolutions]
+    decoding.decoding_in_tiles = partial(decoding.decoding_in_tiles, 16)
+    image = ARDecode.execute(sampling(), viewer="off").args[0]
+    assert (image - wanted).abs().max() < 1e-4
+    for hook in hooks:
+        hook.remove()
 
     # The second part of a batch runs out of memory, and the first cannot be saved.
     rescue.ui.ImageSaveHelper.save_images = fails

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,15 @@ def test_encoders_that_do_not_fit_leave_nothing_stranded(
     paths.append(host.models / "text_encoders" / var_clip[2])
     printed = run_inside(host.process.host, "partial_load", *paths)
     assert printed.count("stayed behind") == 4
+
+
+def test_the_encoder_is_given_back_where_memory_is_short(host: RunningHost, llamagen) -> None:
+    folders = ("ar_checkpoints", "ar_tokenizers", "text_encoders")
+    paths = [host.models / folder / name for folder, name in zip(folders, llamagen, strict=True)]
+    printed = run_inside(host.process.host, "encoder_inside", *paths)
+    ample, short = map(json.loads, printed.splitlines())
+    assert ample["size"] == ample["before"] == ample["drawing"] > 0
+    assert short["before"] == short["size"] and short["drawing"] == 0 and short["same"]
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
