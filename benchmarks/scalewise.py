@@ -23,6 +23,7 @@ from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.schedule import Schedule
+from ar_guidance.loaders.estimate import decode_chunk
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 
@@ -47,7 +48,9 @@ def ours(
         chain=Chain((CFG(SCALE, "linear ramp", end=end),)),
         draw=StreamSampler(Filters(top_k=TOP_K, top_p=TOP_P), Streams(0, batch)),
     )
-    return codec.decode(generate(network, codec, job, CPU).features)
+    features = generate(network, codec, job, CPU).features
+    chunk = decode_chunk(codec, network.config)  # as AR Decode does
+    return torch.cat([codec.decode(part) for part in features.split(chunk)])
 
 
 def official(path: Path, pair: tuple[Any, Any] | None) -> Callable[[int], torch.Tensor]:
