@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Every released network at its own size with random weights: parameters, bytes, and what ComfyUI is told a run needs.
 
-    python -m benchmarks.families [--dtype bfloat16] [--batch 1] [--run "Infinity-125M, 256" ...] [--host .hosts/0.30.0]
+    python -m benchmarks.families [--dtype bfloat16] [--batch 1] [--run "Infinity-125M, 256" ...]
 
 The table comes from networks without memory (torch's meta device). With --run the named ones are really built and make a
 image with classifier-free guidance and the published settings, each in a process of its own: seconds, and the peak of
-memory beside the prediction. The prediction is `loaders/place.py`'s, the function the nodes call, so a ComfyUI must be
-unpacked (`python3 dev.py test` does that).
+memory beside the prediction, which is `loaders/estimate.py`'s, the function the nodes call.
 """
 
 import argparse
@@ -14,19 +13,19 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.record import NULL_RECORDER
+from ar_guidance.loaders.estimate import run_bytes
 from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS
 from ar_guidance.models.family import Defaults, TransformerFamily
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.parts.text import TextCondition
+from ar_guidance.sampling import loops
 from ar_guidance.sampling.draw import Streams
 from ar_guidance.sampling.plan import SamplerSettings, plan
-from ar_guidance.tools.pack import ROOT
 
 from .peaks import peak_bytes
 from .releases import RELEASES, Release
@@ -96,36 +95,18 @@ def cache_bytes(model: Model, batch: int) -> int:
     return network.cache_bytes(rows, network.prefix_length(conditions(model, batch)))
 
 
-def host_modules(folder: Path) -> tuple[Any, Any]:
-    """`loaders.place` and `sampling.loops`, which import ComfyUI."""
-    sys.path.insert(0, str(folder))
-    from ar_guidance.tools.dev import launch_host
-
-    if launch_host.torchvision_needs_help():
-        launch_host.declare_torchvision_operators()
-    import comfy.cli_args
-
-    comfy.cli_args.args.cpu = True
-    from ar_guidance.loaders import place
-    from ar_guidance.sampling import loops
-
-    return place, loops
-
-
-def told(place: Any, model: Model, batch: int) -> int:
+def told(model: Model, batch: int) -> int:
     """Bytes beside the weights that ComfyUI is asked to keep free."""
     given = conditions(model, batch)
-    return place.run_bytes(model.network, model.tokenizer, 2 * batch, batch, given)
+    return run_bytes(model.network, model.tokenizer, 2 * batch, batch, given)
 
 
-def row(
-    place: Any, family: TransformerFamily, release: Release, batch: int, dtype: torch.dtype
-) -> str:
+def row(family: TransformerFamily, release: Release, batch: int, dtype: torch.dtype) -> str:
     """One line of the table of sizes."""
     model = build(family, release, dtype, "meta")
     parameters = sum(p.numel() for p in model.network.parameters())
     weights = weight_bytes(model.network, model.tokenizer)
-    cache, run = cache_bytes(model, batch), told(place, model, batch)
+    cache, run = cache_bytes(model, batch), told(model, batch)
     return (
         f"| {release.name} | {parameters / 1e6:,.0f} | {weights / 1e9:.2f} | {cache / 1e9:.2f} |"
         f" {run / 1e9:.2f} | {(weights + run) / 1e9:.2f} |"
@@ -138,7 +119,7 @@ def randomise(model: Model) -> None:
             parameter.normal_(0.0, 0.02)
 
 
-def picture(loops: Any, model: Model, batch: int) -> tuple[float, float]:
+def picture(model: Model, batch: int) -> tuple[float, float]:
     """Seconds of one whole run with its image: on the clock, and of processor time (on a busy machine the fairer one)."""
     guidances = (CFG(model.defaults.scale),)
     job = plan(
@@ -151,16 +132,15 @@ def picture(loops: Any, model: Model, batch: int) -> tuple[float, float]:
     return time.perf_counter() - started, time.process_time() - worked
 
 
-def measure(modules: tuple[Any, Any], name: str, batch: int, dtype: torch.dtype) -> str:
+def measure(name: str, batch: int, dtype: torch.dtype) -> str:
     """One line of the table of runs, in this process alone."""
-    place, loops = modules
     family, release = named(name)
     before = peak_bytes()
     model = build(family, release, dtype, "cpu")
     randomise(model)
     with torch.inference_mode():
-        seconds, worked = picture(loops, model, batch)
-    predicted = weight_bytes(model.network, model.tokenizer) + told(place, model, batch)
+        seconds, worked = picture(model, batch)
+    predicted = weight_bytes(model.network, model.tokenizer) + told(model, batch)
     return f"| {name} | {seconds:.1f} | {worked:.1f} | {(peak_bytes() - before) / 1e9:.2f} | {predicted / 1e9:.2f} |"
 
 
@@ -177,9 +157,7 @@ def runs(names: list[str], options: argparse.Namespace) -> None:
     print("\n| run | s | CPU s | peak GB | predicted GB |\n|---|---|---|---|---|", flush=True)
     for name in names:
         settings = ["--one", name, "--dtype", options.dtype, "--batch", str(options.batch)]
-        subprocess.run(
-            [sys.executable, __file__, *settings, "--host", str(options.host)], check=True
-        )
+        subprocess.run([sys.executable, "-m", "benchmarks.families", *settings], check=True)
 
 
 def main() -> None:
@@ -189,20 +167,18 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--run", nargs="*", default=[], help="names of releases to really run")
-    parser.add_argument("--host", type=Path, default=ROOT / ".hosts" / "0.30.0")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     dtype = getattr(torch, options.dtype)
-    modules = host_modules(options.host)
     if options.one:
-        print(measure(modules, options.one, options.batch, dtype), flush=True)
+        print(measure(options.one, options.batch, dtype), flush=True)
         return
     print(f"weights {options.dtype}, tokenizer float32, {options.batch} image(s), two branches\n")
     print("| release | M parameters | weights GB | cache GB | told to ComfyUI GB | predicted GB |")
     print("|---|---|---|---|---|---|", flush=True)
     for family in TRANSFORMERS:
         for release in RELEASES.get(family.name, ()):
-            print(row(modules[0], family, release, options.batch, dtype), flush=True)
+            print(row(family, release, options.batch, dtype), flush=True)
         if family.name not in RELEASES:
             print(f"| {family.title}: no size listed in benchmarks/releases.py | | | | | |")
     if options.run:

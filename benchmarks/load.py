@@ -25,7 +25,6 @@ from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig
 from ar_guidance.tools.pack import ROOT
 from safetensors.torch import save_file
 
-from .families import host_modules
 from .harness import TURNS, report, timed
 from .peaks import EXACT, held_bytes, peak_bytes
 
@@ -92,9 +91,24 @@ def size(network: Any) -> int:
     return total
 
 
+def host_module(folder: Path) -> Any:
+    """`loaders.place`, which imports ComfyUI."""
+    sys.path.insert(0, str(folder))
+    from ar_guidance.tools.dev import launch_host
+
+    if launch_host.torchvision_needs_help():
+        launch_host.declare_torchvision_operators()
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True
+    from ar_guidance.loaders import place
+
+    return place
+
+
 def measured(host: Path, path: Path, tiny: Path) -> str:
     """Of this process: bytes of the weights, of the peak over before, and seconds."""
-    place, _ = host_modules(host)
+    place = host_module(host)
     size(load(place, tiny))
     held = held_bytes()
     network = load(place, path)

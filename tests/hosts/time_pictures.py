@@ -11,7 +11,6 @@ import torch
 from ar_guidance.benchmarks import families
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQConfig
 from ar_guidance.models.tokenizers.vq16 import VQ16Config
-from ar_guidance.sampling import loops
 
 TINY = {
     "VAR-CLIP-d16, 256": (
@@ -31,4 +30,4 @@ for name, (changes, tokenizer) in TINY.items():
     model = families.build(family, release, torch.float32, "cpu")
     families.randomise(model)
     with torch.inference_mode():
-        print("SECONDS", *families.picture(loops, model, 1))
+        print("SECONDS", *families.picture(model, 1))
