@@ -3,6 +3,7 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from . import guide
+from .boxes import ARBoxMask
 from .compare import ARCompare
 from .compose import ARBlend, ARRegion
 from .condition import ARClassCondition
@@ -40,6 +41,7 @@ class ARGuidanceExtension(ComfyExtension):
             ARPromptCondition,
             ARRegion,
             ARBlend,
+            ARBoxMask,
             ARSampler,
             ARSeeds,
             ARRevealOrder,
