@@ -138,7 +138,10 @@ def test_boxes_are_masks(host: RunningHost) -> None:
     """A box over the right half is the mask that is white there, for a region as for everything else."""
     painted = images(host, with_mask(composed("12", "40", region())))
     prompt = composed("12", "40", region())
-    boxes = [{"x": 0, "y": 0, "width": 5, "height": 5}, {"x": 48, "y": 0, "width": 48, "height": 96}]
+    boxes = [
+        {"x": 0, "y": 0, "width": 5, "height": 5},
+        {"x": 48, "y": 0, "width": 48, "height": 96},
+    ]
     given = {"boxes": {"__value__": boxes}, "width": 96, "height": 96, "box": 2}
     prompt["mask"] = node("ARBoxMask", **given)
     assert np.array_equal(images(host, prompt), painted)
