@@ -114,16 +114,38 @@ class EDM2Sampling(Batch):
         return self.conditioning.count
 
     @property
+    def _no_tokens(self) -> ValueError:
+        return ValueError(
+            f"this run is of {quoted(self.edm2.name)}, an EDM2 diffusion model, which draws no tokens. Between AR EDM2 Sampler and AR"
+            " EDM2 Decode only guidance nodes and AR Seeds can stand"
+        )
+
+    @property
     def model(self) -> ARModel:
         """What nodes that work with tokens ask for first, and this run has not.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError(
-            f"this run is of {quoted(self.edm2.name)}, an EDM2 diffusion model, which draws no tokens. Between AR EDM2 Sampler and AR"
-            " EDM2 Decode only guidance nodes and AR Seeds can stand"
-        )
+        raise self._no_tokens
+
+    @property
+    def sampler_settings(self) -> SamplerSettings:
+        """What draws tokens.
+
+        Raises:
+            ValueError: always, as above.
+        """
+        raise self._no_tokens
+
+    @property
+    def edit(self) -> Edit | None:
+        """Tokens to keep.
+
+        Raises:
+            ValueError: always, as above.
+        """
+        raise self._no_tokens
 
     def __repr__(self) -> str:
         chain = " -> ".join(guidance.name for guidance in self.guidances) or "no guidance"
