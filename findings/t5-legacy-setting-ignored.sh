@@ -26,7 +26,7 @@ PYTHON
 seen=""
 for version in 4.57.6 5.23.0; do
   python3 -m venv "$version"
-  "$version/bin/pip" --disable-pip-version-check --quiet install transformers==$version sentencepiece==0.2.1 protobuf==6.33.0
+  "$version/bin/pip" --disable-pip-version-check --quiet install transformers==$version sentencepiece==0.2.1 protobuf==7.36.2
   made=$(PYTHONUTF8=1 "$version/bin/python" read.py $([ -f spiece.model ] || echo train) 2>/dev/null)
   echo "transformers $version, legacy=True ; legacy=False: $made"
   seen="$seen$made/"

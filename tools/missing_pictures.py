@@ -23,7 +23,7 @@ from .screenshots import PLAIN, WINDOW
 if TYPE_CHECKING:
     from ar_guidance.tests.browser.comfy_page import ComfyPage
 
-NEEDS_FILES = "07-llamagen-softcfg"
+NEEDS_FILES = "07 LlamaGen with SoftCFG"
 SECONDS = 6  # until dialogs and notices have come
 
 
@@ -66,7 +66,7 @@ def without_the_pack() -> None:
     from ar_guidance.tests.hosts.examples import example
 
     with page_of(with_pack=False) as page:
-        page.load(example("01-first-picture")[1])
+        page.load(example("01 First image - no download")[1])
         keep(page, "pack")
 
 
