@@ -132,25 +132,3 @@ def test_conditions_of_different_kinds_are_refused(host: RunningHost, var_clip) 
 @pytest.mark.parametrize("node_id", ["ARRegion", "ARBlend"])
 def test_the_host_offers_them(host: RunningHost, node_id: str) -> None:
     assert host.object_info(node_id)[node_id]["category"] == "AR Guidance/compose"
-
-
-def test_boxes_are_masks(host: RunningHost) -> None:
-    """A box over the right half is the mask that is white there, for a region as for everything else."""
-    painted = images(host, with_mask(composed("12", "40", region())))
-    prompt = composed("12", "40", region())
-    boxes = [
-        {"x": 0, "y": 0, "width": 5, "height": 5},
-        {"x": 48, "y": 0, "width": 48, "height": 96},
-    ]
-    given = {"boxes": {"__value__": boxes}, "width": 96, "height": 96, "box": 2}
-    prompt["mask"] = node("ARBoxMask", **given)
-    assert np.array_equal(images(host, prompt), painted)
-    given["box"] = 3
-    prompt["mask"] = node("ARBoxMask", **given)
-    assert "box 3 is asked for, but there are 2" in refusal(host, prompt)
-    described = host.object_info("ARBoxMask")["ARBoxMask"]["input"]
-    assert described["required"]["boxes"][1]["forceInput"] is True  # a wire, never a widget
-    if "PrimitiveBoundingBox" in host.object_info():
-        prompt["boxes"] = node("PrimitiveBoundingBox", x=48, y=0, width=48, height=96)
-        prompt["mask"] = node("ARBoxMask", boxes=["boxes", 0], width=96, height=96, box=0)
-        assert np.array_equal(images(host, prompt), painted)

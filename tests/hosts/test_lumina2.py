@@ -140,11 +140,6 @@ def test_panels_that_cannot_be(host: RunningHost, lumina) -> None:
     )
     graph["cfg"]["inputs"]["ar_sampling"] = ["more", 0]
     assert "already keeps tokens" in refusal(host, graph)
-    graph = paneled(lumina)
-    both = {"ar_conditioning": ["condition", 0], "ar_second": ["condition", 0]}
-    graph["blend"] = node("ARBlend", **both, weight=0.5, start=0.0, end=1.0)
-    graph["sampler"]["inputs"]["ar_conditioning"] = ["blend", 0]
-    assert "writes one prompt for both panels" in refusal(host, graph)
     graph = generate()
     graph["upper"] = node("EmptyImage", width=48, height=48, batch_size=1, color=1)
     graph["panels"] = node(
