@@ -15,7 +15,7 @@ def drawn(host: RunningHost, **settings: Any) -> np.ndarray:
     graph = generate(classes="12", seed=3)
     if settings:
         graph["entropy"] = node("AREntropyTemperature", ar_sampling=["sampler", 0], **settings)
-        graph["decode"]["inputs"]["ar_sampling"] = ["entropy", 0]
+        graph["cfg"]["inputs"]["ar_sampling"] = ["entropy", 0]
     return images(host, graph)
 
 
