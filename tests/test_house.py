@@ -43,7 +43,6 @@ LOOKED_FOR = {
 LONG = {
     "tests/hosts/test_diffusion.py",
     "tests/hostile/corpus.py",
-    "tests/evaluate/test_run.py",
     "tests/hosts/test_edm2.py",
     "tests/hosts/test_edit.py",
     "tests/golden/families/vq_diffusion.py",

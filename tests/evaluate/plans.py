@@ -31,3 +31,13 @@ def written(folder: Path, **changes: Any) -> str:
     path = folder / "plan.yaml"
     path.write_text(yaml.safe_dump(small(**changes), sort_keys=False), encoding="utf-8")
     return str(path)
+
+
+def numbers(folder: Path) -> dict[str, bytes]:
+    """What a finished run has written, to the byte."""
+    return {name: (folder / name).read_bytes() for name in ("report.json", "report.md")}
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """The files of its samples, in order."""
+    return sorted((folder / "samples").rglob("*.safetensors"))
