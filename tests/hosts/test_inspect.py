@@ -253,5 +253,5 @@ def test_ssg_strengthens_what_the_scale_before_cannot_show(host: RunningHost) ->
 
 
 def test_a_spectrum_needs_ssg_and_images_of_one_size(host: RunningHost) -> None:
-    assert "no SSG is in the chain" in refusal(host, spectra(beta=None))
+    assert "has no SSG" in refusal(host, spectra(beta=None))
     assert "64x64 and the reference 32x32" in refusal(host, spectra(reference=32))

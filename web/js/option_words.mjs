@@ -11,6 +11,8 @@ const OPTIONS_ZH = {
   "model default": "模型默认",
   "family default": "模型系列默认",
   on: "开",
+  full: "全精度",
+  "8 bits": "8 位",
   off: "关",
   auto: "自动",
   constant: "恒定",

@@ -138,6 +138,8 @@ export const OPTIONS_TW = {
   "model default": "模型預設",
   "family default": "模型系列預設",
   on: "開",
+  full: "全精度",
+  "8 bits": "8 位",
   off: "關",
   auto: "自動",
   constant: "恆定",
