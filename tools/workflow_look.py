@@ -69,7 +69,7 @@ TITLES = {
 SMALLEST = {
     "ARDecode": (480, 900),
     "ARLoadCheckpoint": (340, 138),
-    "ARSampler": (300, 318),
+    "ARSampler": (300, 366),
     "ARSweep": (340, 386),
     "AROutpaint": (300, 270),
     "ARGuidanceMap": (300, 234),
