@@ -77,7 +77,6 @@ def opening(
     newest.client.request("/settings", {"Comfy.VueNodes.Enabled": False})
 
 
-@pytest.mark.skip("not yet green in every frontend")
 @pytest.mark.parametrize("stem", EXAMPLES + EXAMPLES_WITH_FILES)
 def test_no_node_covers_another(
     opening: ComfyPage, stem: str, request: pytest.FixtureRequest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.layout import BOXES, overlapping
@@ -9,7 +11,7 @@ from ar_guidance.tests.browser.test_panels import SET_WIDGET
 from ar_guidance.tests.browser.test_viewer import SEND, live, look_inside
 from ar_guidance.tests.hosts.examples import example
 
-pytestmark = [pytest.mark.browser, pytest.mark.skip("not yet green in every frontend")]
+pytestmark = pytest.mark.browser
 # The host's preview of a node, which the frontend tells of twice.
 PREVIEW = """async (id) => {
   const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 96 });
@@ -23,12 +25,17 @@ RESOLVED = ".arg-resolved:visible"
 
 
 def unchanged(screen: ComfyPage, before: list[list]) -> None:
-    """Every node is where it was and as tall; none covers another."""
+    """Every node of the pack is where it was and as tall; none covers another."""
     screen.page.wait_for_timeout(700)  # until panels and the host's own text would have grown
     boxes = screen.page.evaluate(BOXES)
-    for box, earlier in zip(boxes, before, strict=True):
-        assert box[0] == earlier[0] and box[1:] == pytest.approx(earlier[1:], abs=2)
+    earlier = ours(before)
+    assert {name: pytest.approx(box, abs=2) for name, box in ours(boxes).items()} == earlier
     assert overlapping(boxes) == []
+
+
+def ours(boxes: list[list]) -> dict[str, list[float]]:
+    """The pack's nodes: a click brings one to the end of the list, and the host's SaveImage grows with its image."""
+    return {box[0]: box[1:] for box in boxes if " AR" in box[0]}
 
 
 def test_no_run_makes_a_node_taller(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
@@ -50,7 +57,7 @@ def test_no_run_makes_a_node_taller(screen: ComfyPage, request: pytest.FixtureRe
     unchanged(screen, before)
     look_inside(screen)
     page.locator(".arg-stage").hover()
-    page.locator(".arg-candidate.arg-drawn").first.wait_for()
+    page.locator(".arg-candidate").first.wait_for()
     unchanged(screen, before)
     screen.screenshot(f"candidates-{request.node.callspec.id.replace(' ', '-')}")
     error = {"node_id": decode, "exception_message": "no such size\n" * 20}
@@ -62,8 +69,12 @@ def test_no_run_makes_a_node_taller(screen: ComfyPage, request: pytest.FixtureRe
 
 def test_what_was_chosen_has_its_line(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
+    if request.node.callspec.id == "1.32.9 nodes 2.0":
+        pytest.skip("this frontend's Nodes 2.0 never shows a widget that was hidden")
     screen.load(example("01 First image - no download")[1])
     page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "{heart|heart}"])
+    fresh = zlib.crc32(request.node.callspec.id.encode())  # what the host has cached says nothing
+    page.evaluate(SET_WIDGET, ["ARClassCondition", "wildcard_seed", fresh])
     page.locator(RESOLVED, has_text="Run: what was chosen appears here.").wait_for()
     page.wait_for_timeout(700)
     before = page.evaluate(BOXES)

@@ -52,7 +52,6 @@ def drag_up(page: ComfyPage, step: int, by: float) -> None:
     mouse.move(x, y), mouse.down(), mouse.move(x, y - by, steps=3), mouse.up()
 
 
-@pytest.mark.skip("not yet green in every frontend")
 def test_panels(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
     own = own_errors(screen)
@@ -139,7 +138,6 @@ def edit(screen: ComfyPage) -> None:
     page.locator(".arg-open").click()
 
 
-@pytest.mark.skip("not yet green in every frontend")
 def test_an_error_offers_what_was_meant(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
     screen.load(example(STEM)[1])

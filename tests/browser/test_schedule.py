@@ -108,7 +108,6 @@ def test_a_drag_starts_from_what_is_shown(comfy_page: ComfyPage) -> None:
     assert bent[4:] == pytest.approx(long[4:])
 
 
-@pytest.mark.skip("not yet green in every frontend")
 def test_points_are_moved_by_keyboard(screen: ComfyPage) -> None:
     page = screen.page
     screen.load(example("01 First image - no download")[1])
@@ -160,7 +159,6 @@ def test_the_mix_draws_both_weights(comfy_page: ComfyPage) -> None:
     assert panel(comfy_page).locator(".arg-point").count() == 20
 
 
-@pytest.mark.skip("not yet green in every frontend")
 def test_a_chain_says_what_it_adds_up_to(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
     screen.load(example("01 First image - no download")[1])

@@ -9,7 +9,7 @@ from ar_guidance.tests.browser.test_keeping import COMMAND
 from ar_guidance.tests.browser.test_viewer import SEND
 from ar_guidance.tests.hosts.examples import example
 
-pytestmark = [pytest.mark.browser, pytest.mark.skip("not yet green in every frontend")]
+pytestmark = pytest.mark.browser
 TRIED = [[1.01, 0.9, 0.2], [16.0, 0.3, 0.7], [4.0, 0.7, 0.4], [8.0, 0.52, 0.5]]
 MESSAGE = "Within noise: drawing the images again moves the answer, 8.07, between 7.6 and 8.5. " * 4
 

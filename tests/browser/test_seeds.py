@@ -9,7 +9,7 @@ from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_panels import SET_WIDGET, inputs
 from ar_guidance.tests.hosts.examples import example
 
-pytestmark = [pytest.mark.browser, pytest.mark.skip("not yet green in every frontend")]
+pytestmark = pytest.mark.browser
 LARGEST = "18446744073709551615"  # 64 bits; a browser's numbers end at 53
 STORE = "(entries) => localStorage.setItem('ARGuidance.seeds', entries)"
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -31,7 +31,7 @@ def run(screen: ComfyPage, seed: str | int) -> str:
 def choose(screen: ComfyPage, seed: str) -> None:
     """Take one of the earlier seeds."""
     screen.page.get_by_text("earlier seeds\u2026").click()
-    screen.page.locator(".arg-seeds .arg-shot", has_text=seed).click()
+    screen.page.locator(".arg-seeds .arg-shot", has_text=seed).first.click()
     assert inputs(screen, "ARSampler")["seed"] == seed
 
 

@@ -12,7 +12,7 @@ from ar_guidance.tests.hosts.examples import example
 from ar_guidance.tests.hosts.running import RunningHost
 from playwright.sync_api import Locator
 
-pytestmark = [pytest.mark.browser, pytest.mark.skip("not yet green in every frontend")]
+pytestmark = pytest.mark.browser
 FILE = "ar_guidance_styles.json"
 MODES = """() => Object.fromEntries(window.app.graph.nodes.map((node) => [node.comfyClass, node.mode]))"""
 BYPASSED = 4

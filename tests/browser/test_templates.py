@@ -11,7 +11,7 @@ from ar_guidance.tests.browser.test_panels import STEM, own_errors, signatures
 from ar_guidance.tests.hosts.examples import ALL_EXAMPLES, example
 from playwright.sync_api import Route
 
-pytestmark = [pytest.mark.browser, pytest.mark.skip("not yet green in every frontend")]
+pytestmark = pytest.mark.browser
 LARGE = 256  # pixels of the screen
 OPEN = """async ([workflow, name]) => { await window.app.loadGraphData(workflow, true, true, name, { openSource: 'template' }) }"""
 SIZES = """() => {

@@ -206,7 +206,6 @@ def test_earlier_seeds_can_be_used_again(comfy_page: ComfyPage) -> None:
     assert not [problem for problem in comfy_page.problems if ".mjs" in problem]
 
 
-@pytest.mark.skip("not yet green in every frontend")
 def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     empty(comfy_page, "ARClassCondition")
@@ -230,7 +229,6 @@ def test_the_picker_reads_what_is_typed(comfy_page: ComfyPage) -> None:
     assert page.evaluate(height) == before
 
 
-@pytest.mark.skip("not yet green in every frontend")
 def test_nothing_is_cut_off(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
     *_, node = empty(screen, *NODES)

@@ -7,6 +7,7 @@ import { StatusLine } from "./status.mjs";
 import { say } from "./words.mjs";
 
 const [SHUT, OPEN] = [30, 420];
+const ROUNDING = 12; // pixels by which a frontend itself makes a grown node taller
 let catalogue = null; // one promise for all nodes of the page
 
 /** The bundled model's classes: names in the order of the sheet, its columns, and the side of a thumbnail. */
@@ -80,7 +81,7 @@ export class ClassPicker {
       this.before = node.size[1];
       fitNode(node);
       this.grown = node.size[1];
-    } else if (node.size[1] === this.grown) {
+    } else if (Math.abs(node.size[1] - this.grown) <= ROUNDING) {
       node.setSize?.([node.size[0], this.before]);
       fitNode(node);
     }

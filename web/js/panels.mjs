@@ -68,6 +68,7 @@ export function showWidget(node, widget, shown) {
   node.widgets.push(node.widgets.pop()); // Nodes 2.0 of frontend 1.47 looks at `hidden` only when the list of widgets changes
   if (shown) fitNode(node);
   else if (node.graph) node.setSize?.([node.size[0], Math.min(node.size[1], node.computeSize?.()[1] ?? Infinity)]);
+  node.graph?.setDirtyCanvas?.(true, true); // the canvas hides a panel when it is drawn next
 }
 
 /** Make the node tall enough for its panels, never smaller than the user made it. */
