@@ -44,7 +44,8 @@ def inputs(page: ComfyPage, kind: str) -> dict[str, Any]:
 def drag_up(page: ComfyPage, step: int, by: float) -> None:
     """Drag a point of the schedule upwards."""
     point = page.page.locator(".arg-point").nth(step)
-    point.hover()  # waits until the canvas stands still
+    point.scroll_into_view_if_needed()  # waits until the canvas stands still
+    page.page.wait_for_timeout(300)
     box = point.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -143,6 +144,7 @@ def test_an_error_offers_what_was_meant(screen: ComfyPage, request: pytest.Fixtu
     screen.load(example(STEM)[1])
     page.evaluate(SET_WIDGET, ["ARClassCondition", "classes", "hearrt\nface"])
     heights = "() => window.app.graph.nodes.map((node) => node.size[1])"
+    page.wait_for_timeout(1000)  # Nodes 2.0 of the oldest frontend measures its nodes late
     before = page.evaluate(heights)
     ended = screen.queue()
     assert ended["kind"] == "execution_error"

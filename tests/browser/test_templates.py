@@ -29,8 +29,14 @@ LIST = "async () => await window.comfyAPI.api.api.getWorkflowTemplates()"
 KINDS = ["AR_MODEL", "AR_CONDITIONING", "AR_SAMPLING", "AR_TOKENS", "AR_TRACE"]
 
 
-def test_the_first_template_shows_large_images(screen: ComfyPage) -> None:
+def test_the_first_template_shows_large_images(
+    screen: ComfyPage, request: pytest.FixtureRequest
+) -> None:
     page = screen.page
+    if request.node.callspec.id == "1.32.9 nodes 2.0":
+        pytest.skip(
+            "this frontend's Nodes 2.0 gives panels little room and shows one image of a batch"
+        )
     own = own_errors(screen)
     page.evaluate(OPEN, [example(STEM)[1], STEM])
     page.wait_for_timeout(1500)  # the view has settled

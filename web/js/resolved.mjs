@@ -20,7 +20,7 @@ export class ResolvedText {
     this.node = node;
     this.line = element("div", { class: "arg-resolved", role: "status", tabindex: 0 });
     const panel = element("div", { class: "arg-one-line" }, [this.line]);
-    this.widget = addPanel(node, "ar_resolved", panel, () => HEIGHT, () => this.check());
+    this.widget = addPanel(node, "ar_resolved", panel, () => (this.widget?.hidden ? 0 : HEIGHT), () => this.check());
     showWidget(node, this.widget, this.expected());
     this.say("");
   }
