@@ -46,7 +46,7 @@ class ARDualPanel(Node):
                 ),
                 io.Image.Input(
                     "image",
-                    tooltip="The upper panel: a depth map, edges, a picture of the subject, or the image to read. It is"
+                    tooltip="The upper panel: a depth map, edges, an image of the subject, or the image to read. It is"
                     " fitted to half the size.",
                 ),
                 widget(

@@ -2,7 +2,7 @@
 
     python -m tools.tree_sizes [COMMIT]
 
-The table in docs/architecture.md is what this prints. Python and JavaScript count, as git has them; what is made or bundled does not.
+Python and JavaScript count, as git has them; what is made or bundled does not.
 """
 
 import subprocess

@@ -1,0 +1,81 @@
+"""EDM2 between nodes that are for other models: every one of them says so, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ar_guidance.tests.hosts import test_edm2
+from ar_guidance.tests.hosts.graphs import Json, cfg, generate, node
+from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.test_edm2 import LATENT, OTHERS, PIXEL, UNCOND, graph, refusal
+
+edm2 = test_edm2.edm2  # the fixture
+
+
+def with_tokens(name: str, **inputs: Any) -> Json:
+    """A run of EDM2 that goes through a node for token models; the tokens and the image are the bundled model's."""
+    prompt = graph(LATENT, UNCOND, cfg(None, 2.0))
+    for key, entry in generate(seed=1).items():
+        if key not in ("save",):
+            prompt[f"ar_{key}"] = renamed(entry, "ar_")
+    prompt["between"] = node(name, ar_sampling=["link0", 0], **inputs)
+    prompt["decode"]["inputs"]["ar_sampling"] = ["between", 0]
+    return prompt
+
+
+def renamed(entry: Json, prefix: str) -> Json:
+    """A node whose links lead to nodes with a prefix."""
+    inputs = {
+        name: [prefix + value[0], value[1]] if isinstance(value, list) else value
+        for name, value in entry["inputs"].items()
+    }
+    return {**entry, "inputs": inputs}
+
+
+IMAGE, TOKENS = {"image": ["ar_decode", 0]}, {"ar_tokens": ["ar_decode", 2]}
+DRAWN = {"soft_edge": 0, "keep_outside": False, "seam": "blend features"}
+SIDES = {"left": 0.0, "top": 0.0, "right": 0.5, "bottom": 0.0}
+MASKED = {"mask": ["mask", 0], "variation": 1.0, "under_mask": "as it is", "fit": "crop"}
+FOR_TOKENS: dict[str, Json] = {
+    "ARKeepScales": {**TOKENS, "variation": 0.5, "keep_scales": -1},
+    "ARInpaint": {**TOKENS, **DRAWN, **MASKED},
+    "AROutpaint": {**IMAGE, **DRAWN, **SIDES},
+    "ARDualPanel": {**IMAGE, "task": "subject", "panel": "", "both_panels": False, "fit": "crop"},
+    "ARRevealOrder": {"stride": 1, "purity": False, "purity_weight": 1.0},
+    "AREntropyTemperature": {"rise": 2.5, "decay": 3.0, "floor": 0.6},
+}
+
+
+@pytest.mark.parametrize("name", FOR_TOKENS)
+def test_nodes_for_tokens_say_that_this_run_has_none(edm2: RunningHost, name: str) -> None:
+    prompt = with_tokens(name, **FOR_TOKENS[name])
+    prompt["mask"] = node("SolidMask", value=1.0, width=64, height=64)
+    assert "draws no tokens" in refusal(edm2, prompt)
+
+
+def test_conditions_of_other_models(edm2: RunningHost) -> None:
+    """Several classes in one image, the classes of another network, and a run of a token model."""
+    prompt = graph(LATENT, UNCOND, cfg(None, 2.0))
+    prompt["blend"] = node(
+        "ARBlend",
+        **{"ar_conditioning": ["class", 0], "ar_second": ["class", 0]},
+        **{"weight": 0.5, "start": 0.0, "end": 1.0},
+    )
+    prompt["sampler"]["inputs"]["ar_conditioning"] = ["blend", 0]
+    assert "mix the predictions of token models" in refusal(edm2, prompt)
+    prompt = graph(LATENT, UNCOND, cfg(None, 2.0))
+    prompt["others"] = node("ARLoadEDM2", checkpoint=OTHERS, guide="none")
+    prompt["class"]["inputs"]["ar_model"] = ["others", 0]
+    assert "made for a network of 7 classes" in refusal(edm2, prompt)
+    prompt = with_tokens("ARRevealOrder")
+    prompt["decode"]["inputs"]["ar_sampling"] = ["ar_sampler", 0]
+    del prompt["between"]
+    assert "this run is of an autoregressive model: use AR Decode" in refusal(edm2, prompt)
+
+
+def test_an_output_that_the_network_has_not_says_what_to_do(edm2: RunningHost) -> None:
+    prompt = graph(LATENT, "none")
+    prompt["save"] = node("SaveImage", images=["decode", 0], filename_prefix="edm2/refused")
+    assert "no VAE is connected" in refusal(edm2, prompt, output=0)
+    assert "draws pixels, not latents" in refusal(edm2, graph(PIXEL, "none"))
