@@ -16,9 +16,11 @@ from .dev.chromium import find_chromium
 from .dev.host_client import HostClient
 from .pack import ROOT
 
-WINDOW = {"width": 1500, "height": 860}
+WINDOW = {"width": 1700, "height": 1000}
 PLAIN = ("Comfy.Minimap.Visible", "Comfy.Graph.CanvasInfo", "Comfy.Graph.CanvasMenu")
 MOST_BYTES = 150_000
+TEXT_FROM = "LiteGraph.Canvas.MinFontSizeForLOD"  # 0: text is drawn however small
+MARGIN = 50  # around the nodes, for their groups
 CLEAR = "() => { for (const toast of document.querySelectorAll('.p-toast')) toast.style.display = 'none'; }"
 SET = """([type, name, value]) => {
   const node = window.app.graph.nodes.find((node) => node.comfyClass === type);
@@ -46,7 +48,7 @@ def main(url: str) -> None:
     from ar_guidance.tests.browser.conftest import FLAGS
     from playwright.sync_api import sync_playwright
 
-    settings = dict.fromkeys(PLAIN, False) | {"Comfy.TutorialCompleted": True}
+    settings = dict.fromkeys(PLAIN, False) | {"Comfy.TutorialCompleted": True, TEXT_FROM: 0}
     HostClient(url).request("/settings", {**settings, "Comfy.VueNodes.Enabled": False})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
@@ -71,6 +73,7 @@ def first_picture(page: Any) -> None:
     page.page.evaluate(WIDER)
     page.page.evaluate(SHOW, [[5], 24])
     page.page.wait_for_timeout(500)
+    page.page.locator(".arg-look").click()
     slider = page.page.locator(".arg-slider")
     slider.evaluate("(slider) => { slider.value = 3; slider.dispatchEvent(new Event('input')); }")
     page.page.locator(".arg-stage").hover()
@@ -102,10 +105,19 @@ def drag(page: Any, step: int, by: float) -> None:
 
 def keep(page: Any, name: str, nodes: list[int] | None = None) -> None:
     """Save what those nodes look like, or all of them."""
-    x, y, width, height = page.page.evaluate(SHOW, [nodes or [], 24])
+    x, y, width, height = page.page.evaluate(SHOW, [nodes or [], MARGIN])
     page.page.evaluate(CLEAR)
     page.page.wait_for_timeout(700)
-    clip = {"x": x, "y": y, "width": min(width, 1435), "height": min(height, 758)}
+    most = {
+        "width": WINDOW["width"] - 65,
+        "height": WINDOW["height"] - 102,
+    }  # beside the frontend's bars
+    clip = {
+        "x": x,
+        "y": y,
+        "width": min(width, most["width"]),
+        "height": min(height, most["height"]),
+    }
     shot = Image.open(io.BytesIO(page.page.screenshot(clip=clip))).convert("RGB")
     path = ROOT / "docs" / "images" / f"{name}.png"
     shot.save(path, optimize=True)
