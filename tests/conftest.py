@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import torch
 from hypothesis import HealthCheck, settings
 
 # Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
@@ -14,6 +15,16 @@ settings.register_profile("no clock", deadline=None, suppress_health_check=[Heal
 settings.load_profile("no clock")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+FORCED = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")  # other processors' kernels
+
+
+def pytest_report_header() -> str:
+    """Which kernels the run has, so that its log says on what its results depend."""
+    forced = [f"{name}={os.environ[name]}" for name in FORCED if name in os.environ]
+    kernels = f"{torch.backends.cpu.get_cpu_capability()} ({', '.join(forced) or 'none forced'})"
+    return f"torch {torch.__version__}, kernels {kernels}, {torch.get_num_threads()} thread(s)"
 
 
 def _load_pack() -> None:

@@ -49,3 +49,18 @@ def test_an_image_of_a_batch_is_that_alone_but_for_rounding(name: str) -> None:
     for found in json.loads(done.stdout):
         assert found["images"] >= IMAGES // 3 and found["repeated"], found
         assert found["changed"] <= MOST and found["apart"] < ROUNDING, found
+
+
+def test_the_log_of_a_run_says_its_kernels() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        str(ROOT / "tests/test_archive.py"),
+    ]
+    environment = {**os.environ, **KERNELS["oldest"], **KERNELS["one thread"]}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("torch ")]
+    assert len(lines) == 1 and lines[0].endswith("1 thread(s)"), done.stdout[:500]
+    assert "kernels DEFAULT (ATEN_CPU_CAPABILITY=default" in lines[0]

@@ -32,7 +32,7 @@ def commands(torch: str) -> list[list[str]]:
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     wanted = "torch" if torch == "newest" else f"torch=={torch}"
     installs = [[*pip, wanted, "--extra-index-url", CPU_WHEELS], [*pip, *NEEDED]]
-    tests = [sys.executable, "-m", "pytest", "-q", "-m", "not host"]
+    tests = [sys.executable, "-m", "pytest", "-m", "not host"]
     tests += [f"--ignore=tests/{folder}" for folder in ("browser", "evaluate", "hosts")]
     return ([] if torch == "installed" else installs) + [tests]
 
