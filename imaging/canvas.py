@@ -1,5 +1,8 @@
 """What all drawings share: colours, colour maps, fonts, and the way between images and IMAGE tensors."""
 
+import unicodedata
+from functools import lru_cache
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -40,6 +43,48 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         return ImageFont.load_default(size)
     except TypeError:  # before Pillow 10.1 it came in one size
         return ImageFont.load_default()
+
+
+NO_LETTER = "\uffff"
+SIGNS = {
+    "\u2212": "-",
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u00d7": "x",
+    "\u2032": "'",
+    "\u221a": "sqrt ",
+}
+
+
+@lru_cache(maxsize=1024)
+def in_font(letter: str) -> bool:
+    """Whether the font has a letter; one it has not is drawn as an empty box, or cannot be drawn at all."""
+    if not isinstance(font(16), ImageFont.FreeTypeFont):
+        return letter.isascii()
+    return letter == " " or _drawn(letter) != _drawn(NO_LETTER)
+
+
+def _drawn(letter: str) -> bytes:
+    """What a letter looks like."""
+    place = Image.new("L", (48, 32))
+    ImageDraw.Draw(place).text((8, 0), letter, fill=255, font=font(16))
+    return place.tobytes()
+
+
+def legible(text: str) -> str:
+    """A text in letters the font has: accents are left out, Greek letters are spelt, what is left is '?'."""
+    return "".join(c if in_font(c) else _spelt(c) for c in text)
+
+
+def _spelt(letter: str) -> str:
+    if letter in SIGNS or letter.isspace():
+        return SIGNS.get(letter, " ")
+    apart = unicodedata.normalize("NFKD", letter)
+    plain = "".join(c for c in apart if c.isascii() and c.isprintable())
+    greek = unicodedata.name(letter, "").startswith("GREEK ")
+    return plain or (
+        unicodedata.name(letter).split(" WITH ")[0].split()[-1].lower() if greek else "?"
+    )
 
 
 def text_width(text: str, size: int) -> int:

@@ -3,11 +3,11 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, ImageDraw
 
-from .canvas import INK, PAPER, font, text_width
+from .canvas import INK, PAPER, font, legible, text_width
 from .differences import caption
 
 GAP = 8
@@ -172,6 +172,7 @@ def _layout(sheet: Sheet, size: int) -> Layout:
 
 def draw_sheet(sheet: Sheet, size: int = 18) -> Image.Image:
     """The sheet as one image; `size`: of the letters. Images keep their pixels: small ones are enlarged evenly."""
+    sheet = _legible(sheet)
     place = _layout(sheet, size)
     right, bottom = place.corner(len(sheet.cells), max(len(row) for row in sheet.cells))
     right = max(right, text_width(sheet.title, size) + 2 * GAP)
@@ -195,6 +196,16 @@ def draw_sheet(sheet: Sheet, size: int = 18) -> Image.Image:
                     (y, x),
                 )
     return canvas
+
+
+def _legible(sheet: Sheet) -> Sheet:
+    """The sheet with words the font can write."""
+    columns, rows = (
+        [legible(text) for text in sheet.columns],
+        [legible(text) for text in sheet.rows],
+    )
+    captions = [[legible(text) for text in row] for row in sheet.captions]
+    return replace(sheet, columns=columns, rows=rows, captions=captions, title=legible(sheet.title))
 
 
 def _cell(

@@ -10,7 +10,11 @@ from ar_guidance.imaging.token_file import read_tokens
 from ar_guidance.tests.evaluate.plans import numbers, shard_files, written
 from ar_guidance.tools.evaluate import work
 from ar_guidance.tools.evaluate.command import main
+from ar_guidance.tools.evaluate.estimates import Measured
+from ar_guidance.tools.evaluate.figures import curves
+from ar_guidance.tools.evaluate.plan import Setting
 from ar_guidance.tools.evaluate.progress import Progress
+from ar_guidance.tools.evaluate.report import Row
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -81,6 +85,29 @@ def test_figures_and_latency_are_part_of_the_report(tmp_path: Path) -> None:
     assert main(arguments) == 0
     assert numbers(tmp_path / "out") == before, "timed again"
     assert "| scale | CFG 3 |" in before["report.md"].decode().split("## Latency")[1]
+
+
+def test_points_have_the_intervals_of_both_axes() -> None:
+    """FID against IS: a bar each way. Over the strength: upright ones, the curves a little aside of each other."""
+    rows = [
+        Row(
+            Setting(label, strength, "m", (), {}, {}, {}),
+            100,
+            "",
+            {"fid": Measured("FID", 2 * strength, 0.5, (), "low", 2)}
+            | {"is": Measured("IS", 100 * strength, 7.0, (), "high", 1)},
+            {},
+        )
+        for label in ("CFG", "IGG")
+        for strength in (2.0, 1.0)
+    ]
+    for line in curves({"x": "is", "y": "fid"}, rows):
+        assert list(line.xs) == [100, 200] and list(line.ys) == [2, 4]
+        assert line.errors == [0.5, 0.5] and line.x_errors == [7, 7]
+    cfg, igg = curves({"y": ["fid", "is"], "labels": ["CFG"]}, rows)
+    assert cfg.colour == igg.colour and cfg.point != igg.point and not cfg.x_errors
+    cfg, igg = curves({"y": "fid"}, rows)
+    assert cfg.xs == pytest.approx([1, 2], abs=0.01) and cfg.xs[0] < igg.xs[0]
 
 
 def test_a_figure_of_nothing_is_refused(tmp_path: Path, capsys: Any) -> None:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from math import isnan
+from typing import Any, TypeVar
 
 from ar_guidance.imaging.plot import (
     BLUE,
@@ -10,6 +12,8 @@ from ar_guidance.imaging.plot import (
     DISC,
     GREEN,
     ORANGE,
+    PURPLE,
+    SKY,
     SQUARE,
     Plot,
     Series,
@@ -22,8 +26,13 @@ from .report import Row
 
 STRENGTH = "strength"
 KNOWN = {"name", "title", "x", "x_label", "y", "labels", "model"}
-STYLES = [(colour, point) for point in (DISC, SQUARE, DIAMOND) for colour in (BLUE, ORANGE, GREEN)]
+COLOURS, POINTS = (BLUE, ORANGE, GREEN, PURPLE, SKY), (DISC, SQUARE, DIAMOND)
+ASIDE = (
+    0.006  # of the axis: between curves at the same strength, so that their bars can be told apart
+)
+BARS = "; bars: 95 % intervals"
 Spec = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def check_figures(specs: Sequence[Any]) -> None:
@@ -49,26 +58,34 @@ def draw_figure(spec: Spec, rows: Sequence[Row]) -> Image.Image | None:
         return None
     x = str(spec.get("x", STRENGTH))
     label = spec.get("x_label") or (x if x == STRENGTH else _title(x, rows))
-    title = spec.get("title") or ", ".join(_title(name, rows) for name in _names(spec))
-    return draw_plot(Plot(str(title), str(label), lines))
+    measured = ", ".join(_title(name, rows) for name in _names(spec))
+    bars = any(any(line.errors) for line in lines)
+    title = (
+        f"{spec.get('title') or f'{measured} against {label}'}\n{_amount(spec, rows)}" + BARS * bars
+    )
+    return draw_plot(Plot(title, str(label), lines, y_label=measured))
 
 
 def curves(spec: Spec, rows: Sequence[Row]) -> list[Series]:
-    """A line per label and metric, in the order of the strengths."""
+    """A line per label and metric, in the order of the strengths: a colour a label, a shape of points a metric."""
     metrics, x = _names(spec), str(spec.get("x", STRENGTH))
     chosen = [row for row in rows if row.setting.strength is not None and _wanted(spec, row)]
+    labels = list(dict.fromkeys(row.setting.label for row in chosen))
+    strengths = [row.setting.strength or 0.0 for row in chosen]
     lines = []
-    for label in dict.fromkeys(row.setting.label for row in chosen):
+    for place, label in enumerate(labels):
         own = sorted(
             (row for row in chosen if row.setting.label == label),
             key=lambda row: row.setting.strength or 0.0,
         )
-        for metric in metrics:
+        for number, metric in enumerate(metrics):
             points = [
                 row for row in own if metric in row.metrics and (x == STRENGTH or x in row.metrics)
             ]
             name = label if len(metrics) == 1 else f"{label}, {metric}"
-            lines.append(_line(name, points, x, metric, len(lines)))
+            aside = (place - (len(labels) - 1) / 2) * ASIDE * (max(strengths) - min(strengths))
+            line = _line(name, points, x, metric, aside)
+            lines.append(replace(line, colour=_of(COLOURS, place), point=_of(POINTS, number)))
     return lines
 
 
@@ -82,12 +99,33 @@ def _wanted(spec: Spec, row: Row) -> bool:
     return (not labels or row.setting.label in labels) and (not model or row.setting.model == model)
 
 
-def _line(name: str, rows: Sequence[Row], x: str, y: str, place: int) -> Series:
-    colour, point = STYLES[place % len(STYLES)]
-    xs = [row.setting.strength or 0.0 if x == STRENGTH else row.metrics[x].value for row in rows]
-    halves = [row.metrics[y].half for row in rows]
-    errors = [half if half == half else 0.0 for half in halves]  # NaN: no interval
-    return Series(name, xs, [row.metrics[y].value for row in rows], colour, point, errors)
+def _line(name: str, rows: Sequence[Row], x: str, y: str, aside: float) -> Series:
+    """A curve with the intervals of both its metrics; over the strength, so far aside of it."""
+    ys, errors = [row.metrics[y].value for row in rows], _halves(rows, y)
+    if x == STRENGTH:
+        return Series(
+            name, [(row.setting.strength or 0.0) + aside for row in rows], ys, BLUE, errors=errors
+        )
+    xs = [row.metrics[x].value for row in rows]
+    return Series(name, xs, ys, BLUE, errors=errors, x_errors=_halves(rows, x))
+
+
+def _halves(rows: Sequence[Row], metric: str) -> list[float]:
+    """Half the interval of every point; 0 where none is known."""
+    return [0.0 if isnan(half := row.metrics[metric].half) else half for row in rows]
+
+
+def _amount(spec: Spec, rows: Sequence[Row]) -> str:
+    """How many samples a point stands for."""
+    counts = [
+        row.samples for row in rows if row.setting.strength is not None and _wanted(spec, row)
+    ]
+    few, many = min(counts), max(counts)
+    return f"{few:,} samples a point" if few == many else f"{few:,} to {many:,} samples a point"
+
+
+def _of(styles: Sequence[T], place: int) -> T:
+    return styles[place % len(styles)]
 
 
 def _title(metric: str, rows: Sequence[Row]) -> str:
