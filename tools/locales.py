@@ -2,7 +2,7 @@
 """Write the English words of every node from their schemas: python -m tools.locales [--check] [--host FOLDER].
 
 `locales/en/` (nodeDefs.json, and main.json with the menu's categories and the names of links) is what the frontend shows; other languages are
-written by hand beside it, with the same keys. The schemas are made with ComfyUI's own classes, so a copy of ComfyUI is needed (`python3 dev.py test` fetches one).
+written by hand beside it, with the same keys; what they lack is shown in English and listed at the end. The schemas are made with ComfyUI's own classes, so a copy of ComfyUI is needed (`python3 dev.py test` fetches one).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from ar_guidance.tools.dev.launch_host import (
 )
 
 from .pack import ROOT, load_pack
+from .untranslated import untranslated
 
 HOST = ROOT / ".hosts" / "0.30.0"
 CONTROL = "control after generate"
@@ -66,9 +67,8 @@ def link_types(made: list[Any]) -> list[str]:
     return [kind for kind in kinds if kind.startswith("AR_")]
 
 
-def english(host: Path) -> dict[str, dict[str, Any]]:
+def english(made: list[Any]) -> dict[str, dict[str, Any]]:
     """The files of `locales/en/`: {name: contents}."""
-    made = schemas(host)
     parts = dict.fromkeys(part for shown in made for part in shown.category.split("/"))
     return {
         "nodeDefs.json": {one.node_id.replace(".", "_"): present(words(one)) for one in made},
@@ -79,14 +79,10 @@ def english(host: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def untranslated() -> dict[str, list[str]]:
-    """Per further language the nodes that have English words only."""
-    nodes = json.loads((ENGLISH / "nodeDefs.json").read_text(encoding="utf-8"))
-    found = {}
-    for folder in sorted(ENGLISH.parent.iterdir()):
-        words = json.loads((folder / "nodeDefs.json").read_text(encoding="utf-8"))
-        found[folder.name] = [node for node in nodes if node not in words]
-    return {language: lacking for language, lacking in found.items() if lacking}
+def offered(made: list[Any]) -> list[tuple[str, list[Any]]]:
+    """The lists to choose from of all nodes: (input, choices)."""
+    shown = (shown for one in made for shown in one.inputs)
+    return [(one.id, list(one.options)) for one in shown if getattr(one, "options", None)]
 
 
 def main() -> int:
@@ -96,8 +92,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if not (arguments.host / "main.py").is_file():
         parser.error(f"no ComfyUI in {arguments.host}: name its folder with --host")
-    stale = 0
-    for name, contents in english(arguments.host.resolve()).items():
+    stale, made = 0, schemas(arguments.host.resolve())
+    for name, contents in english(made).items():
         path, text = ENGLISH / name, json.dumps(contents, indent=2, ensure_ascii=False) + "\n"
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
@@ -105,8 +101,8 @@ def main() -> int:
         if not arguments.check:
             path.write_text(text, encoding="utf-8")
         print(f"{'out of date' if arguments.check else 'written'}: {path.relative_to(ROOT)}")
-    for language, lacking in untranslated().items():
-        print(f"{language}: still English: {', '.join(lacking)}")
+    for language, lacking in untranslated(offered(made)).items():
+        print(f"{language}: still English: {'; '.join(lacking)}")
     return stale if arguments.check else 0
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_guidance_pages_are_up_to_date() -> None:
-    command = [sys.executable, "-m", "tools.help_pages", "--check"]
+@pytest.mark.parametrize("maker", ["tools.help_pages", "tools.method_table"])
+def test_what_is_made_of_the_methods_is_up_to_date(maker: str) -> None:
+    command = [sys.executable, "-m", maker, "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, f"run python -m tools.help_pages: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"run python3 dev.py docs: {done.stdout}{done.stderr}"
 
 
 def test_every_node_has_a_page_and_its_images_exist() -> None:

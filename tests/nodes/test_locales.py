@@ -1,33 +1,33 @@
 """What is shown in the user's language: nodes (locales/), panels (web/js/words.mjs), help pages (web/docs/)."""
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from ar_guidance.tools import untranslated
+from ar_guidance.tools.untranslated import (
+    TABLES,
+    asked_words,
+    choice_words,
+    lacking_choices,
+    lacking_words,
+    node_words,
+    panel_words,
+    places,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCALES = ROOT / "locales"
-NODES = json.loads((LOCALES / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
-OTHERS = sorted(folder.name for folder in LOCALES.iterdir() if folder.name != "en")
+NODES = node_words("en")
+OTHERS = sorted(folder.name for folder in (ROOT / "locales").iterdir() if folder.name != "en")
 NUMBER = r"\d+(?:\.\d+)?"
 OPTION = (
     r"(?<![\w’])'([^']+)'(?!\w)"  # values of a combo stay as they are: the host knows no others
 )
 
 
-def texts(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text of a file with its place, such as ARGrid/inputs/title/tooltip."""
-    for key, value in table.items():
-        place = f"{path}/{key}".strip("/")
-        yield from texts(value, place) if isinstance(value, dict) else [(place, value)]
-
-
 def read(language: str, name: str) -> dict[str, str]:
     """All texts of a language's file."""
-    return dict(texts(json.loads((LOCALES / language / name).read_text(encoding="utf-8"))))
+    return dict(places(node_words(language, name)))
 
 
 def test_every_input_and_output_has_a_tooltip() -> None:
@@ -77,53 +77,38 @@ def test_the_help_page_names_every_input(node: str) -> None:
 
 # --- panels -----------------------------------------------------------------------------------------------------------
 
-STRING = r'"((?:[^"\\]|\\.)*)"'
 
-
-def scripts() -> dict[str, str]:
-    """The web part's files."""
-    return {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "web/js").iterdir()}
-
-
-def test_the_panels_words_are_translated() -> None:
-    table = scripts()["words.mjs"].partition("zh: {")[2].partition("\n  },")[0]
-    chinese = dict(re.findall(rf"^\s+{STRING}: {STRING},$", table, re.M))
-    chinese |= dict(re.findall(rf"^\s+(\w+): {STRING},$", table, re.M))
-    assert len(chinese) >= 25 and len(chinese) == len(table.strip().splitlines())
-    code = "\n".join(text for name, text in scripts().items() if name != "words.mjs")
-    asked = [text for call in re.findall(r"\bsay\(([^\n]*)", code) for text in first_strings(call)]
-    assert len(asked) >= 20
-    assert [text for text in asked if text not in chinese] == []
-    for text, said in chinese.items():
+@pytest.mark.parametrize("language", TABLES)
+def test_the_panels_words_are_those_that_are_asked_for(language: str) -> None:
+    words, asked = panel_words(language), asked_words()
+    assert len(asked) >= 20 and len(set(asked) & words.keys()) >= 20
+    for text, said in words.items():
         assert sorted(re.findall(r"\{\d\}", said)) == sorted(re.findall(r"\{\d\}", text)), text
 
 
-def first_strings(call: str) -> list[str]:
-    """The texts that a call of `say` may look up, from what stands behind its bracket: one, or both of a choice."""
-    found = re.match(rf"(?:[\w.]+ \? {STRING} : )?{STRING}", call)
-    return [text for text in found.groups() if text] if found else []
-
-
-def table(script: str, start: str) -> dict[str, str]:
-    """A table of one of the web part's files, from where it starts."""
-    end = "\n}" if start.startswith(("export", "const")) else "\n  },"
-    body = scripts()[script].partition(start)[2].partition(end)[0]
-    return {
-        quoted or plain: text
-        for quoted, plain, text in re.findall(rf"^\s+(?:{STRING}|(\w+)): {STRING},$", body, re.M)
-    }
+def test_what_a_language_lacks_is_listed(monkeypatch) -> None:
+    """A node, one of its inputs, a text of a panel and a choice that nobody has translated."""
+    english = node_words("en")
+    english["ARNew"] = {"display_name": "AR New"}
+    english["ARGrid"]["inputs"]["novel"] = {"name": "novel", "tooltip": "Something new."}
+    assert lacking_words(english, english) == []
+    added = ["ARNew", "ARGrid/inputs/novel/name", "ARGrid/inputs/novel/tooltip"]
+    for language in OTHERS:
+        before = lacking_words(node_words("en"), node_words(language))
+        assert set(lacking_words(english, node_words(language))) == {*before, *added}
+        assert lacking_choices([("schedule", ["constant", "a novel one"])], language) == [
+            "a novel one"
+        ]
+    monkeypatch.setattr(untranslated, "asked_words", lambda: ["delete", "Never said."])
+    for listed in untranslated.untranslated([]).values():
+        assert "Never said." in listed and "delete" not in listed
 
 
 def test_every_word_is_there_in_traditional_letters_too() -> None:
     assert read("zh", "nodeDefs.json").keys() == read("zh-TW", "nodeDefs.json").keys()
     assert read("zh", "main.json").keys() == read("zh-TW", "main.json").keys()
-    for simplified, traditional in (
-        (table("words.mjs", "zh: {"), table("words_tw.mjs", "export const WORDS_TW = {")),
-        (
-            table("option_words.mjs", "const OPTIONS_ZH = {"),
-            table("words_tw.mjs", "export const OPTIONS_TW = {"),
-        ),
-    ):
+    for words in (panel_words, choice_words):
+        simplified, traditional = words("zh"), words("zh-TW")
         assert simplified.keys() == traditional.keys() and len(simplified) > 50, (
             "run: python -m tools.traditional"
         )

@@ -9,6 +9,7 @@ from .hosts import BY_VERSION, prepare_host
 MAKERS = (
     "tools.help_pictures",  # the images of the help pages
     "tools.help_pages",  # which name the images that there are
+    "tools.method_table",  # what the panels know of the methods
     "tools.locales",  # English words of every node; what other languages lack is listed
     "tools.thumbnails",  # of the workflows
     "benchmarks.sweep_document",  # tables and plots of what was measured

@@ -1,8 +1,8 @@
 // What the guidances of a chain add up to: Chain.strength of guidance/chain.py, for the nodes of the graph.
 
-// They make the base c.
-const LIKE_CFG = ["CFG", "SoftCFG", "APG", "TCFG", "CFGZeroStar", "Mixed"].map((name) => `ARGuidance${name}`);
-const COMBINES = [...LIKE_CFG, "ARGuidanceIGG"];
+import { LIKE_CFG, OTHERS } from "./methods.mjs";
+
+const COMBINES = [...LIKE_CFG, ...OTHERS];
 const [MUTED, BYPASSED] = [2, 4];
 
 /** The chain that ends in a node: itself, then every node before it along ar_sampling. */
