@@ -1,4 +1,4 @@
-"""The same samples on a Ray cluster, one of whose nodes is killed in mid-run. Needs Ray, which the pack does not:
+"""The same samples on a Ray cluster whose nodes are killed and join in mid-run. Needs Ray, which the pack does not:
 
 pip install -r tools/evaluate/requirements.txt && pytest -m ray tests/evaluate/test_cluster.py
 """
@@ -31,6 +31,7 @@ from tools.evaluate import command
 from tools.evaluate.shards import Made
 from tools.evaluate.store import Store
 
+killed, joining = map(int, sys.argv[1:3])
 nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 workers = [nodes.add_node(num_cpus=1) for _ in range(2)]
 real, seen = Store.put, []
@@ -39,11 +40,14 @@ def put(store, made):
     real(store, made)
     seen.append(made.notes["pid"])
     if len(set(seen)) == 2 and len(workers) == 2:  # both nodes have worked
-        nodes.remove_node(workers.pop(), allow_graceful=False)
-        print("killed a node after", len(seen), "shards", flush=True)
+        for _ in range(killed):
+            nodes.remove_node(workers.pop(), allow_graceful=False)
+        print("killed", killed, "after", len(seen), "shards", flush=True)
+        for _ in range(joining):
+            nodes.add_node(num_cpus=1)
 
 Store.put = put
-status = command.main([*sys.argv[1:], "--ray", nodes.address])
+status = command.main([*sys.argv[3:], "--ray", nodes.address])
 print("shards stored:", len(seen), "processes:", len(set(seen)), flush=True)
 ray.shutdown()
 nodes.shutdown()
@@ -61,14 +65,20 @@ def numbers(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in ("report.json", "report.md")]
 
 
-def test_a_killed_node_costs_its_open_shards_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("killed", "joining", "processes"), [(1, 0, 2), (2, 1, 3)])
+def test_a_killed_node_costs_its_open_shards_only(
+    killed: int, joining: int, processes: int, tmp_path: Path
+) -> None:
+    """One of two nodes; and both, after which the rest waits for a node that joins."""
     plan = written(tmp_path, each=8, batch=1, shard=1)
     arguments = [plan, "--device", "cpu", "--output"]
-    line = [sys.executable, "-c", NODES, *arguments, str(tmp_path / "cluster")]
+    nodes = [NODES, str(killed), str(joining)]
+    line = [sys.executable, "-c", *nodes, *arguments, str(tmp_path / "cluster")]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "killed a node after" in done.stdout
-    assert "shards stored: 32" in done.stdout, "a sample was lost or made twice"
+    assert f"killed {killed} after" in done.stdout
+    told = f"shards stored: 32 processes: {processes}\n"
+    assert told in done.stdout, "a sample was lost or made twice, or a node did nothing"
     assert main([*arguments, str(tmp_path / "alone")]) == 0
     assert numbers(tmp_path / "cluster") == numbers(tmp_path / "alone")
 
