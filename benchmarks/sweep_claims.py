@@ -4,9 +4,10 @@
     python -m tools.evaluate claims && python -m tools.evaluate claims-igg && python -m tools.evaluate claims-token
     python -m benchmarks.sweep_claims .evaluation/claims .evaluation/claims-igg .evaluation/claims-token
     python -m tools.evaluate claims-later && python -m benchmarks.sweep_claims .evaluation/claims-later
+    python -m tools.evaluate claims-ssg         # likewise claims-mixes, claims-softcfg: more images of some rows
     python -m benchmarks.sweep_document
 
-Reads the folders' reports into docs/data/claims.json; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are
+Reads the folders' reports into docs/data/claims.json, and of a plan that is still running the seeds that are finished in all its settings; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are
 others. Within a run differences are taken block by block and averaged over the strengths; runs are averaged by their numbers of
 images. The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
 """
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 from ar_guidance.tools.pack import ROOT
 from scipy import stats
+
+from .sweep_so_far import report_of
 
 Row = dict[str, Any]
 Runs = Mapping[str, Sequence[Row]]
@@ -58,7 +61,7 @@ SSG, WARM, BASE = ("CFG + SSG", 1.2), ("CFG 3, temperature", 0.9), ("CFG", 3.0)
 RAMP = ("IGG, linear ramp", 2.85)
 FIXED, MIX = ("IGG, constant", 1.85), ("mix, w = w' = 0.75", 1.75)
 SOFT = ("SoftCFG", 4.0)
-SAME = "claims"
+SAME, MORE, MIXES = "claims", "claims-ssg", "claims-mixes"
 CLAIMS = (
     Claim(
         "IGG is better than CFG at equal scale (IGG, Table 2)",
@@ -73,44 +76,53 @@ CLAIMS = (
         "IGG beside CFG is better than CFG alone (IGG, Eq. 7)",
         "CFG and IGG 0.5 − CFG",
         -1,
-        {SAME: at("CFG and IGG 0.5", "CFG", FOUR)},
+        {run: at("CFG and IGG 0.5", "CFG", FOUR) for run in (SAME, MORE)},
     ),
     Claim(
         "a fixed schedule is worse than the ramp (IGG, Table 4)",
         "IGG 1.85, constant − IGG 2.85, ramp",
         1,
-        {run: [(FIXED, RAMP)] for run in ("scale", SAME)},
+        {run: [(FIXED, RAMP)] for run in ("scale", SAME, MIXES)},
     ),
     Claim(
         "w = w′ = 0.75 is worse than IGG alone (IGG, Table 4)",
         "mix − IGG 2.85, ramp",
         1,
-        {run: [(MIX, RAMP)] for run in ("scale", SAME)},
+        {run: [(MIX, RAMP)] for run in ("scale", SAME, MIXES)},
     ),
     Claim(
         "SSG makes CFG's images better (SSG, Table 1)",
         "CFG, SSG 1.2 − CFG",
         -1,
-        {"scale": [(SSG, BASE)], SAME: at("CFG, SSG 1.2", "CFG", FOUR)},
+        {
+            "scale": [(SSG, BASE)],
+            **{run: at("CFG, SSG 1.2", "CFG", FOUR) for run in (SAME, MORE)},
+        },
     ),
     Claim(
         "SSG is more than a lower temperature",
         "CFG, SSG 1.2 − CFG, temperature 0.9",
         -1,
-        {"scale": [(SSG, WARM)], SAME: at("CFG, SSG 1.2", "CFG, temperature 0.9", FOUR)},
+        {
+            "scale": [(SSG, WARM)],
+            **{run: at("CFG, SSG 1.2", "CFG, temperature 0.9", FOUR) for run in (SAME, MORE)},
+        },
     ),
     Claim(
         "a lower temperature makes CFG's images better (nobody's; for comparison)",
         "CFG, temperature 0.9 − CFG",
         -1,
-        {"scale": [(WARM, BASE)], SAME: at("CFG, temperature 0.9", "CFG", FOUR)},
+        {
+            "scale": [(WARM, BASE)],
+            **{run: at("CFG, temperature 0.9", "CFG", FOUR) for run in (SAME, MORE)},
+        },
     ),
     Claim(
         "SoftCFG is better than CFG (SoftCFG, Table 2)",
         "SoftCFG − CFG",
         -1,
         {
-            "token": at("SoftCFG", "CFG", (2.0, 4.0, 6.0)),
+            **{run: at("SoftCFG", "CFG", (2.0, 4.0, 6.0)) for run in ("token", "claims-softcfg")},
             "claims-token": at("SoftCFG", "CFG", (4.0,)),
         },
     ),
@@ -208,9 +220,11 @@ class Pooled:
 
 
 def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
-    """A claim's difference."""
+    """A claim's difference over the runs there are."""
     parts = []
     for run, pairs in claim.pairs.items():
+        if run not in runs:
+            continue
         found = {(row["method"], row["strength"]): row for row in runs[run]}
         apart = [np.subtract(found[a][measure], found[b][measure]) for a, b in pairs]
         blocks = np.mean(apart, axis=0)
@@ -274,11 +288,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "folders", type=Path, nargs="+", help="of finished plans, named as they are"
-    )
+    parser.add_argument("folders", type=Path, nargs="+", help="of plans, named as they are")
     folders = parser.parse_args().folders
-    made = {f.name: record(json.loads((f / "report.json").read_text("utf-8"))) for f in folders}
+    made = {folder.name: record(report_of(folder)) for folder in folders}
     kept = json.loads(DATA.read_text("utf-8")) if DATA.is_file() else {}
     parts = []
     for name, rows in (kept | made).items():

@@ -1,6 +1,8 @@
 """Claims are pooled over runs, and a table of many is corrected for being many."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +16,15 @@ from ar_guidance.benchmarks.sweep_claims import (
     pooled,
     verdict,
 )
-from ar_guidance.tools.evaluate.command import PLANS
+from ar_guidance.benchmarks.sweep_so_far import report_so_far
+from ar_guidance.tests.evaluate.plans import written
+from ar_guidance.tools.evaluate.command import PLANS, main
 from ar_guidance.tools.evaluate.plan_file import read_plan
 from ar_guidance.tools.pack import ROOT
 from scipy import stats
 
 SWEEP = json.loads((ROOT / "docs" / "data" / "sweep.json").read_text("utf-8"))
+PLAN_OF = {"scale": "sweep", "token": "sweep-tokens"}
 PAIR = (("a", 1.0), ("b", 1.0))
 
 
@@ -61,13 +66,44 @@ def test_data_are_of_the_plans_as_they_stand() -> None:
         plan = read_plan(PLANS / f"{name}.yaml")
         settings = {(s.label, s.strength) for s in plan.settings}
         assert {(r["method"], r["strength"]) for r in rows} == settings
-        for one in rows:
-            assert one["pictures"] == plan.samples and len(one["frechet"]) == plan.blocks
+        images = {one["pictures"] for one in rows}
+        assert len(images) == 1 and len({len(one["frechet"]) for one in rows}) == 1
+        if images == {plan.samples}:
+            assert len(rows[0]["frechet"]) == plan.blocks
+        else:  # of a run that was not waited for: whole seeds
+            assert images == {plan.each * len(rows[0]["frechet"])}
 
 
 def test_every_claim_has_its_runs_and_the_seeds_are_not_the_sweeps() -> None:
     runs = all_runs(SWEEP)
     assert all(pooled(claim, runs, "frechet").images >= 200 for claim in CLAIMS)
-    used = [set(read_plan(PLANS / f"{n}.yaml").seeds) for n in ("sweep", "claims", "claims-igg")]
-    assert not used[0] & used[1] and not used[1] & used[2] and not used[0] & used[2]
-    assert not set(read_plan(PLANS / "claims-token.yaml").seeds) & set(range(10))
+    for claim in CLAIMS:
+        plans = [read_plan(PLANS / f"{PLAN_OF.get(run, run)}.yaml") for run in claim.pairs]
+        used = [seed for plan in plans for seed in plan.seeds]
+        assert len(used) == len(set(used)), claim.text
+
+
+def test_a_running_plan_counts_by_its_finished_seeds(tmp_path: Path) -> None:
+    rows = [{"label": x, "strength": 1, "chain": []} for x in "ab"]
+    plan = written(tmp_path, seeds=3, each=4, shard=4, blocks=3, rows=rows)
+    out = tmp_path / "out"
+    assert main([plan, "--device", "cpu", "--output", str(out)]) == 0
+    whole = json.loads((out / "report.json").read_text("utf-8"))
+    last = sorted((out / "samples" / "scale-b-1").iterdir())[-1]
+    last.unlink()
+    found = report_so_far(out, read_plan(Path(plan)))
+    assert found["seeds"] == [0, 1] and {row["samples"] for row in found["rows"]} == {8}
+    blocks = [row["metrics"]["accuracy"]["blocks"] for row in (found["rows"][0], whole["rows"][0])]
+    assert blocks[0] == blocks[1][:2]
+    with pytest.raises(SystemExit, match="another plan"):
+        report_so_far(out, replace(read_plan(Path(plan)), each=2))
+    for file in (out / "samples" / "scale-b-1").iterdir():
+        file.unlink()
+    with pytest.raises(SystemExit, match="fewer than two seeds"):
+        report_so_far(out, read_plan(Path(plan)))
+
+
+def test_a_run_that_was_not_made_yet_is_left_out() -> None:
+    runs = {"x": [row("a", [1.0, 2.0], 40), row("b", [0.0, 0.0], 40)]}
+    claim = Claim("", "", -1, {"x": [PAIR], "y": [PAIR]})
+    assert pooled(claim, runs, "frechet").images == 40
