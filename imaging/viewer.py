@@ -7,6 +7,7 @@ Nothing here is needed for the image, and the node works the same where the web 
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -79,10 +80,9 @@ class Viewer:
         name = next((n for n in LIVE_MAPS if n in maps and maps[n][k] is not None), None)
         if name is not None:
             values, grid = self._newest(maps[name], k)
-            self.send(
-                {"step": k, "count": progress.count, "grid": list(grid)}
-                | {"map": name, **packed(values.float().cpu().numpy())}
-            )
+            shown = packed(values[None].float().cpu().numpy())[0]
+            place: Json = {"step": k, "count": progress.count, "grid": list(grid), "map": name}
+            self.send(place | shown)
 
     def _newest(self, rows: Sequence[Tensor | None], step: int) -> tuple[Tensor, Grid]:
         """The first image's map at this step: of a next-token run the tokens so far, 0 where there are none."""
@@ -103,15 +103,16 @@ class Viewer:
         frames = self._frames(image[:shown], final[:shown], tiny)
         finals = data_urls(image[:shown], SIDE, tiny)
         measured = measure(trace, scaled=False)
-        tokens = [self._candidates(k, trace) for k in range(shown)]
+        candidates = self._candidates(trace) or [[]] * shown
+        maps = {name: step_maps(rows, shown) for name, rows in whole.maps.items()}
         images = [
             {
                 "final": finals[k],
                 "frames": [step[k] for step in frames],
-                "maps": {name: image_maps(rows, k) for name, rows in whole.maps.items()},
+                "maps": {name: [step[k] for step in steps] for name, steps in maps.items()},
                 "evenness": rounded(measured.evenness[k]),
                 "entropy": rounded(measured.entropy[k]),
-                "candidates": tokens[k],
+                "candidates": candidates[k],
             }
             for k in range(shown)
         ]
@@ -151,18 +152,29 @@ class Viewer:
         urls = data_urls(small, FRAME_SIDE, tiny)
         return [urls[start : start + len(image)] for start in range(0, len(urls), len(image))]
 
-    def _candidates(self, index: int, trace: Trace) -> list[Json]:
-        """Per step: drawn tokens, and the likeliest before and after guidance with their probabilities in per mille."""
+    def _candidates(self, trace: Trace) -> list[list[Json]]:
+        """Per image and step: drawn tokens, and the likeliest before and after guidance with their probabilities in per mille."""
         tops = self.tops
         if trace.image_grid is not None:  # tokens before the image's have no place in it
             tops = tops[-trace.image_grid[0] * trace.image_grid[1] :]
+        if not tops:
+            return []
+        drawn, before, p, after, q = (
+            torch.cat(parts, dim=1).cpu() for parts in zip(*tops, strict=True)
+        )
+        listed = (drawn.tolist(), before.tolist(), per_mille(p), after.tolist(), per_mille(q))
+        ends = list(accumulate(top[0].shape[1] for top in tops))
+        steps = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         return [
-            {
-                "drawn": drawn[index].tolist(),
-                "before": {"tokens": before[index].tolist(), "share": per_mille(p[index])},
-                "after": {"tokens": after[index].tolist(), "share": per_mille(q[index])},
-            }
-            for drawn, before, p, after, q in (tuple(t.cpu() for t in top) for top in tops)
+            [
+                {
+                    "drawn": d[step],
+                    "before": {"tokens": b[step], "share": p[step]},
+                    "after": {"tokens": a[step], "share": q[step]},
+                }
+                for step in steps
+            ]
+            for d, b, p, a, q in zip(*listed, strict=True)
         ]
 
 
@@ -182,24 +194,32 @@ def likeliest(progress: AnyProgress) -> tuple[Tensor, ...]:
     return newest, before.indices, before.values, after.indices, after.values
 
 
-def per_mille(shares: Tensor) -> list[list[int]]:
+def per_mille(shares: Tensor) -> list[list[list[int]]]:
     """Probabilities as whole thousandths."""
     return (shares * 1000).round().int().tolist()
 
 
-def image_maps(rows: Sequence[Tensor | None], index: int) -> list[Json | None]:
-    """The maps of one image, step by step."""
-    own = [None if row is None else row.numpy()[index] for row in rows]
-    return [None if row is None or not row.any() else packed(row) for row in own]
+def step_maps(rows: Sequence[Tensor | None], count: int) -> list[list[Json | None]]:
+    """Per step the maps of the first images; None where nothing was recorded or all is 0."""
+    none: list[Json | None] = [None] * count
+    return [none if row is None else packed_unless_zero(row.numpy()[:count]) for row in rows]
 
 
-def packed(values: np.ndarray) -> Json:
-    """A map as bytes between its smallest and largest value."""
-    numbers = values.astype("float32")
-    low, high = float(numbers.min()), float(numbers.max())
-    shares = (numbers - low) * (255 / (high - low) if high > low else 0)
-    data = shares.round().astype("uint8").tobytes()
-    return {"low": low, "high": high, "values": base64.b64encode(data).decode()}
+def packed_unless_zero(maps: np.ndarray) -> list[Json | None]:
+    """`packed`, with None for a map of nothing but zeros."""
+    return [one if one["low"] or one["high"] else None for one in packed(maps)]
+
+
+def packed(maps: np.ndarray) -> list[Json]:
+    """Maps (B, ...) as bytes, each between its smallest and largest value."""
+    numbers = maps.reshape(len(maps), -1).astype("float32")
+    low, high = numbers.min(1), numbers.max(1)
+    factor = np.where(high > low, 255 / np.where(high > low, high - low, 1), 0)
+    data = ((numbers - low[:, None]) * factor[:, None]).round().astype("uint8")
+    return [
+        {"low": low, "high": high, "values": base64.b64encode(row.tobytes()).decode()}
+        for low, high, row in zip(low.tolist(), high.tolist(), data, strict=True)
+    ]
 
 
 def rounded(values: Sequence[float | None]) -> list[float | None]:

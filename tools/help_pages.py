@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the help pages of the guidance nodes from their dataclasses: python -m tools.help_pages [--check]."""
+"""Write the help pages of the guidance nodes, English and Chinese, from their dataclasses: python -m tools.help_pages [--check]."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from ar_guidance.guidance.base import Guidance, settings
 from ar_guidance.guidance.curve import Curve
 from ar_guidance.guidance.registry import METHODS
 
+from .help_pages_zh import page_zh
 from .notation import printed
 from .pack import ROOT
 
@@ -55,13 +56,18 @@ def main() -> int:
     check = parser.parse_args().check
     stale = 0
     for method in METHODS.values():
-        path, text = PAGES / f"{method.node_id}.md", page(method)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale += 1
-        if not check:
-            path.write_text(text, encoding="utf-8")
-        print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
+        own = PAGES / method.node_id
+        for path, text in (
+            (own.with_suffix(".md"), page(method)),
+            (own / "zh.md", page_zh(method)),
+        ):
+            if path.is_file() and path.read_text(encoding="utf-8") == text:
+                continue
+            stale += 1
+            if not check:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
     return stale if check else 0
 
 

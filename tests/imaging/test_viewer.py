@@ -100,7 +100,7 @@ def test_live_map_and_silence() -> None:
 
 
 def test_a_flat_map_is_zero() -> None:
-    assert set(base64.b64decode(packed(np.full((2, 2), 3.0))["values"])) == {0}
+    assert set(base64.b64decode(packed(np.full((1, 2, 2), 3.0))[0]["values"])) == {0}
 
 
 def test_what_family_default_means_is_sent() -> None:
