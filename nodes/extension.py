@@ -2,7 +2,7 @@
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
-from . import guide
+from . import guide, templates
 from .boxes import ARBoxMask
 from .compare import ARCompare
 from .compose import ARBlend, ARRegion
@@ -29,6 +29,7 @@ from .token_files import ARLoadTokens, ARSaveTokens
 from .token_nodes import ARImageToTokens, ARTokensToImage
 
 folders.register()
+templates.register()
 
 
 class ARGuidanceExtension(ComfyExtension):

@@ -9,7 +9,6 @@ from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_gallery import BOXES, overlapping
 from ar_guidance.tests.browser.test_panels import STEM, own_errors, signatures
 from ar_guidance.tests.hosts.examples import ALL_EXAMPLES, example
-from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 LARGE = 256  # pixels of the screen
@@ -66,12 +65,6 @@ def test_wires_keep_their_colours(comfy_page: ComfyPage) -> None:
 
 def test_templates_are_listed_in_order(comfy_page: ComfyPage) -> None:
     stems = [path.stem for path in ALL_EXAMPLES]
-
-    def backwards(route: Route) -> None:
-        listed = route.fetch().json()
-        route.fulfill(json={pack: sorted(names, reverse=True) for pack, names in listed.items()})
-
-    comfy_page.page.route("**/workflow_templates", backwards)
     listed = comfy_page.page.evaluate(LIST)
     assert listed["ComfyUI-AR-Guidance"] == stems
     for stem in stems:  # files are served under their names

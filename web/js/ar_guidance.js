@@ -13,7 +13,6 @@ import { ClassPicker } from "./class_picker.mjs";
 import { nameAuto, watchAuto } from "./auto_words.mjs";
 import { colourLinks } from "./link_colours.mjs";
 import { nameOptions } from "./option_words.mjs";
-import { orderTemplates } from "./template_order.mjs";
 import { before, lastOutput, signature } from "./past_runs.mjs";
 
 const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel };
@@ -136,7 +135,6 @@ app.registerExtension({
   async setup() {
     startChecking();
     colourLinks();
-    orderTemplates();
     watchAuto();
     api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));
     api.addEventListener("execution_cached", ({ detail }) => recall((detail.nodes ?? []).filter((id) => viewers.has(nodeOf(id)))).catch(console.warn));

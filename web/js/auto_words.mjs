@@ -32,7 +32,6 @@ export function watchAuto() {
     if (document.hidden) return;
     for (const node of app.canvas?.graph?.nodes ?? []) if (node.comfyClass === KIND) rename(node);
   }, CHECK);
-  document.addEventListener("focusin", ({ target }) => target.dataset?.argNumber && edit(target), true);
 }
 
 function rename(node) {
@@ -44,12 +43,14 @@ function rename(node) {
       if (field === document.activeElement || Number(widget.value) !== AUTO || field.value === say("auto")) continue;
       field.dataset.argNumber = field.value;
       field.value = say("auto");
+      field.addEventListener("focusin", edit, true); // the same listener once, however often the field is named
     }
   }
 }
 
 /** A field that is about to be edited shows its number again. */
-function edit(field) {
+function edit({ currentTarget: field }) {
+  if (!field.dataset.argNumber) return;
   if (field.value === say("auto")) field.value = field.dataset.argNumber;
   delete field.dataset.argNumber;
 }

@@ -74,7 +74,7 @@ function setAll(node, settings) {
 function setOne(node, name, value) {
   const widget = widgetOf(node, name);
   if (!widget) return say("{0} has no setting '{1}'.", node.title, name);
-  if (node.inputs?.some((input) => input.name === name && input.link != null)) return say("'{0}' of {1} comes from a link and stays.", name, node.title);
+  if (node.inputs?.some((input, slot) => input.name === name && node.isInputConnected(slot))) return say("'{0}' of {1} comes from a link and stays.", name, node.title);
   if (!fits(widget, value)) return say("{0}: '{1}' cannot be {2}.", node.title, name, String(JSON.stringify(value)).slice(0, 40));
   setWidget(node, name, value);
   return "";

@@ -1,7 +1,6 @@
 // One colour for each kind of the pack's wires, in both renderers.
 
 import { app } from "../../../scripts/app.js";
-import { element } from "./dom.mjs";
 
 const CHECK = 1000; // milliseconds; a change of the colour palette empties the frontend's tables
 const COLOURS = {
@@ -16,16 +15,19 @@ const COLOURS = {
 
 /** Give the pack's wires their colours, and again after every change of palette; a palette that names its own for them keeps them. */
 export function colourLinks() {
-  const names = Object.entries(COLOURS).map(([kind, colour]) => `--color-datatype-${kind}: ${colour};`);
-  document.head.append(element("style", { ".textContent": `:root { ${names.join(" ")} }` })); // Nodes 2.0 reads these for its slots
   fill();
   setInterval(fill, CHECK);
 }
 
-/** The frontend's tables have an empty entry for every kind that the palette does not know. */
+/** The frontend's tables have an empty entry for every kind that the palette does not know; Nodes 2.0 reads variables for its slots. */
 function fill() {
   for (const table of [app.canvas?.default_connection_color_byType, window.LGraphCanvas?.link_type_colors]) {
     if (!table) continue;
     for (const [kind, colour] of Object.entries(COLOURS)) table[kind] ||= colour;
+  }
+  const { style } = document.documentElement;
+  for (const [kind, colour] of Object.entries(COLOURS)) {
+    const name = `--color-datatype-${kind}`;
+    if (!style.getPropertyValue(name)) style.setProperty(name, colour);
   }
 }
