@@ -126,3 +126,15 @@ def test_link_types_know_no_node_and_no_execution() -> None:
     nodes = ROOT / "nodes"
     for other in dependencies(nodes / "types.py"):
         assert nodes not in other.parents, f"types.py imports {other.relative_to(ROOT)}"
+
+
+def test_no_file_is_looked_for_beside_the_host_s() -> None:
+    """`__file__` of a module of the host's: some installations have none, and folders move from version to version."""
+    for path in files():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        of_others = [
+            ast.unparse(node)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and node.attr in ("__file__", "__path__")
+        ]
+        assert not of_others, (path, of_others)

@@ -304,6 +304,8 @@ def test_saved_tokens_are_the_image(host: RunningHost) -> None:
     options = info[1].get("options") or info[0]
     assert {"mine.safetensors", name} <= set(options)
     assert np.array_equal(images(host, loaded("mine.safetensors")), first)
+    assert "zz/kept" in name and "\\" not in name
+    assert np.array_equal(images(host, loaded(name.replace("/", "\\"))), first)  # as on Windows
 
 
 def test_a_name_too_long_for_a_file(host: RunningHost) -> None:

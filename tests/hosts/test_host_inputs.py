@@ -42,3 +42,14 @@ def test_newer_kinds_are_wires_or_stand_last(host: RunningHost) -> None:
                 other[1] for other in entries if other[0] == name and other[2] in WIDGETS + DRAWN
             ]
             assert widgets[-1] == entry, (name, entry)
+
+
+def test_panels_that_show_results_are_sent_them_again(host: RunningHost) -> None:
+    """A page that is loaded again gets the last contents of nodes that say so, where the host asks."""
+    for name, info in host.object_info().items():
+        if "has_intermediate_output" not in info or not name.startswith("AR"):
+            continue
+        if info["python_module"].startswith("custom_nodes."):
+            shows = name in ("ARDecode", "ARCompare")
+            assert info["has_intermediate_output"] is shows, name
+    assert "has_intermediate_output" in info or host.version == "0.3.75"
