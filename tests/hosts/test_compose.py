@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
+from ar_guidance.tests.hosts.test_edit import found
+from ar_guidance.tests.hosts.test_inspect import mapped, measured, texts
 from ar_guidance.tests.hosts.test_nodes import images, refusal
 from ar_guidance.tests.hosts.test_text_families import from_text, var_clip  # noqa: F401
 
@@ -89,6 +92,40 @@ def test_what_cannot_be_composed_is_refused(host: RunningHost) -> None:
         many[name] = region(ar_conditioning=[last, 0])
         last = name
     assert "33 conditions in one image are too many" in refusal(host, many)
+
+
+def test_maps_and_metrics_are_those_of_the_composed_image(host: RunningHost) -> None:
+    prompt = measured()
+    alone = json.loads(texts(host, prompt)["json"])
+    prompt["second"] = class_condition("40")
+    prompt["made"] = region()
+    prompt["sampler"]["inputs"]["ar_conditioning"] = ["made", 0]
+    both = json.loads(texts(host, prompt)["json"])
+    assert len(both["steps"]) == len(alone["steps"]) and 0 <= both["evenness"] <= 1
+    assert both["divergence"] != alone["divergence"]
+    drawn = mapped(scales="combined")
+    for name in ("second", "made", "mask", "ground", "patch"):
+        drawn[name] = prompt[name]
+    drawn["sampler"] = prompt["sampler"]
+    over = images(host, drawn)
+    assert len(over) == 1 and not np.array_equal(over, images(host, mapped(scales="combined")))
+
+
+def test_a_region_s_weight_and_class_are_swept(host: RunningHost) -> None:
+    prompt = with_mask(composed("12", "40", region(weight=["sweep", 0])))
+    sweep = {"first_name": "weight", "second_name": "class"}
+    prompt["sweep"] = node("ARSweep", first_values="0, 1", second_values="40, 13", **sweep)
+    prompt["second"]["inputs"]["classes"] = ["sweep", 5]
+    prompt["grid"] = node("ARGrid", images=["decode", 0], labels=["sweep", 6], columns=0, title="")
+    prompt["save"]["inputs"]["images"] = ["grid", 0]
+    (sheet,) = images(host, prompt)
+    for alone in (
+        generate(classes="12", seed=3),
+        with_mask(composed("12", "13", region())),
+        with_mask(composed("12", "40", region())),
+    ):
+        (image,) = images(host, alone)
+        assert found(sheet, image.repeat(3, axis=0).repeat(3, axis=1))
 
 
 def test_stock_masks_and_times_compose_prompts(host: RunningHost, var_clip) -> None:  # noqa: F811

@@ -5,10 +5,12 @@ import torch
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.sampling.regions import Region
+from ar_guidance.tests.rounding import holds
 from ar_guidance.tests.sampling.test_mixture import (
     ALL,
     GUIDED,
     LEFT,
+    equal,
     every,
     job_of,
     mixture,
@@ -25,6 +27,18 @@ def test_a_region_of_weight_0_is_as_if_absent(family: str) -> None:
     assert job_of(family, given, GUIDED).mixing is None
     alone = run(family, pair(family, [1, 2]))
     assert all(torch.equal(a, b) for a, b in zip(run(family, given), alone, strict=True))
+
+
+@every
+def test_what_lies_over_what_does_not_matter(family: str) -> None:
+    """A region over a background is that background, as the region's complement, over the region's condition."""
+
+    def law(seed: int) -> bool:
+        one = mixture(family, [[1, 2], [3, 4]], [Region(LEFT)])
+        other = mixture(family, [[3, 4], [1, 2]], [Region(1 - LEFT)])
+        return equal(run(family, one, seed=seed), run(family, other, seed=seed))
+
+    assert holds(law)
 
 
 def test_softcfg_is_refused_where_nothing_is_remembered() -> None:
