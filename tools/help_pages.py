@@ -8,7 +8,7 @@ from ar_guidance.guidance.base import Guidance, settings
 from ar_guidance.guidance.curve import Curve
 from ar_guidance.guidance.registry import METHODS
 
-from .help_pages_zh import page_zh
+from .help_pages_zh import has_words, page_zh
 from .notation import printed
 from .pack import ROOT
 
@@ -57,10 +57,10 @@ def main() -> int:
     stale = 0
     for method in METHODS.values():
         own = PAGES / method.node_id
-        for path, text in (
-            (own.with_suffix(".md"), page(method)),
-            (own / "zh.md", page_zh(method)),
-        ):
+        pages = {own.with_suffix(".md"): page(method)}
+        if has_words(method):
+            pages[own / "zh.md"] = page_zh(method)
+        for path, text in pages.items():
             if path.is_file() and path.read_text(encoding="utf-8") == text:
                 continue
             stale += 1

@@ -36,6 +36,11 @@ class NodeWords(TypedDict):
 WORDS: Words = json.loads(Path(__file__).with_name("help_words_zh.json").read_text("utf-8"))
 
 
+def has_words(method: type[Guidance]) -> bool:
+    """Whether somebody has written the Chinese words for a method."""
+    return method.node_id in WORDS["symbols"]
+
+
 def page_zh(method: type[Guidance]) -> str:
     """Markdown of one method's help page in Chinese."""
     said, node = WORDS["page"], node_words(method.node_id)
