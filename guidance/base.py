@@ -82,23 +82,53 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Branches:
+    """The raw logits (B, T, V) of both branches, and what a recorded step needs of them more than once."""
+
+    cond: Tensor
+    uncond: Tensor
+
+    @cached_property
+    def nudge(self) -> Tensor:
+        """G = c - u."""
+        return self.cond - self.uncond
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """L2 norms (B, T) of G."""
+        return self.nudge.norm(dim=-1)
+
+
+@dataclass(frozen=True)
 class Signal:
     """What travels along the chain: the pair of branch logits, then, after a combining guidance, guided logits.
 
     Attributes:
         cond, uncond, guided: logits (B, T, V).
         on_cond: whether the terms of this step are added on c (a CFG-like guidance acts in the chain) or on u.
+        raw: the branches as the network gave them, where the step is recorded.
+        alone: gamma, where guided is u + gamma G and no more.
     """
 
     cond: Tensor
     uncond: Tensor | None = None
     guided: Tensor | None = None
     on_cond: bool = False
+    raw: Branches | None = None
+    alone: float | None = None
 
     @property
     def nudge(self) -> Tensor:
         """G = c - u, of the branches as they stand."""
+        if self.raw is not None and self.raw.cond is self.cond and self.raw.uncond is self.uncond:
+            return self.raw.nudge
         return self.cond - self._uncond()
+
+    def lengths(self, term: Tensor) -> Tensor:
+        """L2 norms (B, T) of a term (B, T, V)."""
+        if self.raw is not None and term is self.raw.nudge:
+            return self.raw.lengths
+        return term.norm(dim=-1)
 
     @property
     def result(self) -> Tensor:
@@ -110,13 +140,15 @@ class Signal:
         base = self.guided
         if base is None:
             base = self.cond if self.on_cond else self._uncond()
-        return replace(self, guided=torch.add(base, term, alpha=weight))
+        return replace(self, guided=torch.add(base, term, alpha=weight), alone=None)
 
     def add_nudge(self, nudge: Tensor, gamma: float) -> "Signal":
         """Add (gamma - 1) G on the base c. Where nothing was added before, as u + gamma G, the published form."""
         if self.guided is not None:
             return self.add(nudge, gamma - 1)
-        return replace(self, guided=torch.add(self._uncond(), nudge, alpha=gamma))
+        guided = torch.add(self._uncond(), nudge, alpha=gamma)
+        raw = self.raw is not None and nudge is self.raw.nudge
+        return replace(self, guided=guided, alone=gamma if raw else None)
 
     def _uncond(self) -> Tensor:
         if self.uncond is None:
@@ -129,7 +161,7 @@ class Signal:
         `change` receives the logits and the name of what they are: "guided", "cond" or "uncond".
         """
         if self.guided is not None:
-            return replace(self, guided=change(self.guided, "guided"))
+            return replace(self, guided=change(self.guided, "guided"), alone=None)
         uncond = None if self.uncond is None else change(self.uncond, "uncond")
         return replace(self, cond=change(self.cond, "cond"), uncond=uncond)
 

@@ -11,15 +11,15 @@ another CFG changes nothing.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property, partial
 from itertools import takewhile
 
 import torch
 from torch import Tensor
 
-from .base import Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
+from .base import Branches, Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Numbered, Recorder, norms, numbered, sampled
+from .record import NULL_RECORDER, Numbered, Recorder, numbered, sampled, shown
 
 
 @dataclass(frozen=True)
@@ -230,13 +230,18 @@ class ActiveChain:
         `head`: what the channels stand for; None = they are no prediction of tokens (diffusion).
         """
         plan, run = self.plans[index], self.run
-        signal = Signal(cond, uncond, on_cond=plan.on_cond)
+        raw = (
+            Branches(cond, uncond)
+            if self.records and plan.combining and uncond is not None
+            else None
+        )
+        signal = Signal(cond, uncond, on_cond=plan.on_cond, raw=raw)
         for place in plan.acting:
             guidance, recorder = self.chain.guidances[place], self.recorders[place]
             step = Step(index, run.count, run.grids[index], recorder, head or CATEGORICAL)
             signal = guidance.apply(step, signal, run, self.states[place])
         if self.records:
-            self._record(index, head, cond, uncond if plan.combining else None, signal.result)
+            self._record(index, head, cond, signal)
         return signal.result
 
     def weights(self, index: int) -> TokenWeights | None:
@@ -252,30 +257,55 @@ class ActiveChain:
             if guidance.needs_weights:
                 guidance.observe(drawn, self.run, state)
 
-    def _record(
-        self, index: int, head: Head | None, cond: Tensor, uncond: Tensor | None, guided: Tensor
-    ) -> None:
+    def _record(self, index: int, head: Head | None, cond: Tensor, signal: Signal) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""
-        add, base = self.recorder.add, cond if uncond is None else uncond
-        beside = cache(lambda: base.norm(dim=-1))
+        raw, guided = signal.raw, signal.result
         self.recorder.note_vocabulary(cond.shape[-1])
-        if uncond is not None:
-            add("nudge", index, lambda: norms(cond - uncond, beside()))
-        add("added", index, lambda: norms(guided - base, beside()))
-        if head is not None:
-            add("confidence", index, lambda: head.confidence(cond))
-            add("entropy", index, lambda: head.entropy(guided))
-            if uncond is not None:
-                self._sample(index, head, cond, uncond)
+        names = ("added",) if raw is None else ("nudge", "added")
+        if head is None:
+            self.recorder.later(names, index, lambda: _lengths(cond, signal), _changes)
+            return
 
-    def _sample(self, index: int, head: Head, cond: Tensor, uncond: Tensor) -> None:
+        def parts() -> tuple[Tensor, ...]:
+            return cond, guided, *_lengths(cond, signal)
+
+        names = (*names, "confidence", "entropy")
+        self.recorder.later(names, index, parts, partial(_maps, head))
+        if raw is not None:
+            self._sample(index, head, raw)
+
+    def _sample(self, index: int, head: Head, raw: Branches) -> None:
         """Entropies, of some tokens, of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C)."""
-        some = sampled(index, cond.shape[1])
+        some = sampled(index, raw.cond.shape[1])
         if some is None:
             return
 
-        def both() -> Tensor:
-            prediction = cond[:, some]
-            return torch.stack([prediction, prediction - uncond[:, some]])
+        names = ("conditional entropy", "nudge entropy")
+        both = raw.cond[:, some], raw.nudge[:, some]
+        self.recorder.sample(names, index, lambda: both, partial(_entropies, head))
 
-        self.recorder.sample(("conditional entropy", "nudge entropy"), index, both, head.entropy)
+
+def _lengths(cond: Tensor, signal: Signal) -> tuple[Tensor, ...]:
+    """L2 norms (B, T) of the base, of the nudge where there is one, and of what was added."""
+    raw = signal.raw
+    base = cond if raw is None else raw.uncond
+    if raw is None:
+        return base.norm(dim=-1), (signal.result - base).norm(dim=-1)
+    if signal.alone is None:
+        return base.norm(dim=-1), raw.lengths, (signal.result - base).norm(dim=-1)
+    return base.norm(dim=-1), raw.lengths, raw.lengths * abs(signal.alone)
+
+
+def _changes(beside: Tensor, *sizes: Tensor) -> tuple[Tensor, ...]:
+    """Maps of `_lengths`."""
+    return tuple(shown(size, beside) for size in sizes)
+
+
+def _maps(head: Head, cond: Tensor, guided: Tensor, *lengths: Tensor) -> tuple[Tensor, ...]:
+    """Maps of `_lengths`, confidence and entropy (B, T)."""
+    return *_changes(*lengths), head.confidence(cond), head.entropy(guided)
+
+
+def _entropies(head: Head, *rows: Tensor) -> tuple[Tensor, ...]:
+    """Entropies (B, n) of rows (B, n, V) each."""
+    return head.entropy(torch.stack(rows)).unbind()

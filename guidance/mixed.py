@@ -94,18 +94,18 @@ class Mixed(IGG):
         assert strengths is not None
         plain, attended = strengths
         nudge = signal.nudge
-        self._record(CFG.name, step, plain, nudge)
+        self._record(CFG.name, step, plain, signal, nudge)
         signal = signal.add_nudge(nudge, plain)
         if attended == 0:
             return signal
         mixed = self.term(step, signal)
-        self._record(IGG.name, step, attended, mixed)
+        self._record(IGG.name, step, attended, signal, mixed)
         return signal.add(mixed, attended)
 
-    def _record(self, name: str, step: Step, gamma: float, term: Tensor) -> None:
+    def _record(self, name: str, step: Step, gamma: float, signal: Signal, term: Tensor) -> None:
         """One of the two terms, under the name of the method it comes from."""
         step.recorder.note(f"{name} scale", step.index, gamma)
-        step.recorder.add(f"{name} direction", step.index, lambda: term.norm(dim=-1))
+        step.recorder.add(f"{name} direction", step.index, lambda: signal.lengths(term))
 
     def _strengths(self, index: int, run: RunInfo) -> tuple[float, float] | None:
         """gamma and gamma' of a step, or None where the guidance is off."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from .waiting import FEW, WAITING, Measure, Queue
+
 Grid = tuple[int, int]
-Rows = Callable[[], Tensor]
-Measure = Callable[[Tensor], Tensor]
+Parts = Callable[[], tuple[Tensor, ...]]
 Maps = Sequence[Tensor | None]
 
 
@@ -18,14 +19,17 @@ class Recorder:
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         """Store the (B, T) map that `make` computes, if this recorder wants it."""
 
+    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+        """Store maps (B, T), one per name, that `measure` finds of what `make` gives: now, or of several steps at once.
+
+        `make`: tensors (B, T, ...); `measure`: those of any steps, one after the other, to as many maps as there are names.
+        """
+
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
 
-    def sample(self, names: Sequence[str], step: int, make: Rows, measure: Measure) -> None:
-        """Store a number per name and image, the mean of what `measure` finds of some of a step's tokens.
-
-        `make`: rows (K, B, n, V) of K names; `measure`: rows of any step, any number of them, (..., n, V) -> (..., n).
-        """
+    def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+        """`later` with some of a step's tokens; what is stored is the mean over them, a number (B,) per name and image."""
 
     def note_vocabulary(self, size: int) -> None:
         """Store the length of a row of logits."""
@@ -34,17 +38,20 @@ class Recorder:
 NULL_RECORDER = Recorder()
 # Sampled are every 4th of the steps of one token, and at most 8 tokens of the others.
 SINGLE, SEVERAL = 4, 8
-WAITING = 16 << 20  # bytes of sampled rows that are measured together
 ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.01 to 5e-4 and more
 
 
 def norms(change: Tensor, beside: Tensor) -> Tensor:
-    """L2 norms (B, T) of a change (B, T, V) to logits whose own norms are `beside` (B, T); 0 where it is only rounding.
+    """L2 norms (B, T) of a change (B, T, V), see `shown`."""
+    return shown(change.norm(dim=-1), beside)
+
+
+def shown(sizes: Tensor, beside: Tensor) -> Tensor:
+    """L2 norms (B, T) of a change to logits whose own norms are `beside` (B, T); 0 where it is only rounding.
 
     Branches with the same condition are rows of one batch, and some processors round the rows of a batch apart.
     """
-    sizes = change.norm(dim=-1)
-    return sizes.masked_fill_(sizes <= ROUNDING * beside, 0.0)
+    return sizes.masked_fill(sizes <= ROUNDING * beside, 0.0)
 
 
 def sampled(step: int, tokens: int) -> slice | None:
@@ -72,7 +79,10 @@ class Numbered(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
 
-    def sample(self, names: Sequence[str], step: int, make: Rows, measure: Measure) -> None:
+    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+        self.inner.later([numbered(name, self.numbers) for name in names], step, make, measure)
+
+    def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
         self.inner.sample([numbered(name, self.numbers) for name in names], step, make, measure)
 
 
@@ -149,31 +159,50 @@ class TraceRecorder(Recorder):
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
     vocabulary: int = 0
     samples: dict[str, list[Tensor | None]] = field(default_factory=dict)
-    waiting: list[tuple[Sequence[str], int, Tensor]] = field(default_factory=list)
-    measure: Measure | None = None
+    waiting: dict[tuple[str, ...], Queue] = field(default_factory=dict)
+    waiting_samples: dict[tuple[str, ...], Queue] = field(default_factory=dict)
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
 
+    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+        parts = make()
+        if parts[0].nbytes > FEW:
+            self._keep(names, step, measure(*parts))
+        else:
+            self._wait(self.waiting, names, step, parts, measure)
+
+    def _wait(
+        self,
+        queues: dict[tuple[str, ...], Queue],
+        names: Sequence[str],
+        step: int,
+        parts: tuple[Tensor, ...],
+        measure: Measure,
+    ) -> None:
+        queue = queues.setdefault(tuple(names), Queue(measure))
+        queue.put(step, parts)
+        if queue.nbytes > WAITING:
+            self._measure_waiting()
+
+    def _keep(self, names: Sequence[str], step: int, maps: Sequence[Tensor]) -> None:
+        for name, found in zip(names, maps, strict=True):
+            self.maps.setdefault(name, [None] * len(self.grids))[step] = found
+
+    def _measure_waiting(self) -> None:
+        for names, queue in self.waiting.items():
+            for step, maps in queue.measured():
+                self._keep(names, step, maps)
+        for names, queue in self.waiting_samples.items():
+            for step, maps in queue.measured():
+                for name, found in zip(names, maps, strict=True):
+                    self.samples.setdefault(name, [None] * len(self.grids))[step] = found.mean(-1)
+
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
 
-    def sample(self, names: Sequence[str], step: int, make: Rows, measure: Measure) -> None:
-        self.waiting.append((names, step, make()))
-        self.measure = measure
-        if sum(rows.nbytes for _, _, rows in self.waiting) > WAITING:
-            self._measure_waiting()
-
-    def _measure_waiting(self) -> None:
-        """Measure what was sampled, of many steps at once: of few tokens, a pass costs as much as of many."""
-        if self.measure is None or not self.waiting:
-            return
-        together = self.measure(torch.cat([rows for _, _, rows in self.waiting], dim=2))
-        parts = together.split([rows.shape[2] for _, _, rows in self.waiting], dim=2)
-        for (names, step, _), part in zip(self.waiting, parts, strict=True):
-            for name, mean in zip(names, part.mean(-1), strict=True):
-                self.samples.setdefault(name, [None] * len(self.grids))[step] = mean
-        self.waiting.clear()
+    def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+        self._wait(self.waiting_samples, names, step, make(), measure)
 
     def note_vocabulary(self, size: int) -> None:
         self.vocabulary = size

@@ -5,7 +5,7 @@
 c and u are (B, C, H, W) in the network's units; a token is a position, its vector the C channels (`guidance.diffusion`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +14,9 @@ from torch import Tensor
 from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import ActiveChain, Chain
 from ..guidance.diffusion import from_tokens, to_tokens
-from ..guidance.record import NULL_RECORDER, Recorder
+from ..guidance.record import NULL_RECORDER, Parts, Recorder
 from ..guidance.schedule import Schedule
+from ..guidance.waiting import Measure
 
 Network = Callable[[Tensor, Tensor], Tensor]  # (image, noise level) -> denoised image
 
@@ -35,6 +36,10 @@ class Gate(Recorder):
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         if self.is_open:
             self.inner.add(name, step, make)
+
+    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+        if self.is_open:
+            self.inner.later(names, step, make, measure)
 
     def note(self, name: str, step: int, value: float) -> None:
         if self.is_open:

@@ -7,13 +7,16 @@ import torch
 from ar_guidance.analysis.crossing import Probe, bracket, gaps, on_own_range, search
 from ar_guidance.analysis.measure import SHARE, background_of, check_subject, measure
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
+from ar_guidance.guidance import record
 from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.head import CATEGORICAL
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.guidance.record import Trace, TraceRecorder, join_traces, norms, sampled
 from ar_guidance.guidance.ssg import SSG
+from ar_guidance.guidance.waiting import FEW
 from ar_guidance.tests.tiny import tiny_var
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +86,60 @@ def test_the_mix_records_what_the_chain_records() -> None:
     for name, rows in chain.maps.items():
         for one, other in zip(rows, mixed.maps[name], strict=True):
             assert torch.allclose(one.float(), other.float(), atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize(
+    "guidances",
+    [
+        (CFG(3.0, "constant"),),
+        (CFG(-0.5, "constant"),),
+        (CFG(3.0, "constant"), SSG()),
+        (SSG(), CFG(3.0, "constant")),
+        (CFG(3.0, "constant"), CFG(2.0, "constant")),
+        (Mixed(1.4, "constant", igg_scale=-0.4),),
+        (IGG(2.0, "constant"),),
+    ],
+    ids=lambda guidances: "+".join(guidance.name for guidance in guidances),
+)
+def test_maps_are_norms_of_what_they_are_called(guidances) -> None:
+    """However few of them are worked out: a CFG alone adds gamma G, whose length needs no second pass."""
+    generator = torch.Generator().manual_seed(0)
+    recorder = TraceRecorder(((2, 2), (3, 3)))
+    going, made = Chain(guidances).begin(RunInfo("scale", recorder.grids), recorder), []
+    for step, tokens in enumerate((4, 9)):
+        cond, uncond = torch.randn(2, 2, tokens, 50, generator=generator)
+        guided = going.apply(step, cond, uncond)
+        made.append((cond, uncond, guided, CATEGORICAL))
+    maps = recorder.finish().maps
+    for step, (cond, uncond, guided, head) in enumerate(made):
+        defined = {"nudge": (cond - uncond).norm(dim=-1), "added": (guided - uncond).norm(dim=-1)}
+        defined |= {"confidence": head.confidence(cond), "entropy": head.entropy(guided)}
+        for name, values in defined.items():
+            found = maps[name][step]
+            assert found is not None
+            torch.testing.assert_close(found.flatten(1).float(), values, atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("few", [0, FEW])
+def test_steps_measured_together_have_the_maps_of_each(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are copies: a network may write over its logits."""
+    monkeypatch.setattr(record, "FEW", few)
+    logits = torch.randn(2, 2, 4, 50, generator=torch.Generator().manual_seed(0))
+    recorder = TraceRecorder(((1, 1), (1, 3), (2, 2)))
+    going = Chain((CFG(3.0, "constant"),)).begin(RunInfo("scale", recorder.grids), recorder)
+    expected = []
+    for step, tokens in enumerate((1, 3, 4)):
+        cond, uncond = (branch[:, :tokens].clone() for branch in logits)
+        guided = going.apply(step, cond, uncond)
+        expected.append(CATEGORICAL.entropy(guided))
+        for tensor in (cond, uncond, guided):
+            tensor.fill_(float("nan"))
+    assert bool(recorder.waiting) == bool(few)
+    for found, values in zip(recorder.finish().maps["entropy"], expected, strict=True):
+        assert found is not None and found.shape[1] * found.shape[2] == values.shape[1]
+        torch.testing.assert_close(found.flatten(1).float(), values, atol=1e-3, rtol=1e-3)
 
 
 def test_rounding_apart_is_no_change() -> None:

@@ -1,0 +1,41 @@
+"""Steps of few tokens are measured together: calling a function then takes longer than what it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+Measure = Callable[..., tuple[Tensor, ...]]
+"""Tensors (B, T, ...) of any steps in a row -> maps (B, T)."""
+
+FEW = 512 << 10  # bytes of a step's logits up to which it waits
+WAITING = 16 << 20  # bytes that may wait
+
+
+@dataclass
+class Queue:
+    """Steps that wait to be measured in one pass: of few tokens, a pass costs as much as of many."""
+
+    measure: Measure
+    steps: list[int] = field(default_factory=list)
+    parts: list[tuple[Tensor, ...]] = field(default_factory=list)
+    nbytes: int = 0
+
+    def put(self, step: int, parts: tuple[Tensor, ...]) -> None:
+        """Of logits copies: a network may write the next step's over them."""
+        own = tuple(part.clone() if part.ndim > 2 else part for part in parts)
+        self.steps.append(step)
+        self.parts.append(own)
+        self.nbytes += sum(part.nbytes for part in own)
+
+    def measured(self) -> list[tuple[int, tuple[Tensor, ...]]]:
+        """(step, its maps) of all that wait; nothing waits any more."""
+        if not self.steps:
+            return []
+        sizes = [parts[0].shape[1] for parts in self.parts]
+        together = (torch.cat(same, dim=1) for same in zip(*self.parts, strict=True))
+        maps = [found.split(sizes, dim=1) for found in self.measure(*together)]
+        found = list(zip(self.steps, zip(*maps, strict=True), strict=True))
+        self.steps, self.parts, self.nbytes = [], [], 0
+        return found
