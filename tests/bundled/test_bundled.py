@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = ROOT / "bundled"
 HERE = Path(__file__).parent
-IMAGES = 200
+IMAGES, UNGUIDED = 200, 60
 # From docs/bundled-model.md: group accuracy at scale 4, top-p 0.9, of 1000 images; three standard errors of 200.
 DECLARED, MARGIN = 0.70, 3 * (0.70 * 0.30 / IMAGES) ** 0.5
 
@@ -37,25 +37,26 @@ def test_licences_ship_with_the_weights() -> None:
 
 
 @pytest.fixture(scope="module")
-def accuracy():
-    """Share of images whose class the classifier recognises, by scale; same classes and seeds."""
+def right():
+    """Whether the classifier recognises an image's class, by scale; same classes and seeds, fewer images without guidance."""
     pair = load_pair(BUNDLED)
     classifier = load_classifier(HERE / "classifier.safetensors")
     shares = load_file(HERE / "reference.safetensors")["groups"].float()
     groups = torch.multinomial(shares, IMAGES, True, generator=torch.Generator().manual_seed(1))
     styles = torch.randint(ANY_STYLE, (IMAGES,), generator=torch.Generator().manual_seed(2))
 
-    def of(scale: float) -> float:
-        labels = groups * (ANY_STYLE + 1) + styles
+    def of(scale: float, count: int) -> torch.Tensor:
+        labels = (groups * (ANY_STYLE + 1) + styles)[:count]
         made = draw(pair, labels, Sampling(scale, top_p=0.9), seed=3)
-        return float((judge(classifier, made)[1].argmax(1) == groups).float().mean())
+        return (judge(classifier, made)[1].argmax(1) == groups[:count]).float()
 
-    return {scale: of(scale) for scale in (1.0, 4.0)}
-
-
-def test_accuracy_is_still_what_the_card_says(accuracy) -> None:
-    assert abs(accuracy[4.0] - DECLARED) <= MARGIN, accuracy
+    return {1.0: of(1.0, UNGUIDED), 4.0: of(4.0, IMAGES)}
 
 
-def test_guidance_helps(accuracy) -> None:
-    assert accuracy[4.0] > accuracy[1.0] + 0.08, accuracy
+def test_accuracy_is_still_what_the_card_says(right) -> None:
+    assert abs(right[4.0].mean() - DECLARED) <= MARGIN, right[4.0].mean()
+
+
+def test_guidance_helps(right) -> None:
+    plain, guided = right[1.0].mean(), right[4.0][:UNGUIDED].mean()
+    assert guided > plain + 0.08, (plain, guided)

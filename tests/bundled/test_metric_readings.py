@@ -18,8 +18,8 @@ DEFAULT = "softmax of ‖γD‖/√V"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The table of two of the six seeds."""
-    return readings.table(2, 32, SCALES, tmp_path_factory.mktemp("readings"))
+    """The table of one of the six seeds."""
+    return readings.table(1, 32, SCALES, tmp_path_factory.mktemp("readings"))
 
 
 def stated(reading: str, name: str, row: str, scale: float) -> Any:
@@ -27,7 +27,7 @@ def stated(reading: str, name: str, row: str, scale: float) -> Any:
 
 
 def test_the_means_are_those_of_the_document(made: dict[str, Any]) -> None:
-    """64 of the document's 192 images: their means lie within what images differ by."""
+    """32 of the document's 192 images: their means lie within what images differ by."""
     for reading, scores in made.items():
         for name, rows in scores.items():
             for method in ("cfg", "igg"):

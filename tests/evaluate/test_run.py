@@ -175,7 +175,7 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
     order = order_of(written(tmp_path), version="0123456789abcdef, torch 1.0")
     with pytest.raises(EvaluationError, match="another version of the pack"):
         Worker(order)
-    lines = "list(runners.processes(order(sys.argv[1], '0123, torch 1.0'), command.shards_of(order(sys.argv[1]).plan), 2))"
+    lines = "list(runners.processes(order(sys.argv[1], '0123, torch 1.0'), command.shards_of(order(sys.argv[1]).plan), 1))"
     done = script(lines, written(tmp_path))
     assert "EvaluationError: the worker on " in done.stderr
     assert "has another version of the pack" in done.stderr.splitlines()[-1]

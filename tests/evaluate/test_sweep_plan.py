@@ -1,8 +1,6 @@
 """The sweep as a plan: its settings, and the document's data from its report."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from ar_guidance.benchmarks.sweep_report import DATA, merged
 from ar_guidance.benchmarks.sweep_settings import scalewise_settings
 from ar_guidance.benchmarks.sweep_tokens import tokenwise_settings
 from ar_guidance.tools.evaluate.chains import chain_of
-from ar_guidance.tools.evaluate.command import PLANS
+from ar_guidance.tools.evaluate.command import PLANS, main
 from ar_guidance.tools.evaluate.plan_file import read_plan
 from ar_guidance.tools.evaluate.work import sampler_of
 
@@ -49,11 +47,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     plan |= {"seeds": 2, "each": 4, "batch": 4, "shard": 4, "blocks": 4}
     plan["rows"] = [plan["rows"][0], plan["rows"][1] | {"strengths": [2, 3]}]
     (folder / "small.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
-    line = [sys.executable, "-m", "tools.evaluate", str(folder / "small.yaml"), "--device", "cpu"]
-    done = subprocess.run(
-        [*line, "--output", str(folder / "out")], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    line = [str(folder / "small.yaml"), "--device", "cpu", "--output", str(folder / "out")]
+    assert main(line) == 0
     assert (folder / "out" / "figures" / "frechet.png").is_file()
     return json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
 

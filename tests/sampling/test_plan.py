@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from ar_guidance.benchmarks.releases import RELEASES
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.hidden_cfg import HiddenCFG
 from ar_guidance.loaders.families import TRANSFORMERS
@@ -129,9 +130,9 @@ def test_a_token_wise_run_at_another_size() -> None:
         tiny.family.sized(tiny.network.config, 1024, 1024, 16)
 
 
-def test_every_family_lists_the_sizes_its_releases_make() -> None:
+def test_every_released_family_lists_the_sizes_its_releases_make() -> None:
     for family in TRANSFORMERS:
-        assert family.sizes, family.name
+        assert family.sizes or family.name not in RELEASES, family.name
     assert (720, 1440) in {size for family in TRANSFORMERS for size in family.sizes}
 
 

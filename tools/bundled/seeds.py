@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def estimate(values: Sequence[float], share: float = 0.95) -> Estimate:
     if count < 2:
         return Estimate(float(np.mean(values)), float("nan"))
     error = np.std(values, ddof=1) / count**0.5
-    return Estimate(float(np.mean(values)), float(stats.t.ppf((1 + share) / 2, count - 1) * error))
+    return Estimate(float(np.mean(values)), float(stdtrit(count - 1, (1 + share) / 2) * error))
 
 
 def difference(a: Sequence[float], b: Sequence[float], share: float = 0.95) -> Estimate:
@@ -52,7 +52,7 @@ def difference(a: Sequence[float], b: Sequence[float], share: float = 0.95) -> E
     parts = [(np.var(v, ddof=1) / len(v), len(v) - 1) for v in (a, b)]
     total = sum(variance for variance, _ in parts)
     freedom = total**2 / sum(variance**2 / free for variance, free in parts)
-    half = stats.t.ppf((1 + share) / 2, freedom) * total**0.5
+    half = stdtrit(freedom, (1 + share) / 2) * total**0.5
     return Estimate(float(np.mean(a) - np.mean(b)), float(half))
 
 
