@@ -7,7 +7,7 @@ from typing import Any
 
 from .pack import ROOT
 
-LOCALES, SCRIPTS = ROOT / "locales", ROOT / "web" / "js"
+LOCALES, SCRIPTS, PAGES = ROOT / "locales", ROOT / "web" / "js", ROOT / "web" / "docs"
 STRING = r'"((?:[^"\\]|\\.)*)"'
 FILES_AND_NAMES = {"label", "size", "checkpoint", "tokenizer", "file", "precision", "colours"}
 AS_IT_IS = re.compile(
@@ -81,14 +81,35 @@ def lacking_choices(offered: Iterable[tuple[str, Iterable[object]]], language: s
     return [one for one in left if not AS_IT_IS.fullmatch(one)]
 
 
+def unnamed_inputs(page: str, inputs: Iterable[str]) -> list[str]:
+    """Inputs of a node that its help page does not name, in a table or in its words."""
+    own = [name for name in inputs if name != "control_after_generate"]  # that is the frontend's
+    return [n for n in own if not re.search(rf"^\| [^|]*\b{n}\b|[*`]{n}[*`]", page, re.M)]
+
+
+def lacking_pages(english: dict[str, Any], language: str) -> list[str]:
+    """Help pages, and inputs on them, that are not in this language."""
+    found = []
+    for node, words in english.items():
+        path, name = PAGES / node / f"{language}.md", f"web/docs/{node}/{language}.md"
+        if not path.is_file():
+            found.append(name)
+            continue
+        page = path.read_text(encoding="utf-8")
+        found += [f"{name}: {one}" for one in unnamed_inputs(page, words.get("inputs", {}))]
+    return found
+
+
 def untranslated(offered: Iterable[tuple[str, Iterable[object]]]) -> dict[str, list[str]]:
-    """Per further language what is still English: places in nodeDefs.json, texts of panels, choices of lists."""
+    """Per further language what is still English: places in nodeDefs.json, texts of panels, choices of
+    lists, help pages and inputs on them."""
     english, given = node_words("en"), [(name, list(choices)) for name, choices in offered]
     found = {
         language: [
             *lacking_words(english, node_words(language)),
             *(text for text in asked_words() if text not in panel_words(language)),
             *lacking_choices(given, language),
+            *lacking_pages(english, language),
         ]
         for language in TABLES
     }
