@@ -3,8 +3,8 @@
 
     pip install opencc && python -m tools.traditional
 
-Makes `locales/zh-TW/`, `web/js/words_tw.mjs` and `web/docs/<Node>/zh-TW.md` of `locales/zh/`, the tables of `web/js/words.mjs` and
-`web/js/option_words.mjs`, and `web/docs/<Node>/zh.md`, with OpenCC's words of Taiwan (configuration s2twp). Nothing of it is
+Makes `locales/zh-TW/`, `web/js/words_tw.mjs` and `web/docs/<Node>/zh-TW.md` of `locales/zh/`, the tables of `web/js/words.mjs`,
+`web/js/option_words.mjs` and `web/js/messages.mjs`, and `web/docs/<Node>/zh.md`, with OpenCC's words of Taiwan (configuration s2twp). Nothing of it is
 written by hand.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 STRING = r'"(?:[^"\\]|\\.)*"'
 QUOTES = str.maketrans("\u201c\u201d", "\u300c\u300d")  # as quotes are written in Taiwan
-HEAD = "// Made by tools/traditional.py from words.mjs and option_words.mjs.\n"
+HEAD = "// Made by tools/traditional.py from words.mjs, option_words.mjs and messages.mjs.\n"
 
 
 def converter() -> Callable[[str], str]:
@@ -46,8 +46,10 @@ def script(convert: Callable[[str], str]) -> str:
     folder = ROOT / "web" / "js"
     words = table((folder / "words.mjs").read_text("utf-8"), "zh: {", "\n  },")
     options = table((folder / "option_words.mjs").read_text("utf-8"), "OPTIONS_ZH = {", "\n};")
+    messages = table((folder / "messages.mjs").read_text("utf-8"), "MESSAGES_ZH = {", "\n};")
     made = HEAD
-    for name, pairs in (("WORDS_TW", words), ("OPTIONS_TW", options)):
+    tables = (("WORDS_TW", words), ("OPTIONS_TW", options), ("MESSAGES_TW", messages))
+    for name, pairs in tables:
         lines = "".join(f"  {key}: {convert(text)},\n" for key, text in pairs)
         made += f"\nexport const {name} = {{\n{lines}}};\n"
     return made

@@ -13,6 +13,7 @@ import { ClassPicker } from "./class_picker.mjs";
 import { nameAuto, watchAuto } from "./auto_words.mjs";
 import { colourLinks } from "./link_colours.mjs";
 import { nameOptions } from "./option_words.mjs";
+import { sayMessage } from "./messages.mjs";
 import { before, lastOutput, signature } from "./past_runs.mjs";
 
 const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel };
@@ -52,7 +53,7 @@ async function showNew(id, output) {
   const viewer = viewers.get(nodeOf(id));
   if (!viewer) return;
   if (output?.ar_viewer || output?.ar_compare || output?.ar_answer) running.delete(viewer);
-  viewer.status.tell((output?.ar_notes ?? []).join("; "), "arg-note");
+  viewer.status.tell((output?.ar_notes ?? []).map(sayMessage).join("; "), "arg-note");
   const { output: prompt } = await app.graphToPrompt();
   show(id, output, prompt, true);
   viewer.belongsTo(signature(prompt, id));

@@ -1,5 +1,6 @@
 // The panel of AR Find Scale: which scale is tried, the two curves so far, and the answer.
 
+import { sayMessage } from "./messages.mjs";
 import { element, svg, widgetOf } from "./dom.mjs";
 import { addPanel } from "./panels.mjs";
 import { keep, kept } from "./memory.mjs";
@@ -64,7 +65,7 @@ export class SearchPanel {
     this.shown = answer;
     this.image.hidden = true;
     this.draw(answer.tried, answer.scale);
-    this.say(answer.message);
+    this.say(sayMessage(answer.message));
   }
 
   /** How far the search is: {scale, tried, ...}. */

@@ -2,6 +2,7 @@
 
 import { element, setWidget } from "./dom.mjs";
 import { upstream } from "./upstream.mjs";
+import { sayMessage } from "./messages.mjs";
 import { say } from "./words.mjs";
 
 /** How far a run is: "images 1–36 of 72, step 160 of 256, about 9 s". */
@@ -39,11 +40,13 @@ export class StatusLine {
   /** An error of this node: what the host says, and what it suggests as buttons. */
   complain(message) {
     const text = String(message).trim();
-    this.tell(text.split("\n")[0], "arg-wrong");
-    this.line.title = text;
+    const [first, ...more] = text.split("\n");
+    const said = sayMessage(first);
+    this.tell(said, "arg-wrong");
+    this.line.title = [said, ...more].join("\n");
     this.line.setAttribute("role", "alert");
     this.line.tabIndex = 0; // it may be longer than its room: the keyboard scrolls it
-    this.line.replaceChildren(element("span", { class: "arg-status-text", ".textContent": text.split("\n")[0] }));
+    this.line.replaceChildren(element("span", { class: "arg-status-text", ".textContent": said }));
     this.line.append(...suggestions(text).map(([label, apply]) => this.button(label, apply)));
   }
 
