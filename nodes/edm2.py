@@ -1,6 +1,7 @@
 """AR Load EDM2, AR EDM2 Sampler (describes a run) and AR EDM2 Decode (runs it)."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from comfy_api.v0_0_2 import io
@@ -19,9 +20,10 @@ from .execution.edm2 import pixels_per_side, run_edm2
 from .execution.host import VAE, Latent
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .inputs import folders
+from .inputs.heun import UNLIMITED, noise_widgets, run_widgets
+from .inputs.presets import preset_remarks, preset_widget
 from .types import Conditioning, EDM2Link, EDM2Sampling, SamplingLink, TraceLink
 
-UNLIMITED = 1000.0  # shown in place of an infinite noise level
 NO_IMAGE = (
     "AR EDM2 Decode: these are latents, and no VAE is connected to turn them into images: load sd-vae-ft-mse with Load VAE"
     " and connect it to 'vae'"
@@ -97,8 +99,9 @@ class AREDM2Sampler(Node):
                     optional=True,
                     tooltip="What to generate, from AR Class Condition. Leave it unconnected for an unconditional network.",
                 ),
-                *_run_widgets(),
-                *_noise_widgets(),
+                *run_widgets(),
+                *noise_widgets(),
+                preset_widget(),
             ],
             outputs=[
                 SamplingLink.Output(
@@ -125,6 +128,7 @@ class AREDM2Sampler(Node):
         churn_noise: float = 1.0,
         width: int = 0,
         height: int = 0,
+        preset: str = "",
         ar_conditioning: Condition | None = None,
     ) -> io.NodeOutput:
         if batch_size < 1:
@@ -133,7 +137,9 @@ class AREDM2Sampler(Node):
         heun = Heun(steps, sigma_min, sigma_max, rho, churn, churn_min, top, churn_noise)
         condition = condition_of(edm2_model, ar_conditioning)
         size = size_of(edm2_model, width, height)
-        return io.NodeOutput(EDM2Sampling(edm2_model, condition, seed, batch_size, heun, *size))
+        made = EDM2Sampling(edm2_model, condition, seed, batch_size, heun, *size)
+        remarks = preset_remarks(preset, "edm2", edm2_model.config.widths[0])
+        return io.NodeOutput(replace(made, remarks=remarks))
 
 
 def condition_of(model: EDM2Model, given: Condition | None) -> ClassConditioning:
@@ -250,7 +256,10 @@ class AREDM2Decode(Node):
             raise ValueError(
                 "this run is of an autoregressive model: use AR Decode. AR EDM2 Decode runs what AR EDM2 Sampler describes"
             )
-        made = run_edm2(ar_sampling, vae, if_stopped == HAND_ON, node_text(cls.hidden))
+        tell = node_text(cls.hidden)
+        made = run_edm2(ar_sampling, vae, if_stopped == HAND_ON, tell)
+        for remark in ar_sampling.remarks:
+            tell(remark)
         note_handed_on(cls.own_id(), made.count, ar_sampling.batch)
         model = ar_sampling.edm2
         latent: Latent | ExecutionBlocker = ExecutionBlocker(NO_LATENT)
@@ -258,90 +267,3 @@ class AREDM2Decode(Node):
             latent = {"samples": raw_latents(made.x)}
         image = ExecutionBlocker(NO_IMAGE) if made.image is None else made.image
         return io.NodeOutput(image, latent, made.image_trace)
-
-
-def _run_widgets() -> list[io.Input]:
-    """Seed, number of images, number of steps."""
-    return [
-        widget(
-            io.Int,
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
-            tooltip="Same seed, same image. Image i of a batch is the same whatever the batch size.",
-        ),
-        widget(io.Int, "batch_size", default=1, min=1, max=1024, tooltip="Images of each class."),
-        widget(
-            io.Int,
-            "steps",
-            default=32,
-            min=1,
-            max=1000,
-            tooltip="Steps from noise to image, two evaluations each (Heun). Few: blurred, wrong details. More than 32, the"
-            " released setting, changes little.",
-        ),
-    ]
-
-
-def _number(name: str, default: float, top: float, step: float, tooltip: str) -> io.Input:
-    limits = {"min": 0.0, "max": top, "step": step}
-    return widget(
-        io.Float,
-        name,
-        default=default,
-        optional=True,
-        advanced=True,
-        tooltip=tooltip,
-        **limits,
-    )
-
-
-def _side(name: str) -> io.Input:
-    return widget(
-        io.Int,
-        name,
-        default=0,
-        min=0,
-        max=4096,
-        step=8,
-        optional=True,
-        advanced=True,
-        tooltip=f"Image {name} in pixels; 0 = what the network was trained for. Other sizes run, but untested; large ones tend"
-        f" to repeat objects.",
-    )
-
-
-def _noise_widgets() -> list[io.Input]:
-    """Noise levels, churn, size: seldom changed."""
-    return [
-        _number(
-            "sigma_max", 80.0, 1000.0, 1.0,
-            "Noise level of the first step. Too low: the layout is washed out. 80 as released.",
-        ),
-        _number(
-            "sigma_min", 0.002, 10.0, 0.001,
-            "Noise level of the last step. Too high: a grainy image. 0.002 as released.",
-        ),
-        _number(
-            "rho", 7.0, 100.0, 0.5,
-            "How much denser the steps lie at the end. 1 = evenly spread, which blurs details. 7 as released.",
-        ),
-        _number(
-            "churn", 0.0, 1000.0, 1.0,
-            "Noise put back at every step. 0 = none, as released. More: corrects errors of earlier steps, then smooths"
-            " details away.",
-        ),
-        _number("churn_min", 0.0, 1000.0, 0.01, "Noise level below which no noise is put back."),
-        _number(
-            "churn_max", UNLIMITED, UNLIMITED, 1.0,
-            "Noise level above which no noise is put back. 1000 = no limit.",
-        ),
-        _number(
-            "churn_noise", 1.0, 2.0, 0.001,
-            "Strength of the noise put back. Slightly above 1 keeps details, more makes grain.",
-        ),
-        _side("width"),
-        _side("height"),
-    ]  # fmt: skip

@@ -1,6 +1,7 @@
 """AR Sampler (describes a run) and AR Decode (runs it)."""
 
 import logging
+from dataclasses import replace
 
 from comfy_api.v0_0_2 import io
 
@@ -8,8 +9,6 @@ from ..conditioning.base import Condition
 from ..imaging import sizes
 from ..imaging.viewer import CHOICES, FAST, published_schedule
 from ..loaders.checkpoint import ARModel
-from ..loaders.quote import quoted
-from ..sampling.paper_settings import paper_setting
 from ..sampling.plan import SamplerSettings, facts
 from .checked import Node
 from .compat import numbers, schema, widget
@@ -18,6 +17,7 @@ from .execution.live import STATUS, live_sender
 from .execution.provenance import remember
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .execution.run import View, harmless, run_sampling
+from .inputs.presets import preset_remarks, preset_widget
 from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
@@ -138,15 +138,7 @@ class ARSampler(Node):
                     " APG, which need every token before the next. 'off': one token a pass.",
                     advanced=True,
                 ),
-                widget(
-                    io.String,
-                    "preset",
-                    default="",
-                    optional=True,
-                    tooltip="The paper's row that these settings come from, filled in by the subgraphs 'AR paper ...'. It sets"
-                    " nothing: a model it is not for is refused. Empty = none.",
-                    advanced=True,
-                ),
+                preset_widget(),
                 widget(
                     io.Combo,
                     "cache",
@@ -186,8 +178,7 @@ class ARSampler(Node):
         preset: str = "",
         cache: str = FULL,
     ) -> io.NodeOutput:
-        if preset.strip():
-            paper_setting(quoted(preset.strip()), ar_model.family.name)
+        remarks = preset_remarks(preset, ar_model.family.name, ar_model.config.width)
         ar_conditioning.check(ar_model)
         wanted = sizes.parse(size)
         model = ar_model if wanted is None else ar_model.at(*wanted)
@@ -201,7 +192,8 @@ class ARSampler(Node):
             parallel=parallel == AUTO,
             eight_bit_cache=cache == EIGHT_BITS,
         )
-        return io.NodeOutput(Sampling(model, ar_conditioning, seed, batch_size, sampler_settings))
+        made = Sampling(model, ar_conditioning, seed, batch_size, sampler_settings)
+        return io.NodeOutput(replace(made, remarks=remarks))
 
 
 def published_or(name: str, value: float) -> float | None:

@@ -28,6 +28,14 @@ UNFILTERED = SamplerSettings(temperature=1.0, top_k=0, top_p=0.0)
 RAMP, FIXED, COSINE = "linear ramp", "constant", "cosine power"
 
 
+WIDTHS = {
+    **{("var", "d30"): 1920, ("var", "d36"): 2304},
+    **{("alitok", "B"): 768, ("alitok", "L"): 1024, ("alitok", "XL"): 1280},
+    **{("edm2", "S"): 192, ("edm2", "XXL"): 448},
+}
+"""(family, release) -> channels of its network, of EDM2 those of the finest level: what tells a family's releases apart."""
+
+
 @dataclass(frozen=True)
 class PaperSetting:
     """One row of a paper.
@@ -49,6 +57,16 @@ class PaperSetting:
     chain: tuple[Guidance, ...]
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     reported: Mapping[str, float] = field(default_factory=dict)
+
+    def remark(self, width: int) -> str:
+        """What is to be said where the network, of that many channels, is not the release that the row is for; "" where it is."""
+        wanted = WIDTHS[self.family, self.release]
+        if width == wanted:
+            return ""
+        return (
+            f"the preset '{self.name}' holds a paper's numbers for {self.family} {self.release} ({wanted} channels), and this network"
+            f" is another ({width} channels): they are used as they stand, and what the paper reports does not hold for them"
+        )
 
 
 def _var(

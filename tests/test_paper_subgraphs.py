@@ -5,10 +5,10 @@ import json
 import pytest
 from ar_guidance.guidance.registry import METHODS
 from ar_guidance.sampling.paper_settings import ROWS
-from ar_guidance.tools.paper_subgraphs import FOLDER, path_of, rows, subgraph
+from ar_guidance.tools.paper_subgraphs import FOLDER, path_of, subgraph
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_subgraph_holds_its_row(row) -> None:
     text = path_of(row).read_text("utf-8")
     assert text == subgraph(row), "run: python -m tools.paper_subgraphs"
@@ -31,7 +31,7 @@ def test_a_subgraph_holds_its_row(row) -> None:
         assert shown[name] == value
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_every_wire_arrives_where_it_is_named(row) -> None:
     (graph,) = json.loads(subgraph(row))["definitions"]["subgraphs"]
     nodes = {node["id"]: node for node in graph["nodes"]}
@@ -46,6 +46,6 @@ def test_every_wire_arrives_where_it_is_named(row) -> None:
 
 def test_there_are_those_of_the_rows_and_no_others() -> None:
     assert {path.name for path in FOLDER.glob("AR paper *.json")} == {
-        p.name for p in map(path_of, rows())
+        p.name for p in map(path_of, ROWS)
     }
-    assert len(rows()) == len([row for row in ROWS if row.family != "edm2"]) > 10
+    assert {row.family for row in ROWS} == {"var", "alitok", "edm2"}

@@ -1,8 +1,7 @@
-"""Make a ready subgraph of every row of a paper that AR Sampler can run: python -m tools.paper_subgraphs [--check]
+"""Make a ready subgraph of every row of a paper: python -m tools.paper_subgraphs [--check]
 
-A subgraph "AR paper NAME" stands behind a model and a condition: AR Sampler and the row's guidance, every number of the row
+A subgraph "AR paper NAME" stands behind a model and a condition: AR Sampler (AR EDM2 Sampler) and the row's guidance, every number of the row
 (`sampling/paper_settings.py`) in a widget that is seen and can be changed. `--check` writes nothing and fails where a file is not as it would be.
-EDM2's rows are workflows 16 and 17.
 """
 
 import json
@@ -21,7 +20,9 @@ from .pack import ROOT
 from .workflow_properties import rewritten
 
 FOLDER = ROOT / "subgraphs"
-MODEL, CONDITION, SAMPLING = "AR_MODEL", "AR_CONDITIONING", "AR_SAMPLING"
+SAMPLING = "AR_SAMPLING"
+CONDITION = ("ar_conditioning", "AR_CONDITIONING")
+MODEL, EDM2_MODEL = ("ar_model", "AR_MODEL"), ("edm2_model", "AR_EDM2_MODEL")
 INPUT, OUTPUT, SAMPLER, GUIDANCE = -10, -20, 1, 2  # ids of nodes
 FAMILY = -1  # a filter's widget: as published for the family
 Json = dict[str, Any]
@@ -37,18 +38,15 @@ class Widget:
     shown: bool = True
 
 
-def rows() -> list[PaperSetting]:
-    """Those that AR Sampler can run."""
-    return [row for row in ROWS if row.family != "edm2"]
-
-
 def path_of(row: PaperSetting) -> Path:
     """Of a row's subgraph."""
     return FOLDER / f"AR paper {row.name}.json"
 
 
 def sampler_widgets(row: PaperSetting) -> list[Widget]:
-    """AR Sampler's, in its order; filters a row does not state are the family's."""
+    """The sampler's, in its order; filters a row does not state are the family's, and EDM2's noise levels the released."""
+    if row.family == "edm2":
+        return edm2_widgets(row)
     filters = row.sampler
     held = [
         -1.0 if filters.temperature is None else filters.temperature,
@@ -66,6 +64,20 @@ def sampler_widgets(row: PaperSetting) -> list[Widget]:
         Widget("temperatures", "STRING", "", shown=False),
         Widget("smooth", "COMBO", "family default", shown=False),
         Widget("parallel", "COMBO", "auto", shown=False),
+        Widget("preset", "STRING", row.name),
+    ]
+
+
+def edm2_widgets(row: PaperSetting) -> list[Widget]:
+    """AR EDM2 Sampler's."""
+    heun = {"sigma_max": 80.0, "sigma_min": 0.002, "rho": 7.0}
+    churn = {"churn": 0.0, "churn_min": 0.0, "churn_max": 1000.0, "churn_noise": 1.0}
+    return [
+        Widget("seed", "INT", 0),
+        Widget("batch_size", "INT", 1),
+        Widget("steps", "INT", 32),
+        *(Widget(name, "FLOAT", value, shown=False) for name, value in (heun | churn).items()),
+        *(Widget(name, "INT", 0, shown=False) for name in ("width", "height")),
         Widget("preset", "STRING", row.name),
     ]
 
@@ -93,9 +105,10 @@ def subgraph(row: PaperSetting) -> str:
     (guidance,) = row.chain
     sampler, own = sampler_widgets(row), guidance_widgets(guidance)
     shown = [(SAMPLER, w) for w in sampler if w.shown] + [(GUIDANCE, w) for w in own]
-    sockets = [("ar_model", MODEL), ("ar_conditioning", CONDITION)]
+    edm2 = row.family == "edm2"
+    sockets = [EDM2_MODEL if edm2 else MODEL, CONDITION]
     named = [*sockets, *((w.name, w.kind) for _, w in shown)]
-    places = {SAMPLER: ["ar_model", "ar_conditioning", *(w.name for w in sampler)]}
+    places = {SAMPLER: [*(name for name, _ in sockets), *(w.name for w in sampler)]}
     places[GUIDANCE] = ["ar_sampling", *(w.name for w in own)]
     targets = [SAMPLER, SAMPLER, *(node for node, _ in shown)]
     links = [
@@ -107,7 +120,7 @@ def subgraph(row: PaperSetting) -> str:
     links.append(_link(outside, GUIDANCE, 0, OUTPUT, 0, SAMPLING))
     wires = {(link["target_id"], link["target_slot"]): link["id"] for link in links}
     nodes = [
-        _node(SAMPLER, "ARSampler", sockets, sampler, wires, inside),
+        _node(SAMPLER, "AREDM2Sampler" if edm2 else "ARSampler", sockets, sampler, wires, inside),
         _node(GUIDANCE, guidance.node_id, [("ar_sampling", SAMPLING)], own, wires, outside),
     ]
     graph = _graph(row, named, links, nodes, outside)
@@ -131,7 +144,7 @@ def _node(
     wires: Mapping[tuple[int, int], int],
     out: int,
 ) -> Json:
-    """AR Sampler's seed is followed by what ComfyUI does with it after a run."""
+    """A seed is followed by what ComfyUI does with it after a run."""
     inputs: list[Json] = [{"name": name, "type": wire} for name, wire in sockets]
     inputs += [{"name": w.name, "type": w.kind, "widget": {"name": w.name}} for w in widgets]
     for place, socket in enumerate(inputs):
@@ -199,7 +212,7 @@ def _id(row: PaperSetting, part: str) -> str:
 
 
 def main() -> int:
-    made = {path_of(row): subgraph(row) for row in rows()}
+    made = {path_of(row): subgraph(row) for row in ROWS}
     stale = [path for path in FOLDER.glob("AR paper *.json") if path not in made]
     wrong = [p for p, text in made.items() if not p.is_file() or p.read_text("utf-8") != text]
     for path in [*wrong, *stale]:

@@ -6,7 +6,7 @@ from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.combining import Combining
 from ar_guidance.guidance.mixed import Mixed
 from ar_guidance.loaders.families import DIFFUSION, TRANSFORMERS
-from ar_guidance.sampling.paper_settings import BY_NAME, ROWS, paper_setting
+from ar_guidance.sampling.paper_settings import BY_NAME, ROWS, WIDTHS, paper_setting
 
 KINDS = {family.name: family.kind for family in TRANSFORMERS}
 KINDS |= {family.name: "diffusion" for family in DIFFUSION}
@@ -54,3 +54,11 @@ def test_what_does_not_fit_is_refused() -> None:
         paper_setting("VAR-d30 IGG", "alitok")
     with pytest.raises(ValueError, match=r"there is none\..*empty 'preset'"):
         paper_setting("VAR-d30 IGG", "hart")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_another_size_of_the_right_family_is_told_of(row) -> None:
+    width = WIDTHS[row.family, row.release]
+    assert row.remark(width) == ""
+    told = row.remark(1024 + 1)
+    assert row.name in told and row.release in told and "does not hold" in told
