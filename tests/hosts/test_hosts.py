@@ -75,7 +75,10 @@ def test_a_papers_preset_is_refused_where_it_does_not_belong(
 ) -> None:
     outcome = host.run(generate(preset=preset))
     assert outcome.status != "success" and words in outcome.error
-    assert host.run(generate(preset="VAR-d30 IGG")).status == "success"
+    fitting = host.run(generate(preset="VAR-d30 IGG"))  # another size of the right family
+    assert fitting.status == "success"
+    [note] = fitting.outputs["decode"]["ar_notes"]
+    assert "'VAR-d30 IGG'" in note and "this network is another" in note
 
 
 def test_refusal_names_the_node(host: RunningHost) -> None:
