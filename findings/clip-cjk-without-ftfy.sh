@@ -2,7 +2,7 @@
 # transformers 4.57.6: does CLIPTokenizer read the same text alike with and without the optional package ftfy?
 # Guess: yes. ftfy repairs broken encodings; a text that is in order is read the same without it.
 # Seen: no. Without ftfy every Chinese or Japanese character becomes a word of its own; with ftfy, and in CLIPTokenizerFast, a run of them
-# is one word. Its tokens are others, since CLIP marks the end of each word, so one prompt gives two pictures on two installations.
+# is one word. Its tokens are others, since CLIP marks the end of each word, so one prompt gives two images on two installations.
 # Exits non-zero when this is no longer so.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

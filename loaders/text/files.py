@@ -245,7 +245,8 @@ def _hf_clip(weights: Weights, own: Tensors) -> EncoderFile:
             parts = [named.pop(f"{block}{part}_proj.{what}") for part in "qkv"]
             named[f"{block}in_proj_{what}"] = torch.cat(parts)
     if "text_projection.weight" in own:
-        named["text_projection"] = own["text_projection.weight"].mT
+        weight = own["text_projection.weight"]
+        named["text_projection"] = weight.mT if weight.ndim == 2 else weight  # refused by its shape
     return _clip(weights, named)
 
 
