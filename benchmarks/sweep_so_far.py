@@ -14,6 +14,7 @@ from ar_guidance.tools.evaluate.shards import shards_of
 from ar_guidance.tools.evaluate.store import PLAN, Store
 from ar_guidance.tools.evaluate.work import Order
 
+BLOCK = 25
 Report = Mapping[str, Any]
 
 
@@ -32,7 +33,10 @@ def report_of(folder: Path) -> Report:
 
 
 def report_so_far(folder: Path, plan: Plan) -> Report:
-    """The report of a plan of fewer seeds: the first ones, up to one that a setting has not finished; a block each."""
+    """The report of a plan of fewer seeds: the first ones, up to one that a setting has not finished.
+
+    In blocks of 25 images, as those of the plan 'claims': few seeds would make few blocks.
+    """
     stored = json.loads((folder / PLAN).read_text("utf-8"))
     changed = differences(stored["plan"], json.loads(json.dumps(plan.identity())))
     if changed:
@@ -40,7 +44,8 @@ def report_so_far(folder: Path, plan: Plan) -> Report:
     count = finished_seeds(Store(folder, plan))
     if count < 2:
         raise SystemExit(f"{folder}: fewer than two seeds are finished")
-    part = replace(plan, seeds=plan.seeds[:count], blocks=count)
+    part = replace(plan, seeds=plan.seeds[:count])
+    part = replace(part, blocks=max(count, part.samples // BLOCK))
     order = Order(part, "", "cpu", stored["version"], stored["weights"])
     store = Store(folder, part)
     made_by = {"version": order.version, "weights": order.hashes}

@@ -16,7 +16,7 @@ from ar_guidance.benchmarks.sweep_claims import (
     pooled,
     verdict,
 )
-from ar_guidance.benchmarks.sweep_so_far import report_so_far
+from ar_guidance.benchmarks.sweep_so_far import BLOCK, report_so_far
 from ar_guidance.tests.evaluate.plans import written
 from ar_guidance.tools.evaluate.command import PLANS, main
 from ar_guidance.tools.evaluate.plan_file import read_plan
@@ -71,7 +71,8 @@ def test_data_are_of_the_plans_as_they_stand() -> None:
         if images == {plan.samples}:
             assert len(rows[0]["frechet"]) == plan.blocks
         else:  # of a run that was not waited for: whole seeds
-            assert images == {plan.each * len(rows[0]["frechet"])}
+            assert images == {BLOCK * len(rows[0]["frechet"])}
+            assert not images.pop() % plan.each
 
 
 def test_every_claim_has_its_runs_and_the_seeds_are_not_the_sweeps() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from ar_guidance.tests.hosts import test_edm2
 from ar_guidance.tests.hosts.graphs import Json, cfg, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_edm2 import LATENT, OTHERS, PIXEL, UNCOND, graph, refusal
+from ar_guidance.tests.hosts.test_edm2 import LATENT, OTHERS, PIXEL, UNCOND, graph, latents, refusal
 
 edm2 = test_edm2.edm2  # the fixture
 
@@ -79,3 +80,12 @@ def test_an_output_that_the_network_has_not_says_what_to_do(edm2: RunningHost) -
     prompt["save"] = node("SaveImage", images=["decode", 0], filename_prefix="edm2/refused")
     assert "no VAE is connected" in refusal(edm2, prompt, output=0)
     assert "draws pixels, not latents" in refusal(edm2, graph(PIXEL, "none"))
+
+
+def test_a_papers_preset_is_of_this_family(edm2: RunningHost) -> None:
+    """And changes nothing."""
+    with_preset = graph(LATENT, UNCOND, cfg(None, 2.0), preset="EDM2-S mix")
+    plain = latents(edm2, graph(LATENT, UNCOND, cfg(None, 2.0)))
+    assert torch.equal(latents(edm2, with_preset), plain)
+    for preset, words in (("VAR-d30 IGG", "this one is edm2"), ("EDM2-S", "no preset 'EDM2-S'")):
+        assert words in refusal(edm2, graph(LATENT, UNCOND, cfg(None, 2.0), preset=preset))
