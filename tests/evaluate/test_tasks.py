@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -69,6 +70,15 @@ def test_tasks_in_any_order_make_the_report_of_one_worker(ray: Any, tmp_path: Pa
     assert len(loaded) == 1, "a process makes its worker, and so its model, once"
     assert main(arguments(tmp_path, "alone")) == 0
     assert numbers(tmp_path / "tasks") == numbers(tmp_path / "alone")
+
+
+def test_what_comes_back_is_numbers(tmp_path: Path) -> None:
+    """Less than a kilobyte a sample with the bundled judge; an image of 64 x 64 has 12."""
+    order = order_of(written(tmp_path))
+    made = cluster.make_shard(order, shards_of(order.plan)[0])
+    cluster._workers.clear()
+    assert isinstance(made, work.Made) and not made.files
+    assert len(pickle.dumps(made)) < 1024 * (made.shard.count + 1)
 
 
 def test_a_worker_of_another_version_is_named(ray: Any, tmp_path: Path) -> None:
