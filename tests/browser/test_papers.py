@@ -62,4 +62,4 @@ def test_the_papers_blueprints_open_with_their_numbers_and_one_runs(
     assert ended["kind"] == "execution_success", ended
     assert len(comfy_page.images_of(save)) == 1
     note = page.get_by_text("this network is another (").first
-    note.wait_for(timeout=10_000)
+    note.wait_for(state="attached", timeout=10_000)
