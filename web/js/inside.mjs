@@ -5,7 +5,7 @@ import { candidates } from "./candidates.mjs";
 import { drawMap, valueAt } from "./colours.mjs";
 import { say, sayMap } from "./words.mjs";
 
-const CURVES = { evenness: "#4c9be8", entropy: "#58b368" };
+const CURVES = ["evenness", "entropy"];
 
 export class Inside {
   /** `changed()`: something else is to be looked at. */
@@ -117,7 +117,7 @@ export class Inside {
     ];
     if (map) parts.push(`${sayMap(this.maps.value)} ${short(map.low)} – ${short(map.high)}`);
     else if (this.maps.value) parts.push(say("{0}: off", sayMap(this.maps.value)));
-    for (const name of Object.keys(CURVES)) {
+    for (const name of CURVES) {
       const value = this.image[name]?.[this.step];
       if (value !== null && value !== undefined) parts.push(`${say(name)} ${value.toFixed(3)}`);
     }
@@ -129,13 +129,13 @@ export class Inside {
     this.curves.style.display = steps > 1 ? "" : "none";
     if (steps < 2) return;
     const x = (at) => 4 + (192 * at) / (steps - 1);
-    const lines = Object.entries(CURVES).map(([name, stroke]) => {
+    const lines = CURVES.map((name) => {
       const points = (this.image[name] ?? []).map((value, at) => [x(at), value]).filter(([, value]) => value !== null);
       const path = points.map(([px, value]) => `${px},${46 - 42 * value}`).join(" ");
-      return svg("polyline", { points: path, fill: "none", stroke, "stroke-width": 1.5, "vector-effect": "non-scaling-stroke" });
+      return svg("polyline", { points: path, class: `arg-line arg-${name}`, "vector-effect": "non-scaling-stroke" });
     });
     const here = { x1: x(this.step), x2: x(this.step), y1: 0, y2: 50, class: "arg-here", "vector-effect": "non-scaling-stroke" };
-    const text = say("{0} (blue), {1} (green), 0 to 1", ...Object.keys(CURVES).map((name) => say(name)));
+    const text = say("{0} (blue), {1} (green), 0 to 1", ...CURVES.map((name) => say(name)));
     this.curves.replaceChildren(...lines, svg("line", here), svg("title", { ".textContent": text }));
   }
 
