@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .entropy import EntropyTemperature
 from .noise import AddressedNoise, stream_key
+from .truncation import keep_likeliest
 
 
 @dataclass(frozen=True)
@@ -48,28 +49,12 @@ class Filters:
             logits = logits / (self.by_entropy.factor(kept) * (self.temperature or 1.0))
         elif self.temperature not in (0.0, 1.0):
             logits = logits / self.temperature
-        if 0 < self.top_k < logits.shape[-1]:
-            logits = keep_top_k(logits, self.top_k)
-        if 0 < self.top_p < 1:
-            logits = keep_top_p(logits, self.top_p)
+        if 0 < self.top_k < logits.shape[-1] or 0 < self.top_p < 1:
+            logits = keep_likeliest(logits, self.top_k, self.top_p)
         if self.min_p > 0:
             floor = logits.amax(-1, keepdim=True) + math.log(self.min_p)
             logits = logits.masked_fill(logits < floor, -math.inf)
         return logits
-
-
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Remove everything strictly below the k-th largest logit; ties with it stay."""
-    threshold = logits.topk(k, dim=-1).values[..., -1:]
-    return logits.masked_fill(logits < threshold, -math.inf)
-
-
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Remove the least likely tokens whose cumulative probability is <= 1 - p; the likeliest always stays."""
-    ascending, order = logits.sort(dim=-1, descending=False)
-    removed = ascending.softmax(-1).cumsum(-1) <= 1 - p
-    removed[..., -1] = False
-    return logits.masked_fill(removed.scatter(-1, order, removed), -math.inf)
 
 
 def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:

@@ -1,44 +1,47 @@
 """Linear layers on the processor: the same products in the order that its libraries do better."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 LARGE = 1 << 18  # elements of a weight; a smaller one lies in the processor's cache
-FEW = 16  # rows below which x^T must not be laid out on its own: the library then falls back to a slow path
-EVEN = 8  # of other numbers of rows than multiples of this the library makes a fifth less of the processor
+FEW = 400  # rows up to which parts of W are faster; from there on it is the whole of it times x^T
+PARTS = 8  # that a weight's rows are taken in: as many products that are shared out over the cores
 
 
 def linear(layer: nn.Linear, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """layer(x) + bias, x (..., D), as W x^T on the processor in single precision where W is large.
+    """layer(x) + bias, x (..., D), on the processor in single precision where W is large: for a few rows by parts of W,
+    for many as W x^T.
 
-    Libraries split W x^T over the cores by rows of W, and x W^T badly. Left to the layer for a single row, on a single
-    core, and where a host's does more than a product (another type or place of its weight, patches on it).
+    Libraries share out several products over the cores well, a single one of a few rows badly, and W x^T better than x W^T.
+    Left to the layer on a single core, and where a host's does more than a product (another type or place of its weight,
+    patches on it).
 
     Args:
         bias: in place of the layer's own, where a file keeps it in parts.
     """
     rows = x.numel() // x.shape[-1]
-    if rows < 2 or torch.get_num_threads() < 2 or not _plain(layer, x):
+    if torch.get_num_threads() < 2 or not _plain(layer, x):
         return layer(x) if bias is None else layer(x) + bias
-    columns = _columns(x.reshape(rows, -1))
     bias = layer.bias if bias is None else bias
+    multiply = _by_parts if rows <= FEW else _turned
+    return multiply(x.reshape(rows, -1), layer.weight, bias).unflatten(0, x.shape[:-1])
+
+
+def _by_parts(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W^T + bias, x (rows, D) -> (rows, outputs)."""
+    columns = weight.unflatten(0, (PARTS, -1)).transpose(1, 2)  # (parts, D, outputs / parts)
+    alike = x.expand(PARTS, -1, -1)
     if bias is None:
-        y = torch.mm(layer.weight, columns)
+        y = torch.bmm(alike, columns)
     else:
-        y = torch.addmm(bias[:, None], layer.weight, columns)
-    return y.t()[:rows].unflatten(0, x.shape[:-1])
+        y = torch.baddbmm(bias.unflatten(0, (PARTS, 1, -1)), alike, columns)
+    return y.transpose(0, 1).flatten(1)
 
 
-def _columns(x: Tensor) -> Tensor:
-    """x^T (D, rows), with zeros behind it where the library would rather have a few rows more."""
-    rows = x.shape[0]
-    if rows < FEW:
-        return x.contiguous().t()
-    more = -rows % EVEN
-    if not more:
-        return x.t()
-    return F.pad(x.t(), (0, more)) if x.stride(0) == 1 else F.pad(x, (0, 0, 0, more)).t()
+def _turned(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same as (W x^T + bias)^T: its columns lie in memory one behind the other."""
+    y = torch.mm(weight, x.t()) if bias is None else torch.addmm(bias[:, None], weight, x.t())
+    return y.t()
 
 
 def _plain(layer: nn.Linear, x: Tensor) -> bool:
@@ -50,6 +53,7 @@ def _plain(layer: nn.Linear, x: Tensor) -> bool:
         and weight.dtype == x.dtype == torch.float32
         and weight.device == x.device
         and weight.numel() >= LARGE
+        and weight.shape[0] % PARTS == 0
         and not getattr(layer, "weight_function", ())
         and not getattr(layer, "bias_function", ())
         and not layer._forward_hooks

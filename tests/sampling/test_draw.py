@@ -9,9 +9,8 @@ from ar_guidance.sampling.draw import (
     Streams,
     StreamSampler,
     inverse_cdf,
-    keep_top_k,
-    keep_top_p,
 )
+from ar_guidance.sampling.truncation import keep_likeliest, keep_top_k, keep_top_p
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +33,17 @@ def test_top_p_keeps_a_set_that_reaches_p(logits, p) -> None:
     probabilities = logits.double().softmax(-1)
     assert kept[logits.argmax()] or (logits[kept] == logits.max()).any()
     assert probabilities[kept].sum() >= p - 1e-5
+
+
+rows = st.lists(st.lists(st.integers(-6, 6), min_size=20, max_size=20), min_size=1, max_size=3)
+
+
+@given(rows, st.integers(0, 25), st.floats(0, 1))
+def test_the_processor_s_way_removes_the_same_tokens_ties_included(rows, k, p) -> None:
+    logits = torch.tensor(rows) / 3
+    there = keep_top_k(logits, k) if 0 < k < logits.shape[-1] else logits
+    there = keep_top_p(there, p) if 0 < p < 1 else there
+    assert torch.equal(keep_likeliest(logits, k, p), there)
 
 
 @given(vectors, st.floats(0.01, 1.0))
