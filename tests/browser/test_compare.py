@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_keeping import COMMAND
-from ar_guidance.tests.hosts.examples import example
+from ar_guidance.tests.hosts.examples import first_workflow
 
 pytestmark = pytest.mark.browser
 CLIPPED = "(image) => image.style.clipPath"
@@ -27,7 +27,7 @@ COMPARE = """() => {
 
 def test_two_runs_under_a_slider(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(example("01 First image - no download")[1])
+    screen.load(first_workflow())
     page.evaluate(COMPARE)
     page.get_by_text("Run: the images appear here, one over the other.").wait_for()
     assert screen.queue()["kind"] == "execution_success"

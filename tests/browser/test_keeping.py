@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage, is_prompt_reply
 from ar_guidance.tests.browser.test_panels import SET_WIDGET, drag_up, inputs
-from ar_guidance.tests.hosts.examples import example
+from ar_guidance.tests.hosts.examples import first_workflow
 
 pytestmark = pytest.mark.browser
-STEM = "01 First image - no download"
 # Every change of a widget is one step of undo, as when it is made by hand.
 NOTE_CHANGE = """() => {
   const tracker = window.app.extensionManager.workflow.activeWorkflow.changeTracker;
@@ -38,7 +37,7 @@ def shown(screen: ComfyPage) -> str:
 
 def run_first(screen: ComfyPage) -> None:
     """The first example, run once."""
-    screen.load(example(STEM)[1])
+    screen.load(first_workflow())
     assert screen.queue()["kind"] == "execution_success"
     screen.page.locator(".arg-stage").wait_for()
 
@@ -113,7 +112,7 @@ CURVE_SHOWN = """() => {
 
 def test_the_curve_shows_where_it_is_read(screen: ComfyPage) -> None:
     page = screen.page
-    screen.load(example(STEM)[1])
+    screen.load(first_workflow())
     if "curve" not in inputs(screen, "ARGuidanceCFG"):
         return  # the older host has no such widget
     for schedule in ("linear ramp", "curve", "constant"):
@@ -127,7 +126,7 @@ def test_the_curve_shows_where_it_is_read(screen: ComfyPage) -> None:
 
 def test_a_schedule_dragged_before_the_first_run_runs(screen: ComfyPage) -> None:
     page = screen.page
-    screen.load(example(STEM)[1])
+    screen.load(first_workflow())
     page.get_by_text("7 steps, 1 → 4, as the model's authors chose").wait_for()
     drag_up(screen, 3, 15)
     assert len(inputs(screen, "ARGuidanceCFG")["values"].split(",")) == 7

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
-from ar_guidance.tests.hosts.examples import example
+from ar_guidance.tests.hosts.examples import example, first_workflow
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tools.dev.hosts import NEWEST, OLDEST
 from playwright.sync_api import Locator
@@ -104,8 +104,8 @@ def test_nodes_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
 
 def test_panels_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
     page = chinese.page
-    prompt, workflow = example("01 First image - no download")
-    chinese.load(workflow)
+    prompt = example("01 First image - no download")[0]
+    chinese.load(first_workflow())
     assert chinese.prompt().keys() == prompt.keys()
     page.locator(".arg-open").get_by_text("从图片中选择").wait_for()
     assert chinese.queue()["kind"] == "execution_success"

@@ -10,7 +10,7 @@ from ar_guidance.guidance.curve import CUBIC, LINEAR, Curve
 from ar_guidance.guidance.schedule import CUMULATIVE, KINDS, Schedule
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_panels import SET_WIDGET, drag_up, inputs
-from ar_guidance.tests.hosts.examples import example
+from ar_guidance.tests.hosts.examples import example, first_workflow
 from ar_guidance.tests.hosts.running import RunningHost
 from playwright.sync_api import Locator
 
@@ -76,7 +76,7 @@ def panel(page: ComfyPage, at: int = 0) -> Locator:
 
 def test_the_model_decides_until_it_is_known(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
-    comfy_page.load(example("01 First image - no download")[1])
+    comfy_page.load(first_workflow())
     other = page.evaluate(ADD, "ARGuidanceCFG")  # behind no model
     page.get_by_text("7 steps, 1 → 4, as the model's authors chose").wait_for()
     assert panel(comfy_page).locator(".arg-guess").count() == 0
@@ -91,7 +91,7 @@ def test_the_model_decides_until_it_is_known(comfy_page: ComfyPage) -> None:
 
 def test_a_drag_starts_from_what_is_shown(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
-    comfy_page.load(example("01 First image - no download")[1])
+    comfy_page.load(first_workflow())
     page.get_by_text("7 steps, 1 → 4").wait_for()
     drag_up(comfy_page, 3, 5)
     guidance = inputs(comfy_page, "ARGuidanceCFG")
@@ -110,7 +110,7 @@ def test_a_drag_starts_from_what_is_shown(comfy_page: ComfyPage) -> None:
 
 def test_points_are_moved_by_keyboard(screen: ComfyPage) -> None:
     page = screen.page
-    screen.load(example("01 First image - no download")[1])
+    screen.load(first_workflow())
     page.get_by_text("7 steps, 1 → 4").wait_for()
     points = page.locator(".arg-point[role=slider]")
     assert points.count() == 7 and page.locator(".arg-point[tabindex='0']").count() == 1
@@ -130,7 +130,7 @@ def test_points_are_moved_by_keyboard(screen: ComfyPage) -> None:
 
 def test_a_curve_is_drawn_and_not_dragged(comfy_page: ComfyPage, host: RunningHost) -> None:
     page = comfy_page.page
-    comfy_page.load(example("01 First image - no download")[1])
+    comfy_page.load(first_workflow())
     panel(comfy_page)
     if "curve" not in inputs(comfy_page, "ARGuidanceCFG"):
         assert host.version == "0.3.75"  # it has no curve widget, and the node does not offer one
@@ -161,7 +161,7 @@ def test_the_mix_draws_both_weights(comfy_page: ComfyPage) -> None:
 
 def test_a_chain_says_what_it_adds_up_to(screen: ComfyPage, request: pytest.FixtureRequest) -> None:
     page = screen.page
-    screen.load(example("01 First image - no download")[1])
+    screen.load(first_workflow())
     page.get_by_text("7 steps, 1 → 4").wait_for()
     assert page.locator(".arg-sum:visible").count() == 0  # one guidance needs no sum
     page.evaluate(APPEND, "ARGuidanceIGG")
@@ -193,7 +193,7 @@ def test_what_a_link_decides_is_not_drawn(comfy_page: ComfyPage) -> None:
 
 def test_a_wrong_list_is_marked(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
-    comfy_page.load(example("01 First image - no download")[1])
+    comfy_page.load(first_workflow())
     page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "schedule", "list"])
     for values, said in (
         ("1, 2, x, 4", "values: 'x' is not a number"),

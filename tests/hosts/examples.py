@@ -45,6 +45,14 @@ def example(stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(api.read_text("utf-8")), json.loads(ui.read_text("utf-8"))
 
 
+def first_workflow(scale: float = 4.0) -> dict[str, Any]:
+    """The first example in UI form, with this scale of its CFG: tests do not depend on what it ships with."""
+    workflow = example("01 First image - no download")[1]
+    (guidance,) = (node for node in workflow["nodes"] if node["type"] == "ARGuidanceCFG")
+    guidance["widgets_values"][0] = scale
+    return workflow
+
+
 def flat_colour(color: int = 0x3366CC) -> dict[str, Any]:
     """A blue image, in API form."""
     return {
