@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Two classes in one image: are both recognised, is there a seam, and what does it cost?
 
-    python -m benchmarks.regions [--seeds 5] [--pictures 40] [--cost] [--show FILE]
+    python -m benchmarks.regions [--seeds 5] [--first-seed 0] [--pictures 40] [--guidance 3:constant] [--edge 8] [--cost] [--show FILE]
 
 The bundled scale-wise model draws one class in the left half of each image and another in the right half (AR Region), with CFG
-and published filters. Every half is cut out and shown to the classifier that was trained on the same drawings, as it is on white
+and top-p 0.95. Every half is cut out and shown to the classifier that was trained on the same drawings, as it is on white
 ground, and continued by its mirror image; so are the halves of whole images of the same classes and seeds. *recognised*: the rate
 among the former as a share of the rate among the latter. *seam*: gradient energy across the middle, as a multiple of that of the whole
 images there. Intervals: 95 % over the seeds.
@@ -40,8 +40,8 @@ from torch import Tensor
 SIDE = 64
 CPU = torch.device("cpu")
 RIGHT = (torch.arange(SIDE) >= SIDE // 2).float().expand(1, SIDE, SIDE)
-EDGES = (0, 8)  # pixels
-SCALES = (4.0, 7.0)  # of CFG
+EDGES = (0, 8)  # pixels of soft edge
+GUIDANCES = ("4", "7")  # CFG's scale and, behind a colon, its schedule
 T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 8: 2.36, 10: 2.26}  # Student's t, by seeds
 
 
@@ -60,18 +60,19 @@ class Bundled:
         labels = (groups * (ANY_STYLE + 1) + ANY_STYLE).tolist()
         return ClassConditioning(tuple(labels), self.config.classes, tuple(map(str, labels)))
 
-    def job(self, condition: Any, count: int, seed: int, scale: float = 4.0) -> ScalewiseJob:
+    def job(self, condition: Any, count: int, seed: int, guidance: str = "4") -> ScalewiseJob:
         """A run of one image of each entry."""
+        scale, _, schedule = guidance.partition(":")
         run = RunInfo("scale", self.config.grids, published=Schedule("linear ramp"))
-        chain = Chain((CFG(scale),))
+        chain = Chain((CFG(float(scale), schedule or "family default"),))
         given, mixing = resolve(condition.branches(self, 1), run, chain, None)
         draw = StreamSampler(Filters(top_p=0.95), Streams(seed, count))
         return ScalewiseJob(given, count, run, chain, draw, mixing=mixing)
 
     @torch.inference_mode()
-    def images(self, condition: Any, count: int, seed: int, scale: float = 4.0) -> Tensor:
+    def images(self, condition: Any, count: int, seed: int, guidance: str = "4") -> Tensor:
         """(B, 3, 64, 64) in [-1, 1]."""
-        job = self.job(condition, count, seed, scale)
+        job = self.job(condition, count, seed, guidance)
         made = generate(self.network, self.tokenizer, job, CPU)
         return self.tokenizer.decode(made.features)
 
@@ -102,23 +103,30 @@ def pairs(model: Bundled, count: int, seed: int) -> tuple[Tensor, Tensor]:
     return left, (left + torch.randint(1, groups, (count,), generator=generator)) % groups
 
 
-def measured(model: Bundled, count: int, seed: int, scale: float) -> dict[int, list[float]]:
-    """Width of the soft edge -> share of halves recognised with each crop, seam."""
+def measured(
+    model: Bundled, count: int, seed: int, guidance: str, edges: Sequence[int] = EDGES
+) -> dict[str, list[float]]:
+    """Soft edge -> share of halves recognised with each crop, seam. Last: halves of the whole images, side by side."""
     left, right = pairs(model, count, seed)
-    whole = [model.images(model.classes(groups), count, seed, scale) for groups in (left, right)]
+    whole = [model.images(model.classes(groups), count, seed, guidance) for groups in (left, right)]
     natural = torch.cat([edge_energy(w.movedim(1, -1), RIGHT) for w in whole]).mean()
 
     def rate(crop: Any, ours: Sequence[Tensor]) -> float:
         of_left = model.recognised(crop(ours[0], False), left)
         return of_left + model.recognised(crop(ours[1], True), right)
 
-    found = {}
-    for edge in EDGES:
-        made = model.images(composed(model, left, right, edge), count, seed, scale)
-        shares = [rate(crop, (made, made)) / rate(crop, whole) for crop in CROPS.values()]
-        seam = edge_energy(made.movedim(1, -1), RIGHT).mean() / natural
-        found[edge] = [*shares, float(seam)]
-    return found
+    made = {
+        f"{edge} px": model.images(composed(model, left, right, edge), count, seed, guidance)
+        for edge in edges
+    }
+    made["no mixing"] = torch.where(RIGHT > 0, whole[1], whole[0])
+    return {
+        edge: [
+            *(rate(crop, (images, images)) / rate(crop, whole) for crop in CROPS.values()),
+            float(edge_energy(images.movedim(1, -1), RIGHT).mean() / natural),
+        ]
+        for edge, images in made.items()
+    }
 
 
 def composed(model: Bundled, left: Tensor, right: Tensor, edge: int) -> Any:
@@ -155,10 +163,10 @@ def cost(model: Bundled, batch: int = 4, repeats: int = 4) -> None:
 
 
 def show(model: Bundled, path: Path, seed: int = 1, count: int = 8) -> None:
-    """A sheet: whole images of both classes, and both as halves of one."""
+    """A sheet at CFG 7: whole images of both classes, and both as halves of one with a soft edge of 16 pixels."""
     left, right = pairs(model, count, seed)
-    rows = [model.images(model.classes(groups), count, seed) for groups in (left, right)]
-    rows.append(model.images(composed(model, left, right, 8), count, seed))
+    rows = [model.images(model.classes(groups), count, seed, "7") for groups in (left, right)]
+    rows.append(model.images(composed(model, left, right, 16), count, seed, "7"))
     sheet = torch.cat([torch.cat(list(row), dim=-1) for row in rows], dim=-2)
     from PIL import Image
 
@@ -171,7 +179,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--guidance", action="append", help="scale or scale:schedule; repeatable")
+    parser.add_argument("--edge", action="append", type=int, help="soft edge in pixels; repeatable")
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--show", type=Path)
     options = parser.parse_args()
@@ -186,12 +197,14 @@ def main() -> None:
     print(
         "| CFG | soft edge | recognised, on white | recognised, mirrored | seam |\n|---|---|---|---|---|"
     )
-    for scale in SCALES:
-        seeds = [measured(model, options.pictures, seed, scale) for seed in range(options.seeds)]
-        for edge in EDGES:
-            columns = zip(*(found[edge] for found in seeds), strict=True)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    for guidance in options.guidance or GUIDANCES:
+        edges = options.edge or EDGES
+        rows = [measured(model, options.pictures, seed, guidance, edges) for seed in seeds]
+        for edge in rows[0]:
+            columns = zip(*(found[edge] for found in rows), strict=True)
             cells = " | ".join(interval(column) for column in columns)
-            print(f"| {scale:g} | {edge} px | {cells} |", flush=True)
+            print(f"| {guidance} | {edge} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
