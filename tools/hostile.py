@@ -20,7 +20,8 @@ from ar_guidance.imaging.token_file import read_tokens
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text.files import find_encoder
-from ar_guidance.tests.hostile.corpus import MARKER, TOKENS, TRANSFORMERS
+from ar_guidance.tests.hostile.build import MARKER
+from ar_guidance.tests.hostile.corpus import TOKENS, TRANSFORMERS
 from ar_guidance.tests.hosts.graphs import generate, node
 
 from .dev.host_client import HostClient

@@ -16,7 +16,8 @@ from ar_guidance.loaders.detect import find_part, fitted
 from ar_guidance.loaders.read import CheckpointError, read_weights
 from ar_guidance.loaders.text.files import find_encoder
 from ar_guidance.tests import tiny, tiny_tokens
-from ar_guidance.tests.hostile.corpus import DEEP, MARKER, TOKENS, TRANSFORMERS
+from ar_guidance.tests.hostile.build import MARKER
+from ar_guidance.tests.hostile.corpus import DEEP, TOKENS, TRANSFORMERS
 from safetensors.torch import save_file
 
 HANGING = 120  # seconds after which something hangs, on any machine

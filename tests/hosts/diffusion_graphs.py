@@ -153,3 +153,17 @@ def direct(cond: Tensor, uncond: Tensor, radius: int | None = None) -> Tensor:
     if nudge.ndim == 5:
         return out.unflatten(0, (nudge.shape[0], -1)).movedim(1, 2)
     return out
+
+
+def close(value: torch.Tensor, wanted: torch.Tensor, tolerance: float = 1e-5) -> bool:
+    """Within `tolerance` of the largest number."""
+    scale = wanted.abs().max().clamp_min(1.0)
+    return bool(((value.double() - wanted.double()).abs().max() / scale) <= tolerance)
+
+
+def refusal(host: RunningHost, graph: Graph) -> str:
+    """What the user reads; the host works afterwards."""
+    result = host.run(graph.prompt)
+    assert result.status in ("error", "refused"), result
+    sample(host)
+    return result.error.splitlines()[0]

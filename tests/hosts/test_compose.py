@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_edit import found
 from ar_guidance.tests.hosts.test_inspect import mapped, measured, texts
 from ar_guidance.tests.hosts.test_nodes import images, refusal
+from ar_guidance.tests.hosts.test_sweep import found
 from ar_guidance.tests.hosts.test_text_families import from_text, var_clip  # noqa: F401
 
 Json = dict[str, Any]

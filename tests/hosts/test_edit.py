@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
+from ar_guidance.tests.hosts.edit_graphs import (
+    SCALES,
+    again,
+    inpaint,
+    keep_scales,
+    masked,
+    outpaint,
+)
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
@@ -24,61 +30,6 @@ from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
 from ar_guidance.tests.hosts.test_tokens import llamagen  # noqa: F401
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-
-Json = dict[str, Any]
-SCALES = 7  # of the bundled model
-
-
-def again(prompt: Json, edit: Json, seed: int = 50, classes: str = "12") -> Json:
-    """A second run behind a first one: its sampling goes through `edit`; only its image is saved."""
-    first = prompt["sampler"]["inputs"]
-    prompt["condition2"] = {
-        **prompt["condition"],
-        "inputs": prompt["condition"]["inputs"] | {"classes": classes},
-    }
-    prompt["sampler2"] = node(
-        "ARSampler", **(first | {"ar_conditioning": ["condition2", 0], "seed": seed})
-    )
-    prompt["edit"] = edit
-    prompt["decode2"] = node("ARDecode", ar_sampling=["edit", 0])
-    prompt["save"]["inputs"]["images"] = ["decode2", 0]
-    return prompt
-
-
-def keep_scales(tokens: list = ["decode", 2], **settings: Any) -> Json:  # noqa: B006
-    defaults = {"variation": 0.5, "keep_scales": -1}
-    return node(
-        "ARKeepScales", ar_sampling=["sampler2", 0], ar_tokens=tokens, **(defaults | settings)
-    )
-
-
-def inpaint(**settings: Any) -> Json:
-    defaults = {
-        "mask": ["mask", 0],
-        "variation": 1.0,
-        "soft_edge": 8,
-        "keep_outside": True,
-        "under_mask": "as it is",
-        "seam": "blend features",
-        "fit": "crop",
-    }
-    return node("ARInpaint", ar_sampling=["sampler2", 0], **(defaults | settings))
-
-
-def masked(prompt: Json, size: int = 64, value: float = 1.0) -> Json:
-    """Add a mask of the lower right quarter."""
-    prompt["ground"] = node("SolidMask", value=0.0, width=size, height=size)
-    prompt["patch"] = node("SolidMask", value=value, width=size // 2, height=size // 2)
-    prompt["mask"] = node(
-        "MaskComposite",
-        destination=["ground", 0],
-        source=["patch", 0],
-        x=size // 2,
-        y=size // 2,
-        operation="add",
-    )
-    return prompt
-
 
 # --- tokens and images ----------------------------------------------------------------------------------------------
 
@@ -215,21 +166,6 @@ def test_two_edits_in_one_run_are_refused(host: RunningHost) -> None:
     assert "already keeps tokens" in refusal(host, prompt)
 
 
-def outpaint(**settings: Any) -> Json:
-    defaults = {
-        "left": 0.25,
-        "top": 0.5,
-        "right": 0.25,
-        "bottom": 0.0,
-        "soft_edge": 8,
-        "keep_outside": True,
-        "seam": "blend features",
-    }
-    return node(
-        "AROutpaint", ar_sampling=["sampler2", 0], image=["decode", 0], **(defaults | settings)
-    )
-
-
 def test_outpainting_keeps_the_image_in_its_place(host: RunningHost) -> None:
     prompt = generate(seed=4)
     prompt["small"] = node(
@@ -270,137 +206,6 @@ def test_editing_a_token_wise_image(host: RunningHost, llamagen) -> None:  # noq
     )
     changed = np.abs(images(host, prompt)[0] - first[0]).max(-1) > 0
     assert changed.any() and not changed[: size // 2].any() and not changed[:, : size // 2].any()
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def saved_tokens(host: RunningHost, prefix: str) -> str:
-    """Save an image's tokens; the file's name as the loader lists it."""
-    prompt = generate(seed=4)
-    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix=prefix)
-    images(host, prompt)
-    file = sorted(host.output.rglob("*.safetensors"))[-1]
-    assert file.is_relative_to(host.output)
-    return file.relative_to(host.output).as_posix() + " [output]"
-
-
-def loaded(name: str) -> Json:
-    prompt = generate(seed=4)
-    prompt["file"] = node("ARLoadTokens", file=name)
-    prompt["back"] = node("ARTokensToImage", ar_tokens=["file", 0], ar_model=["load", 0])
-    prompt["save"]["inputs"]["images"] = ["back", 0]
-    del prompt["decode"], prompt["cfg"], prompt["sampler"], prompt["condition"]
-    return prompt
-
-
-def test_saved_tokens_are_the_image(host: RunningHost) -> None:
-    first = images(host, generate(seed=4))
-    name = saved_tokens(host, "zz/kept")
-    assert np.array_equal(images(host, loaded(name)), first)
-    copy = host.input / "mine.safetensors"
-    copy.write_bytes((host.output / name.removesuffix(" [output]")).read_bytes())
-    info = host.object_info("ARLoadTokens")["ARLoadTokens"]["input"]["required"]["file"]
-    options = info[1].get("options") or info[0]
-    assert {"mine.safetensors", name} <= set(options)
-    assert np.array_equal(images(host, loaded("mine.safetensors")), first)
-    assert "zz/kept" in name and "\\" not in name
-    assert np.array_equal(images(host, loaded(name.replace("/", "\\"))), first)  # as on Windows
-
-
-def test_a_name_too_long_for_a_file(host: RunningHost) -> None:
-    prompt = generate(seed=4)
-    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix="x" * 300)
-    assert "shorter filename_prefix" in refusal(host, prompt)
-
-
-def test_no_name_leads_out_of_the_folders(host: RunningHost) -> None:
-    assert "leads out of" in refusal(host, loaded("../../secret.safetensors"))
-    assert "no such file" in refusal(host, loaded("gone.safetensors"))
-    prompt = generate(seed=4)
-    prompt["keep"] = node("ARSaveTokens", ar_tokens=["decode", 2], filename_prefix="../../x")
-    assert "leads out of" in refusal(host, prompt)
-
-
-@pytest.mark.parametrize("change", ["no header", "no grids", "short", "range", "floats", "kind"])
-def test_damaged_and_foreign_files(host: RunningHost, change: str) -> None:
-    name = saved_tokens(host, "zz/whole").removesuffix(" [output]")
-    with safe_open(host.output / name, framework="pt") as file:
-        facts = file.metadata()
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
-    said = "is damaged"
-    if change == "no header":
-        facts, said = {"format": "pt"}, "not made by AR Save Tokens"
-    elif change == "no grids":
-        facts["grids"] = "[]"
-    elif change == "short":
-        tensors["step.3"] = tensors["step.3"][:, :-1].contiguous()
-    elif change == "range":
-        tensors["step.2"] = tensors["step.2"].long() + (1 << 20)
-        said = "tokens are damaged"
-    elif change == "floats":
-        tensors["step.1"] = tensors["step.1"].float()
-    else:
-        facts["kind"] = "other"
-    save_file(tensors, host.input / f"{change}.safetensors", facts)
-    message = refusal(host, loaded(f"{change}.safetensors"))
-    assert said in message
-    if said == "is damaged":
-        assert f"{change}.safetensors" in message
-
-
-# --- grids ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_sweep_becomes_a_labelled_table(host: RunningHost) -> None:
-    prompt = generate(seed=4)
-    prompt["sweep"] = node(
-        "ARSweep",
-        first_values="1, 3, 6",
-        second_values="4, 5",
-        first_name="scale",
-        second_name="seed",
-    )
-    prompt["cfg"]["inputs"]["scale"] = ["sweep", 0]
-    prompt["sampler"]["inputs"]["seed"] = ["sweep", 4]
-    prompt["grid"] = node(
-        "ARGrid", images=["decode", 0], labels=["sweep", 6], columns=0, title="Scale and seed"
-    )
-    prompt["save"]["inputs"]["images"] = ["grid", 0]
-    by_label = images(host, prompt)
-    assert by_label.shape[0] == 1
-    del prompt["grid"]["inputs"]["labels"]
-    prompt["grid"]["inputs"]["ar_sampling"] = ["cfg", 0]
-    by_settings = images(host, prompt)
-    assert by_settings.shape[0] == 1
-    one = images(host, generate(seed=5, scale=6.0))[0]
-    enlarged = one.repeat(3, axis=0).repeat(3, axis=1)
-    assert found(by_label[0], enlarged) and found(by_settings[0], enlarged)
-
-
-def found(sheet: np.ndarray, image: np.ndarray) -> bool:
-    """Whether an image stands somewhere on a sheet, pixel by pixel (8 bits each)."""
-    height, width = image.shape[:2]
-    corner = np.abs(sheet - image[0, 0]).max(-1) < 1 / 255
-    rows, columns = np.nonzero(corner[: 1 - height, : 1 - width])
-    return any(
-        np.abs(sheet[y : y + height, x : x + width] - image).max() < 1.5 / 255
-        for y, x in zip(rows, columns, strict=True)
-    )
-
-
-def test_a_sweep_of_nothing_and_of_words(host: RunningHost) -> None:
-    prompt = generate(seed=4)
-    sweep = {"second_values": "", "first_name": "class", "second_name": ""}
-    prompt["sweep"] = node("ARSweep", first_values="", **sweep)
-    prompt["condition"]["inputs"]["classes"] = ["sweep", 2]
-    assert "first_values is empty" in refusal(host, prompt)
-    prompt["sweep"] = node("ARSweep", first_values="3\n9", **sweep)
-    assert np.array_equal(images(host, prompt)[0], images(host, generate(seed=4, classes="3"))[0])
-    prompt["sampler"]["inputs"]["temperature"] = ["sweep", 0]
-    prompt["sweep"]["inputs"]["first_values"] = "warm"
-    prompt["condition"]["inputs"]["classes"] = "3"
-    assert "is not a number" in host.run(prompt).error
 
 
 # --- the authors' own edit --------------------------------------------------------------------------------------------

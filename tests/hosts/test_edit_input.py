@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ar_guidance.tests.hosts.edit_graphs import again, inpaint, keep_scales, masked, outpaint
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_edit import again, inpaint, keep_scales, masked, outpaint
 from ar_guidance.tests.hosts.test_nodes import images, refusal
 from ar_guidance.tests.hosts.test_tokens import llamagen  # noqa: F401
 

@@ -1,17 +1,97 @@
-"""EDM2 between nodes that are for other models: every one of them says so, and what to do."""
+"""What EDM2 refuses: files and settings, and nodes that are for other models; every message says what to do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from ar_guidance.tests.hosts import test_edm2
+from ar_guidance.tests import tiny_edm2
+from ar_guidance.tests.hosts.edm2_graphs import (
+    LARGER,
+    LATENT,
+    OTHERS,
+    PIXEL,
+    SMALLER,
+    UNCOND,
+    graph,
+    latents,
+    refusal,
+)
 from ar_guidance.tests.hosts.graphs import Json, cfg, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
-from ar_guidance.tests.hosts.test_edm2 import LATENT, OTHERS, PIXEL, UNCOND, graph, latents, refusal
 
-edm2 = test_edm2.edm2  # the fixture
+
+def ssg() -> Json:
+    return node(
+        "ARGuidanceSSG", ar_sampling=None, scale=1.0, schedule="constant", start=0.0, end=1.0
+    )
+
+
+REFUSED: dict[str, Callable[[], Json]] = {
+    "no guiding network is loaded": lambda: graph(LATENT, "none", cfg(None, 2.0)),
+    "the guide is the network itself": lambda: graph(LATENT, LATENT),
+    "do not belong together": lambda: graph(LATENT, SMALLER, cfg(None, 2.0)),
+    "8x8 latents of 4 channels against 16x16": lambda: graph(LATENT, LARGER, cfg(None, 2.0)),
+    "knows 5 classes, the guide 7": lambda: graph(LATENT, OTHERS, cfg(None, 2.0)),
+    "class 5 is out of range": lambda: graph(LATENT, UNCOND, classes="5"),
+    "connect AR Class Condition": lambda: graph(LATENT, UNCOND, classes=""),
+    "knows no classes": lambda: graph(UNCOND, "none", classes="0"),
+    "multiples of 16 pixels": lambda: graph(LATENT, "none", width=104),
+    "must be above 0 and below sigma_max": lambda: graph(LATENT, "none", sigma_min=5.0, sigma_max=2.0),
+    "would never act": lambda: graph(LATENT, UNCOND, cfg(None, 2.0, start=0.4, end=0.6)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_refused_in_words(edm2: RunningHost, words: str) -> None:
+    assert words in refusal(edm2, REFUSED[words]())
+
+
+def test_token_nodes_say_that_this_run_has_no_tokens(edm2: RunningHost) -> None:
+    prompt = graph(LATENT, UNCOND, cfg(None, 2.0))
+    prompt["decode"] = node("ARDecode", ar_sampling=["link0", 0])
+    prompt["save"] = node("SaveImage", images=["decode", 0], filename_prefix="edm2/refused")
+    assert "draws no tokens" in refusal(edm2, prompt, output=0)
+    bundled = {"load": node("ARLoadCheckpoint", checkpoint=LATENT, tokenizer="automatic")}
+    prompt = {
+        **bundled,
+        "show": node(
+            "ARClassCondition", ar_model=["load", 0], label="no class (unconditional)", classes="1"
+        ),
+    }
+    prompt["sampler"] = node(
+        "ARSampler", ar_model=["load", 0], ar_conditioning=["show", 0],
+        seed=1, batch_size=1, temperature=1.0, top_k=-1, top_p=-1.0, min_p=0.0,
+    )  # fmt: skip
+    prompt["decode"] = node("ARDecode", ar_sampling=["sampler", 0])
+    prompt["save"] = node("SaveImage", images=["decode", 0], filename_prefix="edm2/refused")
+    assert "Load it with AR Load EDM2" in refusal(edm2, prompt, output=0)
+
+
+def test_a_file_that_wants_to_run_something_is_refused(edm2: RunningHost, tmp_path: Path) -> None:
+    path = edm2.models / "ar_checkpoints" / "evil.pkl"
+    marker = tmp_path / "marker"
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return open, (str(marker), "w")
+
+    tiny_edm2.write_release(path, extra={"zzz": Evil()})
+    assert "open" in refusal(edm2, graph("evil.pkl", "none"))
+    assert not marker.exists() and not path.with_suffix(".marker").exists()
+
+
+def test_latents_and_images_say_what_is_missing(edm2: RunningHost) -> None:
+    prompt = graph(LATENT, "none")
+    prompt["save"] = node("SaveImage", images=["decode", 0], filename_prefix="edm2/refused")
+    assert "no VAE is connected" in refusal(edm2, prompt, output=0)
+    assert "draws pixels" in refusal(edm2, graph(PIXEL, "none"))
+
+
+# --- nodes for other models -------------------------------------------------------------------------------------------
 
 
 def with_tokens(name: str, **inputs: Any) -> Json:

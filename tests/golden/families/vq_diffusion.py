@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,18 +15,16 @@ from ar_guidance.guidance.ssg import SSG, low_pass
 from ar_guidance.loaders.detect import fitted, has_part
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.loaders.text.files import find_encoder
-from ar_guidance.loaders.text.tokenizers import KEY, READINGS, PromptTokenizer, read_tokenizer
 from ar_guidance.models.parts.text import TextCondition
 from ar_guidance.models.text.clip import ClipText, unit_rows
 from ar_guidance.models.text.encoders import CLIP_ROWS
 from ar_guidance.sampling.discrete import DiscreteJob, generate, truncated
 from ar_guidance.sampling.draw import Filters
 from ar_guidance.sampling.reveal import Purity, Reveal, scores, sharpened
+from ar_guidance.tests.golden.clip_prompts import compare_prompt_ids
 from ar_guidance.tests.tiny_vq_diffusion import published
 from golden_shared import CPU, build, find
 from torch import Tensor
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(case: Any) -> None:
@@ -126,26 +123,7 @@ class _Official:
             empty[0, :2] = torch.arange(found.vocab - 2, found.vocab)
             null = unit_rows(tower.states(empty))[0]
             case.compare("text.null_features", null, self.near["text.features"])
-        self.prompt_ids()
-
-    def prompt_ids(self) -> None:
-        """Ids of real prompts; the vocabulary comes with a host. What is too long is refused, where the reference cuts."""
-        case, folders = self.case, sorted(ROOT.glob(".hosts/*/comfy/sd1_tokenizer"))
-        if not case.has("text.prompt_ids"):
-            return
-        ids = case.input("text.prompt_ids")
-        if not folders:
-            return
-        reading = READINGS[CLIP_ROWS.name]
-        words = read_tokenizer(folders[-1], folders[-1], reading.kind)
-        tokenizer = PromptTokenizer(words, reading, lambda text: [(text, 1.0)], CLIP_ROWS.title)
-        for row, prompt in zip(ids, self.facts["inputs"]["tokenizer_prompts"], strict=True):
-            try:
-                (line,) = tokenizer.tokenize_with_weights(prompt)[KEY]
-            except ValueError:
-                assert row[-1] == words.special("<|endoftext|>"), f"'{prompt}' was refused and fits"
-                continue
-            assert [entry[0] for entry in line] == row.tolist(), prompt
+        compare_prompt_ids(case)
 
     # --- runs ------------------------------------------------------------------------------------------------------
 
