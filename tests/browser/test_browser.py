@@ -34,7 +34,7 @@ def deciding(inputs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name not in unread}
 
 
-def test_core_nodes_show_a_image(comfy_page: ComfyPage, host: RunningHost) -> None:
+def test_core_nodes_show_an_image(comfy_page: ComfyPage, host: RunningHost) -> None:
     comfy_page.load(flat_colour_graph(0x22AA55))
     assert without_titles(comfy_page.prompt()) == without_titles(flat_colour(0x22AA55))
     ended = comfy_page.queue()

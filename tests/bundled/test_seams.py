@@ -49,7 +49,7 @@ def test_the_default_way_leaves_no_seam(pair, sources, shape) -> None:
 
 
 @pytest.mark.parametrize("shape", sorted(frames()))
-def test_what_is_drawn_around_a_image_leaves_no_frame(pair, sources, shape) -> None:
+def test_what_is_drawn_around_an_image_leaves_no_frame(pair, sources, shape) -> None:
     mask = frames()[shape]
     new, _ = extended(pair, sources, mask, How(), same=False, seed=12)
     kept = (mask[0] == 0).expand(IMAGES, -1, -1)
@@ -59,7 +59,7 @@ def test_what_is_drawn_around_a_image_leaves_no_frame(pair, sources, shape) -> N
 
 
 @pytest.mark.parametrize("margin", [8, 16])
-def test_a_image_made_smaller_leaves_no_frame(pair, sources, margin) -> None:
+def test_an_image_made_smaller_leaves_no_frame(pair, sources, margin) -> None:
     """Here nothing is known of what is around: the steps one pixel further in are what is compared with."""
     side = 64 - 2 * margin
     small = F.interpolate(sources.pixels.movedim(-1, 1), size=(side, side), mode="area")

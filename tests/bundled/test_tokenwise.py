@@ -50,7 +50,7 @@ def test_files_are_found_by_the_ordinary_detection() -> None:
     assert codec.config.norm_groups == 1 and codec.config.factor == 4
 
 
-def test_codec_gives_a_image_back(pair) -> None:
+def test_codec_gives_an_image_back(pair) -> None:
     codec = pair[0]
     image = -torch.ones(1, 3, 64, 64)
     image[:, 0, 16:48, 16:48] = 1  # a red square on black: not a drawing on white

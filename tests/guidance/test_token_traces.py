@@ -93,7 +93,7 @@ def test_means_are_the_images_and_curves_the_rows(model) -> None:
     assert measured.per_step("divergence")[-1] is not None
 
 
-def test_one_overlay_a_image_whichever_way(model) -> None:
+def test_one_overlay_per_image_whichever_way(model) -> None:
     trace, _ = traced(model, CFG(3.0, "constant"))
     images = torch.zeros(2, 360, 360, 3)
     style = MapStyle(1.0)

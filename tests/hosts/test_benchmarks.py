@@ -6,7 +6,7 @@ from ar_guidance.tools.dev.hosts import BY_VERSION
 
 
 @pytest.mark.parametrize("version", sorted(BY_VERSION))
-def test_a_image_of_either_kind_is_timed(version: str) -> None:
+def test_an_image_of_either_kind_is_timed(version: str) -> None:
     printed = run_inside(BY_VERSION[version], "time_pictures")
     lines = [line.split() for line in printed.splitlines() if line.startswith("SECONDS")]
     assert len(lines) == 2

@@ -102,7 +102,7 @@ def test_half_of_a_mask_at_the_top_of_a_token_wise_image(
     assert not np.array_equal(made[0.5], made[1.0])
 
 
-def test_a_image_of_a_size_that_the_model_makes_keeps_it(
+def test_an_image_of_a_size_that_the_model_makes_keeps_it(
     host: RunningHost,
     llamagen,  # noqa: F811
 ) -> None:

@@ -47,7 +47,7 @@ def test_thumbnail_is_served(host: RunningHost, stem: str) -> None:
     assert len(served) <= 40_000
 
 
-def test_core_nodes_make_a_image(host: RunningHost) -> None:
+def test_core_nodes_make_an_image(host: RunningHost) -> None:
     graph = flat_colour_graph()
     result = host.run(flat_colour(), graph)
     assert (result.status, result.error) == ("success", "")

@@ -32,7 +32,7 @@ def typed(host: RunningHost, infinity: Files, prompt: str) -> dict[str, Any]:
     return made
 
 
-def test_an_empty_prompt_reaches_a_image(host: RunningHost, infinity: Files) -> None:
+def test_an_empty_prompt_reaches_an_image(host: RunningHost, infinity: Files) -> None:
     """Infinity reads the one row its encoder has for an empty text: the end token's."""
     made = images(host, typed(host, infinity, ""))
     with torch.inference_mode():

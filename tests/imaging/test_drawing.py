@@ -65,7 +65,7 @@ def test_unknown_colour_map() -> None:
 
 @settings(deadline=None)
 @given(st.floats(0, 1), st.integers(0, 9))
-def test_overlay_stays_a_image_and_opacity_has_its_ends(opacity, seed) -> None:
+def test_overlay_stays_an_image_and_opacity_has_its_ends(opacity, seed) -> None:
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(12, 9, 3, generator=generator)
     values = torch.rand(3, 4, generator=generator)

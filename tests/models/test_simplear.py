@@ -244,6 +244,6 @@ def test_sizes_of_images() -> None:
     assert FAMILY.frames(replace(tiny, context=400)) == ((3, 4), (16, 16))
 
 
-def test_a_image_larger_than_the_context() -> None:
+def test_an_image_larger_than_the_context() -> None:
     with pytest.raises(ValueError, match="smaller picture_size"):
         replace(SMALL, grid=(182, 182))
