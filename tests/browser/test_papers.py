@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from ar_guidance.sampling.paper_settings import ROWS, PaperSetting
+from ar_guidance.sampling.paper_settings import BY_NAME, PaperSetting
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.hosts.running import RunningHost
 
 pytestmark = pytest.mark.browser
+# Of every family; the last is run. What all of them hold: tests/test_paper_subgraphs.py.
+OPENED = ("VAR-d36 IGG", "EDM2-S mix", "AliTok-XL SoftCFG", "VAR-d30 IGG")
 SHOWN = """() => Object.fromEntries(
   window.app.graph.nodes.at(-1).widgets.map((widget) => [widget.name, widget.value]))"""
 RUN_IT = """() => {
@@ -25,7 +27,7 @@ RUN_IT = """() => {
   const condition = add('ARClassCondition', { classes: 'flower' }, 400);
   const decode = add('ARDecode', {}, 800);
   const save = add('SaveImage', {}, 1200);
-  model.connect(0, condition, condition.inputs.findIndex((input) => input.type === 'AR_MODEL'));
+  model.connect(0, condition, condition.inputs.findIndex((input) => input.name === 'ar_model'));
   model.connect(0, blueprint, 0);
   condition.connect(0, blueprint, 1);
   blueprint.connect(0, decode, 0);
@@ -50,7 +52,7 @@ def test_the_papers_blueprints_open_with_their_numbers_and_one_runs(
 ) -> None:
     page = comfy_page.page
     page.keyboard.press("n")  # the node library
-    for row in sorted(ROWS, key=lambda row: row.name == "VAR-d30 IGG"):  # the last is run
+    for row in (BY_NAME[name] for name in OPENED):
         put(comfy_page, row)
         shown, (guidance,) = page.evaluate(SHOWN), row.chain
         assert shown["preset"] == row.name
