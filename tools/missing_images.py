@@ -18,7 +18,7 @@ from .dev.host_client import HostClient
 from .dev.host_process import PACK_FOLDER, free_port, prepare_base, start_at
 from .dev.hosts import NEWEST_FRONTEND
 from .pack import ROOT
-from .screenshots import PLAIN, WINDOW
+from .screenshots import PLAIN, TEXT_FROM, WINDOW
 
 if TYPE_CHECKING:
     from ar_guidance.tests.browser.comfy_page import ComfyPage
@@ -40,7 +40,7 @@ def page_of(with_pack: bool) -> Iterator["ComfyPage"]:
             (Path(name) / "custom_nodes" / PACK_FOLDER).unlink()
         host = start_at(free_port(), NEWEST_FRONTEND, Path(name), ())
         try:
-            settings = dict.fromkeys(PLAIN, False) | {"Comfy.TutorialCompleted": True}
+            settings = dict.fromkeys(PLAIN, False) | {"Comfy.TutorialCompleted": True, TEXT_FROM: 0}
             HostClient(host.url).request("/settings", settings)
             browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
             page = ComfyPage(browser.new_page(viewport=WINDOW), Path(name))
@@ -53,7 +53,8 @@ def page_of(with_pack: bool) -> Iterator["ComfyPage"]:
 
 
 def keep(page: "ComfyPage", name: str) -> None:
-    """Save all that is seen."""
+    """Save all that is seen once the notice's details are open."""
+    page.page.get_by_role("button", name="View details").click()
     page.page.wait_for_timeout(1000 * SECONDS)
     path = ROOT / "docs" / "images" / f"missing-{name}.png"
     shot = Image.open(page.screenshot(name)).convert("RGB")
