@@ -180,8 +180,8 @@ def scales_of(trace: Trace) -> list[float | None]:
 def magnitudes(trace: Trace, step: int, scaled: bool) -> list[Tensor] | None:
     """The maps (B, h, w) to measure at a step; None where nothing was added.
 
-    A step on which no combining link acted has no direction: there "scaled" falls back to what was added, which for a
-    lone refining link is the same up to a factor.
+    A step on which no combining guidance acted has no direction: there "scaled" falls back to what was added, which for a
+    lone refining guidance is the same up to a factor.
     """
     added = trace.maps.get("added", [None] * len(trace.grids))[step]
     if added is None or not added.any():

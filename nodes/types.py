@@ -1,4 +1,4 @@
-"""What travels on the pack's own links; traces are in `picture_trace`."""
+"""What travels on the pack's own links; traces are in `imaging.image_trace`."""
 
 from dataclasses import dataclass
 

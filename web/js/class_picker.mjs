@@ -102,11 +102,11 @@ export class ClassPicker {
 
   thumbnail(name, at, columns, side, address) {
     const [x, y] = [(at % columns) * side, Math.floor(at / columns) * side];
-    const picture = element("span", { class: "arg-thumbnail" });
-    picture.style.cssText = `width:${side}px;height:${side}px;background-image:url("${address}");background-position:-${x}px -${y}px`;
+    const image = element("span", { class: "arg-thumbnail" });
+    image.style.cssText = `width:${side}px;height:${side}px;background-image:url("${address}");background-position:-${x}px -${y}px`;
     const text = element("span", { ".textContent": name });
     const choose = () => this.pick(name);
-    return element("button", { type: "button", class: "arg-class", "data-name": name, title: name, onclick: choose }, [picture, text]);
+    return element("button", { type: "button", class: "arg-class", "data-name": name, title: name, onclick: choose }, [image, text]);
   }
 
   /** Add a class to the list, or take it out again. */
