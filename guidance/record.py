@@ -183,13 +183,14 @@ class TraceRecorder(Recorder):
         queue = queues.setdefault(tuple(names), Queue(measure))
         queue.put(step, parts)
         if queue.nbytes > WAITING:
-            self._measure_waiting()
+            self.measure_waiting()
 
     def _keep(self, names: Sequence[str], step: int, maps: Sequence[Tensor]) -> None:
         for name, found in zip(names, maps, strict=True):
             self.maps.setdefault(name, [None] * len(self.grids))[step] = found
 
-    def _measure_waiting(self) -> None:
+    def measure_waiting(self) -> None:
+        """Put what waits into `maps` and `samples`, for who looks at them before the run is over."""
         for names, queue in self.waiting.items():
             for step, maps in queue.measured():
                 self._keep(names, step, maps)
@@ -209,7 +210,7 @@ class TraceRecorder(Recorder):
 
     def finish(self) -> Trace:
         """The trace, on the CPU."""
-        self._measure_waiting()
+        self.measure_waiting()
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
         maps = _off_device(self.maps, self.grids)

@@ -75,8 +75,8 @@ class Viewer:
         """Send the newest map of the first image."""
         if self.send is None:
             return
-        k = progress.index
-        maps = self.recorder.maps
+        self.recorder.measure_waiting()
+        k, maps = progress.index, self.recorder.maps
         name = next((n for n in LIVE_MAPS if n in maps and maps[n][k] is not None), None)
         if name is not None:
             values, grid = self._newest(maps[name], k)

@@ -7,7 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from ar_guidance.guidance.base import RunInfo
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
+from ar_guidance.guidance.head import CATEGORICAL
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.imaging.filmstrip import Maker
@@ -97,6 +100,19 @@ def test_live_map_and_silence() -> None:
     assert [message["map"] for message in heard] == ["added"]
     assert (heard[0]["low"], heard[0]["high"], heard[0]["grid"]) == (1.0, 5.0, [2, 2])
     Viewer(recorder, None).live(SimpleNamespace(index=1, count=3))
+
+
+def test_a_live_map_does_not_wait_for_the_end_of_the_run() -> None:
+    """What is measured of small steps waits for others, unless somebody looks."""
+    recorder, heard = TraceRecorder(GRIDS), []
+    chain = Chain([CFG(3.0)]).begin(RunInfo("scale", GRIDS), recorder)
+    viewer = Viewer(recorder, None, send=heard.append)
+    for k, (h, w) in enumerate(GRIDS):
+        chain.apply(k, torch.randn(1, h * w, 9), torch.randn(1, h * w, 9), CATEGORICAL)
+        viewer.live(SimpleNamespace(index=k, count=3))
+    assert [(message["step"], message["map"]) for message in heard] == [
+        (k, "added") for k in range(3)
+    ]
 
 
 def test_a_flat_map_is_zero() -> None:
