@@ -67,7 +67,7 @@ def box_masks(found: Found, size: tuple[int, int], number: int = 0) -> Tensor:
     height, width = size
     most = max((len(boxes) for boxes in found), default=0)
     if most == 0:
-        raise ValueError("there is no box: draw one, or let the node before find more")
+        raise ValueError("there is no box: draw one, or let the node before it find more")
     if number > most:
         raise ValueError(f"box {number} is asked for, but there are {most}: lower 'box'")
     chosen = [boxes if number == 0 else boxes[number - 1 : number] for boxes in found]

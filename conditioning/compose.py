@@ -255,7 +255,7 @@ def checked_mask(mask: Tensor) -> Tensor:
     """
     if not bool(mask.isfinite().all()):
         raise ValueError(
-            "the mask holds values that are no numbers (NaN or infinite): the node it comes from failed, connect another"
+            "the mask holds values that are not numbers (NaN or infinite): the node it comes from failed, connect another"
         )
     mask = mask.float().clamp(0, 1)
     empty = [str(i + 1) for i, one in enumerate(mask) if not bool((one > 0).any())]

@@ -66,7 +66,7 @@ class _Reader:
                 levels[-1][-1] += choices[drawn].strip() if len(choices) > 1 else choices[0]
         if len(levels) > 1:
             raise ValueError(
-                f"the text has a {{ without its }}: '{quoted(self.text, 60)}'. Close it, or write \\{{ for the sign itself"
+                f"the text has a {{ without its }}: '{quoted(self.text, 60)}'. Close it, or write \\{{ for the character itself"
             )
         return levels[0][0] + self.text[done:]
 
@@ -75,7 +75,7 @@ class _Reader:
         if sign == "}":
             near = quoted(self.text[max(place - 30, 0) : place + 1], 60)
             raise ValueError(
-                f"the text has a }} without its {{: '{near}'. Open it, or write \\}} for the sign itself"
+                f"the text has a }} without its {{: '{near}'. Open it, or write \\}} for the character itself"
             )
         levels[-1][-1] += sign
 

@@ -75,7 +75,7 @@ class Combining(Scheduled):
             if start > end:
                 raise ValueError(
                     f"the model's authors guide from {published.start:g} to {published.end:g} of the run, and this guidance"
-                    f" acts from {self.start:g} to {self.end:g}: choose another schedule than '{FAMILY_DEFAULT}', for"
+                    f" acts from {self.start:g} to {self.end:g}: choose a schedule other than '{FAMILY_DEFAULT}', for"
                     " example 'constant', or another interval"
                 )
             return replace(published, start=start, end=end)

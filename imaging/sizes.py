@@ -40,7 +40,7 @@ def parse(text: str) -> Size | None:
     found = re.match(r"\s*([0-9]{1,6})\s*[x×]\s*([0-9]{1,6})\b", text)
     if not found:
         raise ValueError(
-            f"'{quoted(text)}' is not an image size: choose one of the list, or write width and height as 512x512"
+            f"'{quoted(text)}' is not an image size: choose one from the list, or write width and height as 512x512"
         )
     return int(found[2]), int(found[1])
 

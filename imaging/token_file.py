@@ -57,8 +57,7 @@ def not_written(name: str, error: Exception) -> str:
     """Why there is no file of a name."""
     return (
         f"the tokens could not be saved as {quoted(name, 60)}: {reason(error)}. Choose another, shorter filename_prefix, and"
-        f" see whether"
-        " the disk is full or the folder may not be written to"
+        " check whether the disk is full or the folder is write-protected"
     )
 
 

@@ -128,7 +128,7 @@ def _sized(main: TransformerPart, codec: TokenizerPart, picture_size: int) -> Tr
     side, rest = divmod(picture_size, factor)
     if rest or side < 1:
         raise CheckpointError(
-            f"{name}: picture_size {picture_size} does not divide by {factor}, the pixels per token of this tokenizer."
+            f"{name}: picture_size {picture_size} is not divisible by {factor}, the pixels per token of this tokenizer."
             f" Take {max(1, side) * factor} or {(side + 1) * factor}"
         )
     try:

@@ -45,7 +45,7 @@ _OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
         UNPACK,
     ),
     ((b"\x89png", b"\xff\xd8\xff", b"riff", b"gif8"), "an image", "Choose a weight file"),
-    ((b"{", b"["), "a JSON text, no weights", "Choose the weight file it lies beside"),
+    ((b"{", b"["), "a JSON text, not weights", "Choose the weight file it lies beside"),
 )
 
 

@@ -19,7 +19,7 @@ class ARBoxMask(Node):
             node_id="ARBoxMask",
             display_name="AR Box Mask",
             category="AR Guidance/compose",
-            description="Makes a mask of bounding boxes: of ComfyUI's Bounding Box, of several drawn in Create Bounding Boxes, or of"
+            description="Makes a mask from bounding boxes: ComfyUI's Bounding Box, several drawn in Create Bounding Boxes, or"
             " those a detector found. For AR Region, AR Inpaint, AR Guidance Map and AR Guidance Metrics.",
             search_aliases=["bounding box", "bbox", "rectangle", "region", "mask"],
             inputs=[

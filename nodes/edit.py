@@ -159,7 +159,7 @@ class ARInpaint(Node):
                     "under_mask",
                     options=[AS_IT_IS, FROM_AROUND],
                     default=AS_IT_IS,
-                    tooltip="What the model may learn of the masked part from an image. 'as it is': its colours guide the"
+                    tooltip="What the model may see of the masked part from an image. 'as it is': its colours guide the"
                     " coarsest scale. 'filled from around': it is smoothed over first, to remove something for good.",
                     advanced=True,
                 ),
@@ -169,7 +169,7 @@ class ARInpaint(Node):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape is fitted to the model's size: 'crop' cuts two sides off, 'stretch'"
+                    tooltip="How an image of another shape is fitted to the model's size: 'crop' cuts off two sides, 'stretch'"
                     " distorts it.",
                     advanced=True,
                 ),

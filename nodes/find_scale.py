@@ -33,7 +33,8 @@ class ARFindScale(Node):
             search_aliases=["best scale", "cfg search", "evenness divergence"],
             inputs=[
                 SamplingLink.Input(
-                    "ar_sampling", tooltip="From the last guidance node, whose scale is looked for."
+                    "ar_sampling",
+                    tooltip="From the last guidance node, whose scale is to be found.",
                 ),
                 widget(
                     io.Float,

@@ -75,7 +75,7 @@ class ARDualPanel(Node):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape is fitted to a panel: 'crop' cuts two sides off, 'stretch' distorts"
+                    tooltip="How an image of another shape is fitted to a panel: 'crop' cuts off two sides, 'stretch' distorts"
                     " it.",
                     advanced=True,
                 ),
@@ -134,7 +134,7 @@ def with_panels(model: ARModel, condition: object, task: str, panel: str) -> Pro
         raise ValueError("panel: say what the upper panel shows, or choose another task")
     if any(sign in panel for sign in "<>\n"):
         raise ValueError(
-            "panel: signs such as < and > and line ends mark the panels' names: leave them out"
+            "panel: characters such as < and > and line breaks mark the panels' names: leave them out"
         )
     return replace(condition, sentence=sentence.format(known or panel))
 

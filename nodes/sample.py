@@ -105,7 +105,7 @@ class ARSampler(Node):
                     default=sizes.MODEL_DEFAULT,
                     optional=True,
                     tooltip="Width × height of the image. Most models make one size only; Infinity makes many, LlamaGen"
-                    " 256, 384 or 512. A size the model cannot make is refused with the nearest it can; one far from what"
+                    " 256, 384 or 512. A size the model cannot make is refused, naming the nearest it can; one far from what"
                     " it was trained for looks poor.",
                 ),
                 widget(
@@ -146,8 +146,8 @@ class ARSampler(Node):
                     default=FULL,
                     optional=True,
                     tooltip="How the model remembers what it has drawn. '8 bits' takes 0.56 of that memory in half precision and 0.3 in"
-                    " full precision, which counts in large images and batches; it is slower, and rounding makes another image"
-                    " than with 'full'. Measured in docs/performance.md.",
+                    " full precision, which counts in large images and batches; it is slower, and rounding makes a different"
+                    " image from 'full'. Measured in docs/performance.md.",
                     advanced=True,
                 ),
             ],

@@ -55,7 +55,7 @@ def check_made(again: tuple[int, ...], sampling: Sampling) -> None:
     left_out = [str(place + 1) for place in again if place not in sampling.images]
     if left_out:
         raise ValueError(
-            f"reroll: image {', '.join(left_out)} is not made, for the AR Seeds before this one makes"
+            f"reroll: image {', '.join(left_out)} is not made, because the AR Seeds before this one makes"
             f" only {', '.join(str(place + 1) for place in sampling.images)}: switch its only_rerolled off, or write all"
             " images into one AR Seeds"
         )

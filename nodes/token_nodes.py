@@ -31,7 +31,7 @@ class ARImageToTokens(Node):
                     "fit",
                     options=[CROP, STRETCH],
                     default=CROP,
-                    tooltip="How an image of another shape is fitted to the model's size: 'crop' cuts two sides off, 'stretch'"
+                    tooltip="How an image of another shape is fitted to the model's size: 'crop' cuts off two sides, 'stretch'"
                     " distorts it.",
                 ),
             ],

@@ -134,9 +134,9 @@ class Recording:
         found = next((trace for made, trace in reversed(self.runs) if made == content), None)
         if found is not None:
             return found
-        reason = "these latents are of no run that it listened to"
+        reason = "these latents are of no run that it recorded"
         if not self.runs:
-            reason = "no run with guidance has been listened to (at cfg 1 without AR Diffusion: IGG there is none)"
+            reason = "no run with guidance has been recorded (at cfg 1 without AR Diffusion: IGG there is none)"
         if self.problem:
             reason = self.problem
         raise ValueError(

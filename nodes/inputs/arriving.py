@@ -191,7 +191,7 @@ def conditioning(value: object) -> object:
             )
         if not bool(torch.isfinite(features).all()):
             raise ValueError(
-                "holds features that are not numbers (NaN or infinite). Look for an endless weight in the prompt, such as"
+                "holds features that are not numbers (NaN or infinite). Look for an infinite weight in the prompt, such as"
                 " (word:inf); if there is none, the text encoder's file is damaged"
             )
     return value

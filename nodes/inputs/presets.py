@@ -15,7 +15,7 @@ def preset_widget() -> io.Input:
         default="",
         optional=True,
         tooltip="The paper's row that these settings come from, filled in by the subgraphs 'AR paper ...'. It sets"
-        " nothing: a model it is not for is refused, another size of the right one is told of. Empty = none.",
+        " nothing: a model it is not for is refused, another size of the right one is pointed out. Empty = none.",
         advanced=True,
     )
 

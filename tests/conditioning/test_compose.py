@@ -124,7 +124,7 @@ def test_empty_masks_are_refused_by_number() -> None:
 def test_masks_of_what_is_no_number_are_refused(bad: float) -> None:
     mask = LEFT.clone()
     mask[0, 0, 0] = bad
-    with pytest.raises(ValueError, match="values that are no numbers"):
+    with pytest.raises(ValueError, match="values that are not numbers"):
         checked_mask(mask)
 
 

@@ -21,7 +21,7 @@ export const MESSAGES_ZH = {
   "'{0}' is not a list of numbers: write one per step, for example 1, 2.5, 4": "“{0}”不是数值列表：每一步写一个，例如 1, 2.5, 4",
   "start {0} and end {1} must satisfy 0 <= start <= end <= 1": "起点 {0} 和终点 {1} 必须满足 0 <= 起点 <= 终点 <= 1",
   "between start {0} and end {1} of the run lies none of this model's {2} steps, so this guidance would never act: widen the interval, or remove the node": "运行的起点 {0} 与终点 {1} 之间没有此模型 {2} 步中的任何一步，因此这个引导不会起作用：请放宽区间，或移除该节点",
-  "the model's authors guide from {0} to {1} of the run, and this guidance acts from {2} to {3}: choose another schedule than '{4}', for example 'constant', or another interval": "模型作者在运行的 {0} 到 {1} 之间引导，而这个引导在 {2} 到 {3} 之间起作用：请选择“{4}”以外的调度（例如“constant”），或另一个区间",
+  "the model's authors guide from {0} to {1} of the run, and this guidance acts from {2} to {3}: choose a schedule other than '{4}', for example 'constant', or another interval": "模型作者在运行的 {0} 到 {1} 之间引导，而这个引导在 {2} 到 {3} 之间起作用：请选择“{4}”以外的调度（例如“constant”），或另一个区间",
   "{0} both change how the unconditional branch sees earlier tokens: keep one of them": "{0} 都会改变无条件分支对先前 token 的所见：请只保留一个",
   "two guidances mix the branches behind the same block, and only one can: remove one of them, or give it another depth": "两个引导在同一个块之后混合分支，而只能有一个：请移除其中一个，或给它另一个深度",
   "a next-token model has one nudge per step, so there is nothing for attention to average: use CFG or SoftCFG": "逐 token 的模型每步只有一个引导偏移，注意力没有可平均的内容：请用 CFG 或 SoftCFG",

@@ -17,7 +17,7 @@ export function parseStyles(text, name) {
   try {
     content = JSON.parse(text);
   } catch {
-    return lost(say("{0} is not JSON. Mend it, or move it away.", name));
+    return lost(say("{0} is not valid JSON. Fix it, or move it away.", name));
   }
   if (content?.format !== FORMAT || !Array.isArray(content.styles)) return lost(say("{0} holds no styles of AR Guidance.", name));
   if (!(Number(content.version) <= VERSION)) return lost(say("{0} was written by a newer version of AR Guidance. Update to use it.", name));

@@ -28,7 +28,7 @@ const TABLES = {
     "{0} has no setting '{1}'.": "{0} 没有设置项“{1}”。",
     "'{0}' of {1} comes from a link and stays.": "{1} 的“{0}”来自连线，保持不变。",
     "{0}: '{1}' cannot be {2}.": "{0}：“{1}”不能为 {2}。",
-    "{0} is not JSON. Mend it, or move it away.": "{0} 不是有效的 JSON。请修正或移走该文件。",
+    "{0} is not valid JSON. Fix it, or move it away.": "{0} 不是有效的 JSON。请修正或移走该文件。",
     "{0} holds no styles of AR Guidance.": "{0} 中没有 AR Guidance 的风格。",
     "{0} was written by a newer version of AR Guidance. Update to use it.": "{0} 由更新版本的 AR Guidance 写入。请更新后使用。",
     "{0} entries of {1} cannot be read and are left as they are.": "{1} 中有 {0} 个条目无法读取，保持原样。",
