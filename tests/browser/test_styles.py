@@ -118,7 +118,7 @@ def test_own_styles_are_kept_in_a_file(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{ broken", "is not JSON"),
+        ("{ broken", "is not valid JSON"),
         ("[1, 2]", "holds no styles"),
         ('{"format": "ar-guidance styles", "version": 2, "styles": []}', "newer version"),
     ],
