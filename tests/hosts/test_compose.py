@@ -144,6 +144,22 @@ def test_stock_masks_and_times_compose_prompts(host: RunningHost, var_clip) -> N
     assert np.array_equal(images(host, whole), alone)
 
 
+def test_stock_areas_compose_prompts(host: RunningHost, var_clip) -> None:  # noqa: F811
+    """An area of the whole image is its prompt alone; of a half, it is neither that nor the other half's."""
+    alone = images(host, from_text(var_clip, ("w5 w6",)))
+
+    def areas(**shares: float) -> np.ndarray:
+        prompt = from_text(var_clip, ("w300 w17", "w5 w6"))
+        given = {"width": 1.0, "height": 1.0, "x": 0.0, "y": 0.0, "strength": 1.0} | shares
+        prompt["area"] = node("ConditioningSetAreaPercentage", conditioning=["text1", 0], **given)
+        prompt["both1"]["inputs"]["conditioning_2"] = ["area", 0]
+        return images(host, prompt)
+
+    assert np.array_equal(areas(), alone)
+    left, right = areas(width=0.5), areas(width=0.5, x=0.5)
+    assert not any(np.array_equal(one, other) for one, other in ((left, alone), (left, right)))
+
+
 def set_mask(conditioning: list) -> Json:
     return node(
         "ConditioningSetMask",

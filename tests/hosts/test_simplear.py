@@ -12,6 +12,7 @@ import pytest
 import torch
 from ar_guidance.tests.hosts.graphs import generate, node
 from ar_guidance.tests.hosts.running import RunningHost, run_inside
+from ar_guidance.tests.hosts.test_compose import blend, region, with_mask
 from ar_guidance.tests.hosts.test_nodes import images, put, refusal
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
@@ -93,6 +94,25 @@ def test_the_published_negative_text_is_the_default(host: RunningHost, simplear)
     default = images(host, draw(simplear, "w5 w6"))
     assert np.array_equal(default, images(host, draw(simplear, "w5 w6", published)))
     assert not np.array_equal(default, images(host, draw(simplear, "w5 w6", "w7")))
+
+
+def test_prompts_share_an_image(host: RunningHost, simplear) -> None:
+    """AR Region and AR Blend on prompts the model reads itself, token by token."""
+    first, second = "w1 w2 w3 w4", "w5 w6 w7"
+    alone = images(host, draw(simplear, second))
+
+    def shared(made: dict[str, Any], x: int = 0) -> np.ndarray:
+        graph = with_mask(draw(simplear, first), x=x)
+        graph["second"] = node(
+            "ARPromptCondition", ar_model=["load", 0], prompt=second, negative_prompt=""
+        )
+        graph["made"] = made
+        graph["sampler"]["inputs"]["ar_conditioning"] = ["made", 0]
+        return images(host, graph)
+
+    assert np.array_equal(shared(region()), alone)
+    assert np.array_equal(shared(blend(weight=1.0)), alone)
+    assert not np.array_equal(shared(region(), x=48), alone)
 
 
 @pytest.fixture
