@@ -16,20 +16,29 @@ mkdir -p "$RAY_TMPDIR"
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q "ray[default]==2.60.0"
 ray=$folder/venv/bin/ray
-trap '"$ray" stop --force >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
+trap 'rm -rf "$folder"' EXIT
 
-submit() {  # exit status of a job on a fresh head node; its output in $folder/$1.log
-  "$ray" start --head --num-cpus 1 --port 26380 --dashboard-port 28266 >"$folder/start-$1.log" 2>&1
+submit() {  # exit status of a job on a head node of its own; its output in $folder/$1.log
+  setsid "$ray" start --head --block --num-cpus 1 --port 26380 --dashboard-port 28266 >"$folder/start-$1.log" 2>&1 &
+  head=$!
+  for _ in $(seq 120); do
+    (: </dev/tcp/127.0.0.1/28266) 2>/dev/null && break
+    sleep 1
+  done
+  sleep 5  # the port answers a little before jobs are taken
   status=0
   env ${2:+"$2"} "$ray" job submit --address http://127.0.0.1:28266 -- python3 -c 'print("ran")' \
     >"$folder/$1.log" 2>&1 || status=$?
-  "$ray" stop --force >/dev/null 2>&1
+  kill -TERM -- "-$head"  # this head node alone: `ray stop` would end every Ray on the machine
+  wait "$head" || true
   sleep 2
+  rm -rf "$RAY_TMPDIR/ray"  # or ray.init() would look for this node
   echo "$1: exit $status; $(grep -c '^ran' "$folder/$1.log" || true) x ran; $(grep -o 'Unauthorized: [A-Za-z ]*' "$folder/$1.log" | head -1)"
 }
 
 before=$(submit before)
-"$folder/venv/bin/python" -c 'import ray; ray.init(num_cpus=1, include_dashboard=False); ray.shutdown()' >/dev/null 2>&1
+"$folder/venv/bin/python" -c 'import ray; ray.init(num_cpus=1, include_dashboard=False); ray.shutdown()' >"$folder/init.log" 2>&1 ||
+  { cat "$folder/init.log"; exit 1; }
 file=$(ls "$HOME/.ray")
 after=$(submit after)
 told=$(submit told RAY_AUTH_MODE=token)
