@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.hosts.examples import example, flat_colour_graph
-from playwright.sync_api import Route
+from playwright.sync_api import Error, Route
 
 pytestmark = pytest.mark.browser
 STEM = "01 First image - no download"
@@ -44,7 +44,13 @@ def inputs(page: ComfyPage, kind: str) -> dict[str, Any]:
 def drag_up(page: ComfyPage, step: int, by: float) -> None:
     """Drag a point of the schedule upwards."""
     point = page.page.locator(".arg-point").nth(step)
-    point.scroll_into_view_if_needed()  # waits until the canvas stands still
+    for last in (False, False, True):
+        try:
+            point.scroll_into_view_if_needed()  # waits until the canvas stands still
+            break
+        except Error as error:  # the schedule was made again meanwhile
+            if last or "not attached" not in str(error):
+                raise
     page.page.wait_for_timeout(300)
     box = point.bounding_box()
     assert box is not None
