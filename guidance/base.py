@@ -210,9 +210,9 @@ def parameter(default: Any, tooltip: str, **limits: Any) -> Any:
     return field(default=default, metadata={"parameter": Parameter(tooltip, **limits)})
 
 
-def settings(method: "type[Guidance]") -> list[Field[object]]:
-    """The fields a user sets, each with its `Parameter` in the metadata; one a method inherits without use has none."""
-    return [shown for shown in fields(method) if "parameter" in shown.metadata]  # type: ignore[arg-type]
+def settings(declared: type) -> list[Field[object]]:
+    """The fields of a dataclass that a user sets, each with its `Parameter` in the metadata; one a method inherits without use has none."""
+    return [shown for shown in fields(declared) if "parameter" in shown.metadata]  # type: ignore[arg-type]
 
 
 def check_setting(name: str, value: object, limits: Parameter) -> None:

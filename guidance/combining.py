@@ -69,7 +69,7 @@ class Combining(Scheduled):
 
     def shape(self, published: Schedule) -> Schedule:
         if self.schedule == FAMILY_DEFAULT:
-            Schedule(start=self.start, end=self.end)
+            self.check_interval()
             # The narrower of the two: some models' authors switch guidance off before the end.
             start, end = max(self.start, published.start), min(self.end, published.end)
             if start > end:

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 from .curve import Curve
+from .interval import Interval
 
 CURVE, LIST = "curve", "list"
 SHAPES = ("constant", "linear ramp", "held ramp", "cosine power", "linear decay")
@@ -18,7 +19,7 @@ FLOOR = 4.0  # of cumulative decay
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Interval):
     """Strength over the steps of a run.
 
     Attributes:
@@ -48,10 +49,7 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.kind not in (*KINDS, CUMULATIVE):
             raise ValueError(f"unknown schedule '{self.kind}'; there are: {', '.join(KINDS)}")
-        if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(
-                f"start {self.start} and end {self.end} must satisfy 0 <= start <= end <= 1"
-            )
+        self.check_interval()
         if not self.power > 0:
             raise ValueError(f"the power of a cosine schedule must be positive, not {self.power}")
         if self.kind == "list" and not self.values:
@@ -87,10 +85,6 @@ class Schedule:
         if self.kind == CURVE:
             return self.curve.at(index / (count - 1) if count > 1 else 1.0)
         return 1.0
-
-    def covers(self, index: int, count: int) -> bool:
-        """Whether step `index` of `count` lies between start and end."""
-        return self.start <= (index / (count - 1) if count > 1 else 0.0) <= self.end
 
     def strength(self, index: int, count: int, full: float, rest: float) -> float | None:
         """Strength at step `index` of `count`, or None where the guidance is off."""

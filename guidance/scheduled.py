@@ -4,16 +4,17 @@ from typing import ClassVar
 
 from .base import Guidance, RunInfo, parameter
 from .curve import Curve
+from .interval import Interval
 from .schedule import Schedule
 
 
 def start_parameter(tooltip: str) -> float:
-    """Where the interval starts in which the guidance acts; 0 = with the first step."""
+    """Where an interval starts; 0 = with the first step."""
     return parameter(0.0, tooltip, minimum=0.0, maximum=1.0, step=0.01, advanced=True)
 
 
 def end_parameter(tooltip: str) -> float:
-    """Where the interval ends; 1 = with the last step."""
+    """Where an interval ends; 1 = with the last step."""
     return parameter(1.0, tooltip, minimum=0.0, maximum=1.0, step=0.01, advanced=True)
 
 
@@ -35,7 +36,7 @@ def curve_parameter() -> Curve:
     )
 
 
-class Scheduled(Guidance):
+class Scheduled(Guidance, Interval):
     """A guidance whose strength changes over a run.
 
     A method declares which of these settings it offers, as fields in the order of its widgets; the others stay as they are here.
@@ -52,8 +53,6 @@ class Scheduled(Guidance):
     rest: ClassVar[float]
 
     schedule: str
-    start: float = 0.0
-    end: float = 1.0
     power: float = 1.0
     values: tuple[float, ...] = ()
     curve: Curve = Curve()

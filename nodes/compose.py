@@ -5,9 +5,11 @@ from torch import Tensor
 
 from ..conditioning.base import Condition
 from ..conditioning.compose import add_region, blend, checked_mask, softened
+from ..guidance.base import settings
 from ..sampling.regions import Region
 from .checked import Node
 from .compat import schema, widget
+from .inputs.setting import number_widget
 from .types import Conditioning
 
 CATEGORY = "AR Guidance/compose"
@@ -15,29 +17,7 @@ CATEGORY = "AR Guidance/compose"
 
 def _span() -> list[io.Input]:
     """The widgets that say when in the run a condition holds."""
-    return [
-        widget(
-            io.Float,
-            "start",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip="Share of the run before which it has no effect. Above 0, the first condition decides the coarse layout.",
-        ),
-        widget(
-            io.Float,
-            "end",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            advanced=True,
-            tooltip="Share of the run after which it has no effect and costs nothing. Below 1, the first condition decides the"
-            " details.",
-        ),
-    ]
+    return [number_widget(field) for field in settings(Region)]
 
 
 def _composed() -> io.Output:

@@ -11,6 +11,7 @@ from ..guidance.registry import METHODS
 from ..guidance.schedule import CURVE
 from .checked import Node
 from .compat import numbers, schema, widget
+from .inputs.setting import number_widget
 from .types import Sampling, SamplingLink
 
 CURVES = getattr(io, "Curve", None)  # the host's curve widget; older hosts have none
@@ -92,9 +93,7 @@ def _widget(field: dataclasses.Field[object]) -> io.Input:
         return widget(io.String, field.name, **{**common, "default": ""})
     if isinstance(field.default, bool):
         return widget(io.Boolean, field.name, **common)
-    limits = {"min": shown.minimum, "max": shown.maximum, "step": shown.step}
-    kind = io.Int if isinstance(field.default, int) else io.Float
-    return widget(kind, field.name, **common, **limits)
+    return number_widget(field)
 
 
 def _value(method: type[Guidance], name: str, raw: object) -> Any:

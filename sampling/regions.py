@@ -15,14 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..guidance.base import Grid, RunInfo
-from ..guidance.schedule import Schedule
+from ..guidance.interval import Interval
+from ..guidance.scheduled import end_parameter, start_parameter
 
 FULL = 1 - 1e-5  # regions that cover a place up to rounding cover it
 Acting = tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class Region(Interval):
     """A part of the image and of the run.
 
     Attributes:
@@ -36,17 +37,21 @@ class Region:
 
     mask: Tensor | None = None
     weight: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
+    start: float = start_parameter(
+        "Share of the run before which it has no effect. Above 0, the first condition decides the coarse layout."
+    )
+    end: float = end_parameter(
+        "Share of the run after which it has no effect and costs nothing. Below 1, the first condition decides the details."
+    )
 
     def __post_init__(self) -> None:
-        Schedule(start=self.start, end=self.end)
+        self.check_interval()
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise ValueError(f"the weight of a region must be 0 or more, not {self.weight}")
 
     def acts(self, index: int, count: int) -> bool:
         """Whether it counts at step `index` of `count`."""
-        return self.weight > 0 and Schedule(start=self.start, end=self.end).covers(index, count)
+        return self.weight > 0 and self.covers(index, count)
 
     def on(self, grid: Grid) -> Tensor:
         """m (M, T) on a grid: the mean of the mask over each token's area."""
