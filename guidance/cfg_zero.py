@@ -16,7 +16,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .combining import scale_parameter
 from .corrected import Corrected
 from .vectors import dot
 
@@ -43,11 +42,6 @@ class CFGZero(Corrected):
         "The paper is about flow matching, and its vectors are the velocities of a whole image. Here they are the logits of a step's"
         " tokens without their mean: our reading, not the paper's. Its zero-init, which leaves the first steps of a flow out, has no"
         " counterpart where every step decides tokens, and is not there."
-    )
-
-    scale: float = scale_parameter(
-        "How strongly the image follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."
-        " Too much: harsh colours, less variety."
     )
 
     def corrected(self, cond: Tensor, uncond: Tensor, whole: bool) -> Tensor:

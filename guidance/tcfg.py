@@ -18,7 +18,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .combining import scale_parameter
 from .corrected import Corrected
 from .vectors import dot
 
@@ -54,11 +53,6 @@ class TCFG(Corrected):
     remarks: ClassVar[str] = (
         "The paper is about diffusion models, and its vectors are the noise predicted for a whole image. Here they are the logits"
         " of a step's tokens without their mean: our reading, not the paper's."
-    )
-
-    scale: float = scale_parameter(
-        "How strongly the image follows the class or prompt. 1 = no guidance. Too little: vague, mixed-up shapes."
-        " Too much: harsh colours, less variety."
     )
 
     def corrected(self, cond: Tensor, uncond: Tensor, whole: bool) -> Tensor:
