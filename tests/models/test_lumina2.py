@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from ar_guidance.benchmarks.releases import LUMINA
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.loaders.detect import Part, find_part, fitted
 from ar_guidance.loaders.read import CheckpointError, read_weights
 from ar_guidance.loaders.text.prompts import encode, encode_negative, read_own_tokenizer
 from ar_guidance.models import lumina2
-from ar_guidance.models.lumina2 import Lumina, LuminaConfig, frames, trained_sizes
+from ar_guidance.models.lumina2 import Lumina, frames, trained_sizes
 from ar_guidance.models.parts.causal import places, with_line_ends
 from ar_guidance.models.tokenizers.movq import MoVQ, MoVQConfig
 from ar_guidance.sampling.draw import Filters
@@ -25,22 +26,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 CASE = Path(__file__).resolve().parents[1] / "golden" / "cases" / "lumina_mgpt2" / "t2i_decay"
-RELEASE = LuminaConfig(
-    depth=32,
-    width=4096,
-    heads=32,
-    kv_heads=32,
-    head_width=128,
-    ffn=11008,
-    words=171385,
-    first=155000,
-    vocab=16384,
-    start=151665,
-    separator=153000,
-    line_end=151670,
-    sizes=tuple(range(151671, 151671 + 64)),
-    grid=(96, 96),
-)
 
 
 def count(network: torch.nn.Module) -> int:
@@ -52,11 +37,11 @@ def count(network: torch.nn.Module) -> int:
 
 def test_parameters_of_the_release() -> None:
     with torch.device("meta"):
-        whole = replace(RELEASE, first=0, vocab=RELEASE.words)
+        whole = replace(LUMINA, first=0, vocab=LUMINA.words)
         assert count(Lumina(whole)) == 7_880_273_920
-        network = Lumina(RELEASE, dtype=torch.bfloat16)
+        network = Lumina(LUMINA, dtype=torch.bfloat16)
         assert count(MoVQ(MoVQConfig(16384, 4, 4, 256))) == 270_669_103
-    unread = (RELEASE.words - RELEASE.vocab) * RELEASE.width
+    unread = (LUMINA.words - LUMINA.vocab) * LUMINA.width
     assert count(network) == 7_880_273_920 - unread
     # Two branches of 768 x 768 pixels: 9216 tokens, 96 line ends, a prompt of 40; keys and values in two bytes each.
     assert network.cache_bytes(2, 40) == 2 * 32 * 2 * 4096 * (9216 + 96 + 40) * 2
@@ -66,14 +51,14 @@ def test_sizes_of_the_release() -> None:
     sizes = trained_sizes()
     assert len(sizes) == 73 and len(trained_sizes(16)) == 49
     assert {(768, 768), (640, 896), (576, 1024), (384, 1536), (1536, 384)} <= set(sizes)
-    known = frames(RELEASE)
+    known = frames(LUMINA)
     assert known[0] == (96, 96)
     assert {(h // 8, w // 8) for h, w in sizes} <= set(known)
-    assert all(lumina2.at(RELEASE, frame).room >= 800 for frame in known)
+    assert all(lumina2.at(LUMINA, frame).room >= 800 for frame in known)
 
 
 def test_the_request_names_width_first_and_the_head_height_first() -> None:
-    config = replace(RELEASE, grid=(48, 96))
+    config = replace(LUMINA, grid=(48, 96))
     assert lumina2.prompt_text(config, "a cat") == (
         "Generate an image of 768x384 according to the following prompt:\na cat<reserved08706>"
     )
@@ -82,7 +67,7 @@ def test_the_request_names_width_first_and_the_head_height_first() -> None:
 
 
 def test_the_request_for_two_panels_names_both_together() -> None:
-    tall = replace(RELEASE, grid=(128, 64))
+    tall = replace(LUMINA, grid=(128, 64))
     sentence, shown = lumina2.TASKS["canny edges to image"]
     text = lumina2.panel_text(tall, sentence.format(shown), "a cat")
     assert text.startswith(
@@ -92,14 +77,14 @@ def test_the_request_for_two_panels_names_both_together() -> None:
     sentences = [sentence.format(shown or "own") for sentence, shown in lumina2.TASKS.values()]
     assert len(set(sentences)) == len(sentences)
     with pytest.raises(ValueError, match="does not divide into two panels"):
-        lumina2.panel_text(replace(RELEASE, grid=(100, 64)), sentence, "a cat")
+        lumina2.panel_text(replace(LUMINA, grid=(100, 64)), sentence, "a cat")
 
 
 def test_a_size_is_asked_for_in_pixels() -> None:
     family = lumina2.FAMILY
-    assert family.sized(RELEASE, 384, 1536, 8).grid == (48, 192)
+    assert family.sized(LUMINA, 384, 1536, 8).grid == (48, 192)
     with pytest.raises(ValueError, match="makes no images of 2048x64 pixels; nearest: "):
-        family.sized(RELEASE, 64, 2048, 8)
+        family.sized(LUMINA, 64, 2048, 8)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +97,7 @@ def test_a_size_is_asked_for_in_pixels() -> None:
 )
 def test_images_that_cannot_be_asked_for(change, reason) -> None:
     with pytest.raises(ValueError, match=reason):
-        replace(RELEASE, **change)
+        replace(LUMINA, **change)
 
 
 # --- line ends --------------------------------------------------------------------------------------------------------

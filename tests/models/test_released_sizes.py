@@ -1,8 +1,10 @@
 """The released sizes that `benchmarks/families.py` reckons with: parameter counts as published, pairs that fit."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from ar_guidance.benchmarks import releases
+from ar_guidance.benchmarks import releases, small
 from ar_guidance.loaders.families import TOKENIZERS, TRANSFORMERS
 
 # Of the fact sheets, which agree with the sizes of the files where those are known.
@@ -20,6 +22,15 @@ PARAMETERS = {
 }
 MILLIONS = {"Infinity-125M, 256": 125, "Infinity-2B, 1024": 2205, "Infinity-8B, 1024": 8376}
 ALL = [(f, r) for f in TRANSFORMERS for r in releases.RELEASES.get(f.name, ())]
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "cases"
+
+
+def test_every_shipped_family_is_measured() -> None:
+    """One that names the image sizes of its releases, or whose authors' code was recorded, is in both lists of benchmarks."""
+    shipped = {f.name for f in TRANSFORMERS if f.sizes or (GOLDEN / f.name).is_dir()}
+    assert set(releases.RELEASES) == shipped
+    assert set(small.SMALLER) == shipped
 
 
 @pytest.mark.parametrize(("family", "release"), ALL, ids=lambda value: value.name)
