@@ -22,7 +22,7 @@ from ..models.parts.sizes import CodecConfig, TransformerConfig
 from .families import PARTS
 from .json_files import setting_like
 from .kinds import read_json_text
-from .plausible import check_plausible
+from .plausible import check_plausible, check_transformer
 from .quote import listed, quoted, reason
 from .read import SETTINGS, CheckpointError, Weights
 from .scaled import EIGHT_BITS, is_beside, plain, taken_apart
@@ -115,6 +115,8 @@ def find_part(weights: Weights, part: PartName) -> Part[Family, object]:
         facts = _facts(weights, family, tensors, part)
         config = family.config(facts)
         check_plausible(config)
+        if isinstance(family, TransformerFamily):
+            check_transformer(config)
         with torch.device("meta"):
             expected = family.build(config).state_dict()
         tensors = family.trim(config, tensors)

@@ -3,6 +3,8 @@
 import math
 from dataclasses import fields, is_dataclass
 
+from ..models.parts.sizes import TransformerConfig
+
 MOST = 1 << 24  # of any size: no vocabulary, width or length reaches it
 LONGEST = 4096  # entries of a list of sizes
 WIDEST = 1024  # tokens along a side of an image
@@ -13,14 +15,13 @@ def check_plausible(config: object) -> None:
     if is_dataclass(config) and not isinstance(config, type):
         for entry in fields(config):
             _check(entry.name, getattr(config, entry.name))
-    side = max(getattr(config, "grid", None) or (0,))
+
+
+def check_transformer(config: TransformerConfig) -> None:
+    """Raise ValueError when a transformer would make images that nobody could hold."""
+    side = max(config.grid)
     if side > WIDEST:
         raise ValueError(f"its images would be {side:,} tokens wide, and {WIDEST:,} is the most")
-    heads, width = getattr(config, "heads", 1), getattr(config, "width", 0)
-    if heads < 1:
-        raise ValueError(f"it would have {heads} heads")
-    if width and not hasattr(config, "head_width") and width % heads:
-        raise ValueError(f"its {width} channels cannot be shared by {heads} heads")
 
 
 def _check(name: str, value: object) -> None:

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from .family import Defaults, FileFacts, TransformerFamily
 from .parts.attention import Sight
-from .parts.causal import CausalNetwork
+from .parts.causal import CausalNetwork, EvenSizes
 from .parts.grid import Grid
 from .parts.linear import linear
 from .parts.norms import RMSNorm
@@ -22,7 +22,7 @@ from .parts.swiglu import LlamaSwiGLU
 
 
 @dataclass(frozen=True)
-class AliTokConfig:
+class AliTokConfig(EvenSizes):
     """Sizes of a network; `line` and `grid`, the geometry of the tokens, are those of the release."""
 
     depth: int
@@ -35,23 +35,10 @@ class AliTokConfig:
     grid: Grid = (16, 16)
     prefix: int = 1
 
-    def __post_init__(self) -> None:
-        if self.width % self.heads or self.head_width % 4:
-            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
-
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
-
     @property
     def length(self) -> int:
         """Image tokens."""
         return self.line + self.grid[0] * self.grid[1]
-
-    @property
-    def step_tokens(self) -> int:
-        """Positions of the largest forward pass."""
-        return self.prefix
 
 
 class Attention(nn.Module):

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 from .family import Defaults, FileFacts, TextSpec, TransformerFamily
 from .parts.attention import Sight
 from .parts.cast import cast_like
-from .parts.causal import CausalNetwork
+from .parts.causal import CausalNetwork, EvenSizes
 from .parts.grid import Grid
 from .parts.linear import linear
 from .parts.norms import RMSNorm
@@ -28,7 +28,7 @@ from .text.encoders import FLAN_T5
 
 
 @dataclass(frozen=True)
-class LlamaGenConfig:
+class LlamaGenConfig(EvenSizes):
     """Sizes of a network. `heads` and `grid` are not in the released files: see `head_count` and `default_side`."""
 
     depth: int
@@ -41,23 +41,10 @@ class LlamaGenConfig:
     caption_width: int = 0  # text-conditional
     prefix: int = 1
 
-    def __post_init__(self) -> None:
-        if self.width % self.heads or self.head_width % 4:
-            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
-
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
-
     @property
     def length(self) -> int:
         """Image tokens."""
         return self.grid[0] * self.grid[1]
-
-    @property
-    def step_tokens(self) -> int:
-        """Positions of the largest forward pass."""
-        return self.prefix
 
 
 class Attention(nn.Module):

@@ -44,6 +44,8 @@ class LuminaConfig:
     tied: bool = False
 
     def __post_init__(self) -> None:
+        if self.heads < 1:
+            raise ValueError(f"it would have {self.heads} heads")
         for side in self.grid:
             if side % CELL or not 0 < side // CELL <= len(self.sizes):
                 raise ValueError(

@@ -67,7 +67,7 @@ class SimpleARConfig:
     repetition: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.heads % self.kv_heads or self.head_width % 2:
+        if self.heads < 1 or self.heads % self.kv_heads or self.head_width % 2:
             raise ValueError(
                 f"{self.heads} heads of width {self.head_width} cannot share {self.kv_heads} heads of keys"
             )

@@ -24,6 +24,7 @@ from .parts.linear import linear
 from .parts.network import Cached
 from .parts.norms import plain_norm
 from .parts.operations import Operations, Place
+from .parts.sizes import check_heads
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class VARConfig(SquareScales):
     qk_norm: bool = True
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 class AttentionConfig(Protocol):

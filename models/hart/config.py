@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..parts.levels import SquareScales
+from ..parts.sizes import check_heads
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class HARTConfig(SquareScales):
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        if self.width % self.heads or self.width // self.heads % 4:
-            raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
+        check_heads(self.width, self.heads, multiple=4)
         if self.sides[0] != 1:
             raise ValueError(
                 f"the first scale must be a single token, not {self.sides[0]}x{self.sides[0]}"

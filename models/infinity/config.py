@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..parts.levels import Scales
+from ..parts.sizes import check_heads
 from .grids import Grid, template_for
 
 
@@ -37,10 +38,8 @@ class InfinityConfig(Scales):
     qk_norm: bool = True
 
     def __post_init__(self) -> None:
-        if self.width % self.heads or self.width // self.heads % 4:
-            raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
-        if self.width % self.pool_heads:
-            raise ValueError(f"width {self.width} does not divide into {self.pool_heads} heads")
+        check_heads(self.width, self.heads, multiple=4)
+        check_heads(self.width, self.pool_heads)
 
     @property
     def depth(self) -> int:

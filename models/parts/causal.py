@@ -17,6 +17,27 @@ from .cache import KVCache, Weighable
 from .eight_bit_cache import new_cache, new_cache_bytes
 from .network import BranchedModule
 from .rope import rotate
+from .sizes import check_heads
+
+
+class EvenSizes:
+    """What the sizes of a network say whose heads share its width evenly, and whose prefix is its largest forward pass."""
+
+    width: int
+    heads: int
+    prefix: int
+
+    def __post_init__(self) -> None:
+        check_heads(self.width, self.heads, multiple=4)
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def step_tokens(self) -> int:
+        """Positions of the largest forward pass."""
+        return self.prefix
 
 
 class CausalConfig(Protocol):

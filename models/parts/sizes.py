@@ -9,6 +9,12 @@ from .grid import Grid
 from .network import Network
 
 
+def check_heads(width: int, heads: int, multiple: int = 1) -> None:
+    """Raise ValueError unless `heads` heads share `width` channels evenly, each a multiple of `multiple` (4: rotary in two axes)."""
+    if heads < 1 or width % heads or width // heads % multiple:
+        raise ValueError(f"its {width} channels cannot be shared by {heads} heads")
+
+
 class TransformerConfig(Protocol):
     """What every transformer's sizes say, whatever else they hold: each family has a dataclass of its own."""
 

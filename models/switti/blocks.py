@@ -20,6 +20,7 @@ from ..parts.linear import linear
 from ..parts.norms import RMSNorm, plain_norm
 from ..parts.operations import Operations, Place
 from ..parts.rope import frequencies, rotate
+from ..parts.sizes import check_heads
 from ..parts.swiglu import SwiGLU
 
 EPS = 1e-6  # of the root-mean-square norms
@@ -50,8 +51,7 @@ class SwittiConfig(SquareScales):
     crop: tuple[int, int, int, int] = (512, 512, 0, 0)
 
     def __post_init__(self) -> None:
-        if self.width % self.heads or self.width // self.heads % 4:
-            raise ValueError(f"width {self.width} does not fit {self.heads} rotary heads")
+        check_heads(self.width, self.heads, multiple=4)
 
 
 def scale_angles(config: SwittiConfig, side: int, device: torch.device) -> Tensor:

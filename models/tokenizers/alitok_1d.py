@@ -18,6 +18,7 @@ from ..parts.cast import cast_like
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
+from ..parts.sizes import check_heads
 from .codebook import Codebook
 from .shell import OneGrid
 
@@ -32,6 +33,9 @@ class HalfConfig:
     depth: int
     heads: int
     ffn: int
+
+    def __post_init__(self) -> None:
+        check_heads(self.width, self.heads)
 
 
 @dataclass(frozen=True)

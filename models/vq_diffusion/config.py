@@ -6,6 +6,7 @@ from math import isqrt
 from ..family import FileFacts
 from ..parts.grid import Grid
 from ..parts.settings import whole
+from ..parts.sizes import check_heads
 
 HEADS = 16  # of every release
 CLASSES = 1000  # of the release; the entry behind them, where there is one, is "no class"
@@ -40,8 +41,7 @@ class VQDiffusionConfig:
     learned_null: bool = False
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+        check_heads(self.width, self.heads)
         if self.grid[0] != self.grid[1]:
             raise ValueError("this network makes square images only")
         if self.length > self.table[0] * self.table[1]:
