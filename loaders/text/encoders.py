@@ -87,6 +87,7 @@ class PromptEncoder(nn.Module):
     # --- what an encoder defines -----------------------------------------------------------------------------------
 
     network: nn.Module
+    can_assign_sd: bool = False  # newer hosts set it where weights may be taken as they are
 
     def build(self, config: Any, place: Place) -> None:
         """Make `network`."""
@@ -111,9 +112,10 @@ class PromptEncoder(nn.Module):
         Raises:
             CheckpointError: some are missing or misshapen.
         """
-        assign = getattr(self, "can_assign_sd", False)
         try:
-            missing, unexpected = self.network.load_state_dict(sd, strict=False, assign=assign)
+            missing, unexpected = self.network.load_state_dict(
+                sd, strict=False, assign=self.can_assign_sd
+            )
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise CheckpointError(f"{self.path.name}: its sizes do not agree: {reason}") from error

@@ -88,19 +88,23 @@ def find_encoder(paths: Sequence[Path]) -> EncoderFile:
     found = [_find_one(read_weights(path)) for path in paths]
     if len(found) == 1:
         return _as_vector(found[0]) if isinstance(found[0].config, ClipTextConfig) else found[0]
-    narrow, wide = sorted(found, key=lambda one: getattr(one.config, "width", 0))
-    for one in (narrow, wide):
-        if not isinstance(one.config, ClipTextConfig):
-            raise CheckpointError(
-                f"{quoted(one.path.name)}: this is {one.encoder.title}, and two files are needed only for Switti: CLIP-L and"
-                " CLIP-bigG. Set the second file to 'none'"
-            )
+    narrow, wide = sorted(found, key=_clip_width)
     if narrow.config.width == wide.config.width:
         raise CheckpointError(
             f"{quoted(narrow.path.name)} and {quoted(wide.path.name)}: these are two CLIP encoders of the same width. Switti takes"
             " CLIP-L (768) and CLIP-bigG (1280)"
         )
     return _pair(narrow, wide)
+
+
+def _clip_width(one: EncoderFile) -> int:
+    """Channels of one of a pair, which only CLIP encoders make."""
+    if not isinstance(one.config, ClipTextConfig):
+        raise CheckpointError(
+            f"{quoted(one.path.name)}: this is {one.encoder.title}, and two files are needed only for Switti: CLIP-L and"
+            " CLIP-bigG. Set the second file to 'none'"
+        )
+    return one.config.width
 
 
 def _find_one(weights: Weights) -> EncoderFile:

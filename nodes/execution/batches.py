@@ -8,6 +8,7 @@ import comfy.model_management as mm
 import torch
 from torch import Tensor
 
+from ...conditioning.classes import ClassConditioning
 from ...conditioning.compose import most_branches
 from ...guidance.record import join_traces
 from ...imaging.filmstrip import Maker
@@ -46,7 +47,8 @@ def streams_of(sampling: Sampling | EDM2Sampling) -> list[tuple[int, int]]:
 
 def makers_of(sampling: Sampling) -> list[Maker]:
     """What makes every image: its place in the whole batch, its seed and the class it shows."""
-    names = getattr(sampling.conditioning, "names", ())
+    given = sampling.conditioning
+    names = given.names if isinstance(given, ClassConditioning) else ()
     made = zip(sampling.images, streams_of(sampling), strict=True)
     return [
         Maker(place, seed, index, names[place // sampling.copies] if names else "")

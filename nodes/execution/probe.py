@@ -10,6 +10,7 @@ from ...analysis.crossing import Crossing, Probe, search
 from ...analysis.measure import UNSEEN, Measured, divided, measure, scales_of
 from ...guidance.combining import Combining
 from ...guidance.record import Trace, join_traces
+from ...guidance.schedule import LIST
 from ...imaging.subject import subject_from_border
 from ...imaging.viewer import Send
 from ..types import Sampling
@@ -155,7 +156,7 @@ def place_of_scale(sampling: Sampling) -> int:
             "there is no guidance scale to find: connect a CFG, IGG, mix or SoftCFG node between AR Sampler and AR Find Scale"
         )
     guidance = sampling.guidances[places[-1]]
-    if getattr(guidance, "schedule", "") == "list":
+    if isinstance(guidance, Combining) and guidance.schedule == LIST:
         raise ValueError(
             f"the last guidance ({guidance.name}) takes its scale of every step from a list, so there is no one scale to"
             " find: choose another schedule"
