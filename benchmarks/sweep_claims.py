@@ -7,8 +7,9 @@
     python -m tools.evaluate claims-ssg         # likewise claims-mixes, claims-softcfg: more images of some rows
     python -m benchmarks.sweep_document
 
-Reads the folders' reports into docs/data/claims.json, and of a plan that is still running the seeds that are finished in all its settings; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are
-others. Within a run differences are taken block by block and averaged over the strengths; runs are averaged by their numbers of
+Reads the folders' reports into docs/data/claims.json, and of a plan that is still running the seeds that are finished in all its
+settings; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are others. Within a run differences are taken
+block by block and averaged over the strengths; runs are averaged by their numbers of
 images. The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
 """
 

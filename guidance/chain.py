@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .base import Branches, Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Numbered, Recorder, numbered, sampled, shown
+from .record import NULL_RECORDER, Numbered, Recorder, numbered, sampled, without_rounding
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ def _lengths(cond: Tensor, signal: Signal) -> tuple[Tensor, ...]:
 
 def _changes(beside: Tensor, *sizes: Tensor) -> tuple[Tensor, ...]:
     """Maps of `_lengths`."""
-    return tuple(shown(size, beside) for size in sizes)
+    return tuple(without_rounding(size, beside) for size in sizes)
 
 
 def _maps(head: Head, cond: Tensor, guided: Tensor, *lengths: Tensor) -> tuple[Tensor, ...]:

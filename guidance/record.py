@@ -42,11 +42,11 @@ ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.0
 
 
 def norms(change: Tensor, beside: Tensor) -> Tensor:
-    """L2 norms (B, T) of a change (B, T, V), see `shown`."""
-    return shown(change.norm(dim=-1), beside)
+    """L2 norms (B, T) of a change (B, T, V), see `without_rounding`."""
+    return without_rounding(change.norm(dim=-1), beside)
 
 
-def shown(sizes: Tensor, beside: Tensor) -> Tensor:
+def without_rounding(sizes: Tensor, beside: Tensor) -> Tensor:
     """L2 norms (B, T) of a change to logits whose own norms are `beside` (B, T); 0 where it is only rounding.
 
     Branches with the same condition are rows of one batch, and some processors round the rows of a batch apart.

@@ -2,14 +2,13 @@
 
 import base64
 import io
-import struct
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 SAVING: dict[str, dict[str, bool | int]] = {
+    "bmp": {},
     "png": {"compress_level": 1},
     "jpeg": {"quality": 88},
 }
@@ -27,25 +26,9 @@ def data_urls(images: Tensor, side: int, tiny: str, small: str = "png") -> list[
     kind = tiny if longest <= TINY else small if longest <= SMALL else "jpeg"
     urls = []
     for array in pixels:
-        if kind == "bmp" and longest <= side:
-            urls.append(f"data:image/bmp;base64,{base64.b64encode(bmp(array)).decode()}")
-            continue
         image, file = Image.fromarray(array), io.BytesIO()
         if max(image.size) > side:
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        image.save(file, kind, **SAVING.get(kind, {}))
+        image.save(file, kind, **SAVING[kind])
         urls.append(f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}")
     return urls
-
-
-def bmp(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) bytes as a bitmap file: 24 bits a pixel, lowest row first, rows filled up to whole 4 bytes."""
-    height, width = pixels.shape[:2]
-    rows = np.zeros((height, -(-width * 3 // 4) * 4), np.uint8)
-    rows[:, : width * 3] = pixels[::-1, :, ::-1].reshape(height, -1)
-    head = struct.pack("<2sIII", b"BM", 54 + rows.size, 0, 54)
-    return (
-        head
-        + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, rows.size, 0, 0, 0, 0)
-        + rows.tobytes()
-    )

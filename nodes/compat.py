@@ -12,6 +12,8 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.quote import message, quoted
 
+LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
+
 
 def known(function: Callable[..., object], arguments: dict[str, object]) -> dict[str, Any]:
     """The arguments that `function` (a class or a callable) accepts."""
@@ -36,7 +38,7 @@ def wildcard_widget() -> io.Input:
         "wildcard_seed",
         default=0,
         min=0,
-        max=0xFFFFFFFFFFFFFFFF,
+        max=LARGEST_SEED,
         optional=True,
         advanced=True,
         tooltip="Which of the choices in braces are taken: the same seed, the same choices. Connect a number that changes to get"

@@ -21,7 +21,7 @@ from .execution.host import VAE, Latent
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .inputs import folders
 from .inputs.heun import UNLIMITED, noise_widgets, run_widgets
-from .inputs.presets import preset_remarks, preset_widget
+from .inputs.presets import preset_notes, preset_widget
 from .types import Conditioning, EDM2Link, EDM2Sampling, SamplingLink, TraceLink
 
 NO_IMAGE = (
@@ -138,8 +138,8 @@ class AREDM2Sampler(Node):
         condition = condition_of(edm2_model, ar_conditioning)
         size = size_of(edm2_model, width, height)
         made = EDM2Sampling(edm2_model, condition, seed, batch_size, heun, *size)
-        remarks = preset_remarks(preset, "edm2", edm2_model.config.widths[0])
-        return io.NodeOutput(replace(made, remarks=remarks))
+        notes = preset_notes(preset, "edm2", edm2_model.config.widths[0])
+        return io.NodeOutput(replace(made, notes=notes))
 
 
 def condition_of(model: EDM2Model, given: Condition | None) -> ClassConditioning:
@@ -258,8 +258,8 @@ class AREDM2Decode(Node):
             )
         tell = node_text(cls.hidden)
         made = run_edm2(ar_sampling, vae, if_stopped == HAND_ON, tell)
-        for remark in ar_sampling.remarks:
-            tell(remark)
+        for note in ar_sampling.notes:
+            tell(note)
         note_handed_on(cls.own_id(), made.count, ar_sampling.batch)
         model = ar_sampling.edm2
         latent: Latent | ExecutionBlocker = ExecutionBlocker(NO_LATENT)

@@ -17,7 +17,8 @@ from .execution.live import STATUS, live_sender
 from .execution.provenance import remember
 from .execution.rescue import HAND_ON, TO_TEMP, node_text, note_handed_on, times_handed_on
 from .execution.run import View, harmless, run_sampling
-from .inputs.presets import preset_remarks, preset_widget
+from .inputs.presets import preset_notes, preset_widget
+from .inputs.setting import seed_widget
 from .types import Conditioning, Model, Sampling, SamplingLink, TokensLink, TraceLink
 
 PUBLISHED = -1
@@ -40,14 +41,9 @@ class ARSampler(Node):
             inputs=[
                 Model.Input("ar_model", tooltip="From AR Load Checkpoint."),
                 Conditioning.Input("ar_conditioning", tooltip="What to generate."),
-                widget(
-                    io.Int,
+                seed_widget(
                     "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Same seed, same image on the same computer. Image i of a batch has its own random numbers,"
+                    "Same seed, same image on the same computer. Image i of a batch has its own random numbers,"
                     " whatever the batch size. Processors round slightly differently for other batch sizes: for exactly the"
                     " same image, bit for bit, set images_at_once of AR Decode to 1.",
                 ),
@@ -178,7 +174,7 @@ class ARSampler(Node):
         preset: str = "",
         cache: str = FULL,
     ) -> io.NodeOutput:
-        remarks = preset_remarks(preset, ar_model.family.name, ar_model.config.width)
+        notes = preset_notes(preset, ar_model.family.name, ar_model.config.width)
         ar_conditioning.check(ar_model)
         wanted = sizes.parse(size)
         model = ar_model if wanted is None else ar_model.at(*wanted)
@@ -193,7 +189,7 @@ class ARSampler(Node):
             eight_bit_cache=cache == EIGHT_BITS,
         )
         made = Sampling(model, ar_conditioning, seed, batch_size, sampler_settings)
-        return io.NodeOutput(replace(made, remarks=remarks))
+        return io.NodeOutput(replace(made, notes=notes))
 
 
 def published_or(name: str, value: float) -> float | None:

@@ -7,10 +7,9 @@ from comfy_api.v0_0_2 import io
 
 from ..loaders.quote import quoted
 from .checked import Node
-from .compat import schema, widget
+from .compat import LARGEST_SEED, schema, widget
+from .inputs.setting import seed_widget
 from .types import Sampling, SamplingLink
-
-LARGEST = 0xFFFFFFFFFFFFFFFF
 
 
 def parse_seeds(text: str) -> tuple[tuple[int, int], ...]:
@@ -22,9 +21,9 @@ def parse_seeds(text: str) -> tuple[tuple[int, int], ...]:
     entries, pairs = [part for part in re.split(r"[,;\s]+", text) if part], []
     for entry in entries:
         found = re.fullmatch(r"([0-9]{1,20})(?::([1-9][0-9]{0,8}))?", entry)
-        if not found or int(found[1]) > LARGEST:
+        if not found or int(found[1]) > LARGEST_SEED:
             raise ValueError(
-                f"seeds: '{quoted(entry)}' is not a seed: give whole numbers from 0 to {LARGEST}, with commas between them;"
+                f"seeds: '{quoted(entry)}' is not a seed: give whole numbers from 0 to {LARGEST_SEED}, with commas between them;"
                 " 7:3 is the third image of seed 7"
             )
         pairs.append((int(found[1]), int(found[2] or 1) - 1))
@@ -87,14 +86,9 @@ class ARSeeds(Node):
                     default="",
                     tooltip="Numbers of the images to draw again, counted from 1: 3, or 2, 5-7. Empty = none.",
                 ),
-                widget(
-                    io.Int,
+                seed_widget(
                     "reroll_seed",
-                    default=0,
-                    min=0,
-                    max=LARGEST,
-                    control_after_generate=True,
-                    tooltip="The seed of those images. Let it change after each run until you like the images.",
+                    "The seed of those images. Let it change after each run until you like the images.",
                 ),
                 widget(
                     io.Boolean,

@@ -61,7 +61,7 @@ class Sampling(Batch):
         rerolled: (image, seed) of images that get another seed.
         only: which images of the batch to make, or None for all.
         edit: what to keep of an earlier image, or None.
-        remarks: what to tell beside the images.
+        notes: what to tell beside the images.
     """
 
     model: ARModel
@@ -75,7 +75,7 @@ class Sampling(Batch):
     only: tuple[int, ...] | None = None
     edit: Edit | None = None
     seed_images: tuple[int, ...] = ()
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def entries(self) -> int:
@@ -95,7 +95,7 @@ class EDM2Sampling(Batch):
         edm2: the network, and the one that guides it.
         heun: noise levels.
         height, width: of the images in pixels.
-        copies, seeds, seed_images, rerolled, only, remarks: as in `Sampling`.
+        copies, seeds, seed_images, rerolled, only, notes: as in `Sampling`.
     """
 
     edm2: EDM2Model
@@ -110,7 +110,7 @@ class EDM2Sampling(Batch):
     rerolled: tuple[tuple[int, int], ...] = ()
     only: tuple[int, ...] | None = None
     seed_images: tuple[int, ...] = ()
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def entries(self) -> int:

@@ -58,7 +58,7 @@ class PaperSetting:
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     reported: Mapping[str, float] = field(default_factory=dict)
 
-    def remark(self, width: int) -> str:
+    def note(self, width: int) -> str:
         """What is to be said where the network, of that many channels, is not the release that the row is for; "" where it is."""
         wanted = WIDTHS[self.family, self.release]
         if width == wanted:

@@ -102,8 +102,8 @@ class Recording:
         finally:
             self.current = None
         self.problem = run.problem
-        trace = None if run.recorder is None else run.recorder.finish()
-        if trace is not None and trace.maps:
+        if run.recorder is not None and run.recorder.maps:
+            trace = run.recorder.finish()
             self.runs.append((fingerprint(made), image_trace(trace, made)))
         return made
 

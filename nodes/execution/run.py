@@ -129,7 +129,7 @@ def run_part(sampling: Sampling, report: "Reporter", view: View) -> Finished:
     if viewer is not None:
         harmless(lambda: maps.update(viewer.payload(image, made.features, trace, makers)))
     recorded = ImageTrace.of(trace, image, job.chain.names)
-    notes = (*sampling.remarks, *job.chain.notes(job.run))
+    notes = (*sampling.notes, *job.chain.notes(job.run))
     return Finished(shown(image, sampling), recorded, tokens, maps, notes)
 
 

@@ -3,6 +3,7 @@
 from comfy_api.v0_0_2 import io
 
 from ..compat import widget
+from .setting import seed_widget
 
 UNLIMITED = 1000.0  # shown in place of an infinite noise level
 
@@ -10,14 +11,10 @@ UNLIMITED = 1000.0  # shown in place of an infinite noise level
 def run_widgets() -> list[io.Input]:
     """Seed, number of images, number of steps."""
     return [
-        widget(
-            io.Int,
+        seed_widget(
             "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
-            tooltip="Same seed, same image. Image i of a batch is the same whatever the batch size.",
+            "Same seed, same image on the same computer. Image i of a batch has its own random numbers, whatever the"
+            " batch size, up to rounding.",
         ),
         widget(io.Int, "batch_size", default=1, min=1, max=1024, tooltip="Images of each class."),
         widget(

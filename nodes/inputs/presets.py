@@ -20,7 +20,7 @@ def preset_widget() -> io.Input:
     )
 
 
-def preset_remarks(preset: str, family: str, width: int) -> tuple[str, ...]:
+def preset_notes(preset: str, family: str, width: int) -> tuple[str, ...]:
     """What to tell beside the images of a network of a family and so many channels.
 
     Raises:
@@ -28,5 +28,5 @@ def preset_remarks(preset: str, family: str, width: int) -> tuple[str, ...]:
     """
     if not preset.strip():
         return ()
-    remark = paper_setting(quoted(preset.strip()), family).remark(width)
-    return (remark,) if remark else ()
+    note = paper_setting(quoted(preset.strip()), family).note(width)
+    return (note,) if note else ()

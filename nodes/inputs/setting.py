@@ -1,11 +1,11 @@
-"""The widget of a number that a dataclass declares with its limits."""
+"""Widgets of numbers: of one that a dataclass declares with its limits, and of a seed."""
 
 import dataclasses
 
 from comfy_api.v0_0_2 import io
 
 from ...guidance.base import Parameter
-from ..compat import widget
+from ..compat import LARGEST_SEED, widget
 
 
 def number_widget(field: dataclasses.Field[object]) -> io.Input:
@@ -20,4 +20,17 @@ def number_widget(field: dataclasses.Field[object]) -> io.Input:
         step=shown.step,
         advanced=shown.advanced,
         tooltip=shown.tooltip,
+    )
+
+
+def seed_widget(name: str, tooltip: str) -> io.Input:
+    """A seed, which ComfyUI's frontend may change after each run."""
+    return widget(
+        io.Int,
+        name,
+        default=0,
+        min=0,
+        max=LARGEST_SEED,
+        control_after_generate=True,
+        tooltip=tooltip,
     )

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 RUN = RunInfo("token", ((1, 1),) * 6)
+ROUNDING = 2e-6  # of logits of about 1: with weights another kernel attends, and on several threads it rounds differently
 probabilities = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=40)
 
 
@@ -128,8 +129,8 @@ def test_only_the_unconditional_branch_changes(model, perturb) -> None:
     kept = KeptSequence(every, torch.ones(every.shape[1]))
     model.sample([1, 2], (soft,), on_step=seen.append, kept=kept)
     for k, (a, b) in enumerate(zip(plain, seen, strict=True)):
-        assert torch.equal(a.cond, b.cond)
-        assert torch.equal(a.uncond, b.uncond) == (k == 0)
+        assert torch.allclose(a.cond, b.cond, atol=ROUNDING)
+        assert torch.allclose(a.uncond, b.uncond, atol=ROUNDING) == (k == 0)
 
 
 def test_other_links_use_the_same_unconditional_branch(model) -> None:
@@ -170,7 +171,7 @@ def test_half_precision_keeps_weights_next_to_one(dtype, perturb, queries) -> No
     def moved(kind: torch.dtype) -> float:
         given = [x.to(kind) for x in (q, k, v)]
         plain, other = attend(*given), attend(*given, weights=weights)
-        assert torch.equal(plain[0], other[0])
+        assert torch.allclose(plain[0], other[0], rtol=0, atol=4 * torch.finfo(kind).eps)
         return (other.float() - plain.float())[1].mean().item()
 
     exact = moved(torch.float32)

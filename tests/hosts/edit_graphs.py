@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ar_guidance.tests.hosts.graphs import node
-from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
-    GOLDEN,
-    TOKENIZER,
-    TRANSFORMER,
-    golden,
-    images,
-    refusal,
-    same_image,
-)
-from ar_guidance.tests.hosts.test_tokens import llamagen  # noqa: F401
+from ar_guidance.tests.hosts.graphs import add_mask, node
 
 Json = dict[str, Any]
 SCALES = 7  # of the bundled model
@@ -58,16 +48,8 @@ def inpaint(**settings: Any) -> Json:
 
 def masked(prompt: Json, size: int = 64, value: float = 1.0) -> Json:
     """Add a mask of the lower right quarter."""
-    prompt["ground"] = node("SolidMask", value=0.0, width=size, height=size)
-    prompt["patch"] = node("SolidMask", value=value, width=size // 2, height=size // 2)
-    prompt["mask"] = node(
-        "MaskComposite",
-        destination=["ground", 0],
-        source=["patch", 0],
-        x=size // 2,
-        y=size // 2,
-        operation="add",
-    )
+    half = size // 2
+    add_mask(prompt, (size, size), (half, half), (half, half), value)
     return prompt
 
 

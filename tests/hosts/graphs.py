@@ -57,3 +57,18 @@ def cfg(source: list, scale: float, **settings: Any) -> Json:
 
 def node(kind: str, **inputs: Any) -> Json:
     return {"class_type": kind, "inputs": inputs}
+
+
+def add_mask(
+    prompt: Json,
+    image: tuple[int, int],
+    place: tuple[int, int],
+    patch: tuple[int, int],
+    value: float = 1.0,
+) -> list:
+    """Add a mask that is `value` on a patch and 0 elsewhere; sizes are (width, height), the place is the patch's (x, y)."""
+    for name, level, (width, height) in (("ground", 0.0, image), ("patch", value, patch)):
+        prompt[name] = node("SolidMask", value=level, width=width, height=height)
+    both = {"destination": ["ground", 0], "source": ["patch", 0]}
+    prompt["mask"] = node("MaskComposite", **both, x=place[0], y=place[1], operation="add")
+    return ["mask", 0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ar_guidance.tests.hosts.graphs import generate, node
+from ar_guidance.tests.hosts.graphs import add_mask, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_inspect import mapped, measured, texts
 from ar_guidance.tests.hosts.test_nodes import images, refusal
@@ -48,10 +48,7 @@ def blend(**settings: Any) -> Json:
 
 def with_mask(prompt: Json, value: float = 1.0, x: int = 48, side: int = 96) -> Json:
     """Add a mask of another size than the image's: right of x."""
-    prompt["ground"] = node("SolidMask", value=0.0, width=side, height=side)
-    prompt["patch"] = node("SolidMask", value=value, width=side - x, height=side)
-    source = {"destination": ["ground", 0], "source": ["patch", 0]}
-    prompt["mask"] = node("MaskComposite", **source, x=x, y=0, operation="add")
+    add_mask(prompt, (side, side), (x, 0), (side - x, side), value)
     return prompt
 
 

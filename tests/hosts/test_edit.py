@@ -16,7 +16,7 @@ from ar_guidance.tests.hosts.edit_graphs import (
     masked,
     outpaint,
 )
-from ar_guidance.tests.hosts.graphs import generate, node
+from ar_guidance.tests.hosts.graphs import add_mask, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import (  # noqa: F401
     GOLDEN,
@@ -228,11 +228,8 @@ def test_the_official_inpainting(golden: RunningHost) -> None:  # noqa: F811
     (top, left), (bottom, right) = repaint.min(0).values.tolist(), repaint.max(0).values.tolist()
     unit, side = 16, 16 * grids[-1][0]
     prompt["file"] = node("ARLoadTokens", file="official.safetensors")
-    prompt["ground"] = node("SolidMask", value=0.0, width=side, height=side)
-    size = {"width": (right - left + 1) * unit, "height": (bottom - top + 1) * unit}
-    prompt["patch"] = node("SolidMask", value=1.0, **size)
-    place = {"x": left * unit, "y": top * unit, "operation": "add"}
-    prompt["mask"] = node("MaskComposite", destination=["ground", 0], source=["patch", 0], **place)
+    patch = (right - left + 1) * unit, (bottom - top + 1) * unit
+    add_mask(prompt, (side, side), (left * unit, top * unit), patch)
     prompt["edit"] = inpaint(
         ar_tokens=["file", 0], soft_edge=0, seam="tokens only", keep_outside=False
     )

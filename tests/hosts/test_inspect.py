@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
-from ar_guidance.tests.hosts.graphs import cfg, generate, node
+from ar_guidance.tests.hosts.graphs import add_mask, cfg, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import images, refusal
 
@@ -33,17 +33,8 @@ def mapped(batch: int = 1, source: str = "decode", **settings: Any) -> Json:
 
 def subject(prompt: Json, size: int = 64, first: float = 1.0) -> list:
     """Add a mask to a prompt: the middle quarter; `first` is its value there."""
-    prompt["ground"] = node("SolidMask", value=0.0, width=size, height=size)
-    prompt["patch"] = node("SolidMask", value=first, width=size // 2, height=size // 2)
-    prompt["mask"] = node(
-        "MaskComposite",
-        destination=["ground", 0],
-        source=["patch", 0],
-        x=size // 4,
-        y=size // 4,
-        operation="add",
-    )
-    return ["mask", 0]
+    half = size // 2
+    return add_mask(prompt, (size, size), (half // 2, half // 2), (half, half), first)
 
 
 def measured(mask_size: int | None = 64, batch: int = 1) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ar_guidance.tests.hosts.graphs import Json, generate, node
+from ar_guidance.tests.hosts.graphs import Json, add_mask, generate, node
 from ar_guidance.tests.hosts.running import RunningHost
 from ar_guidance.tests.hosts.test_nodes import images, refusal, same_image
 from safetensors.torch import load_file, save_file
@@ -126,11 +126,9 @@ def test_sweep_and_search(host: RunningHost, classes) -> None:
     assert (result.status, result.error) == ("success", "")
     assert "1.5" in result.outputs["key"]["text"][0]
     graph = greedy(classes, classes="3")
-    mask = node("SolidMask", value=1.0, width=4, height=8)
-    graph["left"] = node("MaskComposite", destination=["plain", 0], source=["white", 0], x=0, y=0, operation="add")  # fmt: skip
-    graph["plain"], graph["white"] = node("SolidMask", value=0.0, width=8, height=8), mask
+    add_mask(graph, (8, 8), (0, 0), (4, 8))
     graph["find"] = node(
-        "ARFindScale", ar_sampling=["cfg", 0], mask=["left", 0], min_scale=1.0, max_scale=6.0, probes=4, pictures=1, compare="as they are",
+        "ARFindScale", ar_sampling=["cfg", 0], mask=["mask", 0], min_scale=1.0, max_scale=6.0, probes=4, pictures=1, compare="as they are",
     )  # fmt: skip
     graph["message"] = node("PreviewAny", source=["find", 2])
     graph["save"]["inputs"]["images"] = ["find", 4]

@@ -59,6 +59,6 @@ def test_what_does_not_fit_is_refused() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_another_size_of_the_right_family_is_told_of(row) -> None:
     width = WIDTHS[row.family, row.release]
-    assert row.remark(width) == ""
-    told = row.remark(1024 + 1)
+    assert row.note(width) == ""
+    told = row.note(1024 + 1)
     assert row.name in told and row.release in told and "does not hold" in told

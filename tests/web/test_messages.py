@@ -11,19 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ar_guidance.tests.test_house import PRODUCT
 
 ROOT = Path(__file__).resolve().parents[2]
 JS = ROOT / "web" / "js"
-PRODUCT = (
-    "analysis",
-    "conditioning",
-    "guidance",
-    "imaging",
-    "loaders",
-    "models",
-    "nodes",
-    "sampling",
-)
 TEMPLATES = re.findall(
     r'^  ("(?:[^"\\]|\\.)*"): ("(?:[^"\\]|\\.)*"),$', (JS / "messages.mjs").read_text("utf-8"), re.M
 )
