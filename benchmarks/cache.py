@@ -10,12 +10,14 @@ square in units of their standard deviation. Seconds are of the two in turns. By
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from ar_guidance.loaders.families import TRANSFORMERS
-from ar_guidance.models.parts.eight_bit_cache import caches_in_8_bits
+from ar_guidance.models.parts.cache import KVCache
+from ar_guidance.models.parts.eight_bit_cache import EightBitCache
 from ar_guidance.sampling.draw import AddressedSampler, Filters, Streams
 from ar_guidance.sampling.edit import KeptSequence
 from ar_guidance.sampling.progress import Progress
@@ -27,18 +29,18 @@ from .parallel import CPU, job
 from .releases import RELEASES
 
 BATCH = 20
+KINDS: dict[str, type[KVCache]] = {"full": KVCache, "8": EightBitCache}
 LONG = {"llamagen", "llamagen_text", "simplear", "lumina_mgpt2", "var", "infinity", "hart"}
 
 
 @torch.inference_mode()
-def drawn(network: Any, seed: int, batch: int, eight: bool) -> Tensor:
+def drawn(network: Any, seed: int, batch: int, cache: type[KVCache]) -> Tensor:
     """Tokens (B, T) of a run."""
-    with caches_in_8_bits(eight):
-        return generate(network, job(network, batch, seed, False), CPU).tokens
+    return generate(network, replace(job(network, batch, seed, False), cache=cache), CPU).tokens
 
 
 @torch.inference_mode()
-def guided_after(network: Any, tokens: Tensor, eight: bool) -> Tensor:
+def guided_after(network: Any, tokens: Tensor, cache: type[KVCache]) -> Tensor:
     """Guided logits (B, T, V) of every position after given tokens."""
     seen: list[Tensor] = []
 
@@ -46,8 +48,8 @@ def guided_after(network: Any, tokens: Tensor, eight: bool) -> Tensor:
         seen.append(progress.guided.clone())
 
     kept = KeptSequence(tokens, torch.ones(tokens.shape[1], dtype=torch.bool))
-    with caches_in_8_bits(eight):
-        generate(network, job(network, len(tokens), 0, False, kept), CPU, note)
+    asked = replace(job(network, len(tokens), 0, False, kept), cache=cache)
+    generate(network, asked, CPU, note)
     return torch.cat(seen, dim=1)
 
 
@@ -55,8 +57,8 @@ def effect(images: int) -> dict[str, Any]:
     """What changes in images of the bundled token-wise model."""
     network, rows = bundled("emoji_llamagen", "transformer"), []
     for seed in range(images // BATCH):
-        plain, eight = (drawn(network, seed, BATCH, on) for on in (False, True))
-        exact, near = (guided_after(network, plain, on) for on in (False, True))
+        plain, eight = (drawn(network, seed, BATCH, kind) for kind in KINDS.values())
+        exact, near = (guided_after(network, plain, kind) for kind in KINDS.values())
         again = AddressedSampler(Filters(), Streams(seed, BATCH))(near, 0)
         apart = (near - exact).square().mean().sqrt() / exact.std()
         same = plain == eight
@@ -65,7 +67,7 @@ def effect(images: int) -> dict[str, Any]:
         )
     apart, draw, token, whole = (torch.stack(column).float() for column in zip(*rows, strict=True))
     runs: dict[str, Callable[[], Any]] = {
-        name: lambda on=on: drawn(network, 0, 1, on) for name, on in (("full", False), ("8", True))
+        name: lambda kind=kind: drawn(network, 0, 1, kind) for name, kind in KINDS.items()
     }
     seconds = in_turns(runs)
     return {
@@ -86,8 +88,7 @@ def saved(name: str, place: int) -> dict[str, Any]:
         release.transformer, dtype=torch.bfloat16, device=torch.device("meta")
     )
     full = network.cache_bytes(2)
-    with caches_in_8_bits():
-        eight = network.cache_bytes(2)
+    eight = network.cache_bytes(2, cache=EightBitCache)
     return {"model": release.name, "full MB": full / 2**20, "8 bits MB": eight / 2**20}
 
 

@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from typing import cast
 
+from ..models.parts.cache import KVCache
 from ..models.parts.causal import CausalNetwork
 from ..models.parts.network import Cached, Transformer
 from ..models.parts.sizes import Codec, SteppedConfig, TransformerConfig
@@ -32,6 +33,7 @@ def run_bytes(
     widest: int = 1,
     last: int = 0,
     previews: bool = False,
+    cache: type[KVCache] = KVCache,
 ) -> int:
     """Estimate of what a run needs besides weights: its largest step or, after it, the image decoder, whichever is more.
 
@@ -43,10 +45,11 @@ def run_bytes(
         widest: most tokens that a pass of a token-wise model draws.
         last: branches x batch of the last step, which is the largest of scale-wise models; 0 = as many as of the fullest.
         previews: whether an image is decoded between steps.
+        cache: how keys and values are kept.
     """
     config: TransformerConfig = transformer.config
     one = decode_bytes(tokenizer, config, 1)
-    step = step_bytes(transformer, rows, batch, conditions, widest, last)
+    step = step_bytes(transformer, rows, batch, conditions, widest, last, cache)
     return max(step + previews * one, one * min(batch, decode_chunk(tokenizer, config)))
 
 
@@ -57,15 +60,17 @@ def step_bytes(
     conditions: Sequence[NetworkCondition] = (),
     widest: int = 1,
     last: int = 0,
+    cache: type[KVCache] = KVCache,
 ) -> int:
     """Of the largest step: what is kept from step to step, and a block's activations or the drawing of tokens, whichever is more."""
     config: TransformerConfig = transformer.config
     if isinstance(transformer, CausalNetwork):
         prefix, drawn, computed = transformer.prefix_length(conditions), widest, rows
-        tokens, kept = prefix + widest - 1, CausalNetwork.cache_bytes(transformer, rows, prefix)
+        tokens = prefix + widest - 1
+        kept = CausalNetwork.cache_bytes(transformer, rows, prefix, cache=cache)
     else:
         tokens = drawn = cast(SteppedConfig, config).step_tokens
-        kept, computed = transformer.cache_bytes(rows), last or rows
+        kept, computed = transformer.cache_bytes(rows, cache=cache), last or rows
     copies = DRAWING + (computed > batch) + DIFFUSING * isinstance(transformer, VQDiffusion)
     drawing = int(FP32 * drawn * config.vocab * (computed + copies * batch))
     return kept + max(drawing, computed * block_bytes(transformer, tokens))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .family import Defaults, FileFacts, PromptSpec, TransformerFamily
+from .parts.cache import KVCache
 from .parts.causal import TokenState
 from .parts.grid import Grid
 from .parts.language import LanguageNetwork
@@ -109,8 +110,10 @@ class SimpleAR(LanguageNetwork[SimpleARConfig]):
 
     config: SimpleARConfig  # pyright: ignore[reportIncompatibleVariableOverride]  # a narrower one
 
-    def begin(self, branches: Sequence[Prompt], device: torch.device) -> TokenState:
-        state = super().begin(branches, device)
+    def begin(
+        self, branches: Sequence[Prompt], device: torch.device, cache: type[KVCache] = KVCache
+    ) -> TokenState:
+        state = super().begin(branches, device, cache)
         if self.config.repetition == 1.0:
             return state
         return SimpleARState(**vars(state), seen=self._read_by(branches[:1], device))

@@ -200,13 +200,15 @@ class VAR(Cached[VARConfig]):
         """Labels of the unconditional branch: the class after the last."""
         return torch.full((batch,), self.config.classes, dtype=torch.long)
 
-    def begin(self, branches: Sequence[Tensor], device: torch.device) -> VARState:
-        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute."""
+    def begin(
+        self, branches: Sequence[Tensor], device: torch.device, cache: type[KVCache] = KVCache
+    ) -> VARState:
+        """Start a run. `branches`: class labels (B,) of every branch; `device`: where to compute; `cache`: how keys and values are kept."""
         condition, positions = self._embed(torch.cat([branch.to(device) for branch in branches]))
         first = condition[:, None] + self.pos_start.to(device).float()
-        cache = self.new_cache(len(condition), device)
+        kept = self.new_cache(cache, len(condition), device)
         modulations, head = self._modulate(condition)
-        return VARState(first + positions[:, : first.shape[1]], positions, modulations, head, cache)
+        return VARState(first + positions[:, : first.shape[1]], positions, modulations, head, kept)
 
     def step(self, state: VARState, scale: int, maps: Tensor | None, rows: int) -> Tensor:
         """Raw logits (rows, T, V), fp32, of the first `rows` rows.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..guidance.head import LOWEST, normalised
 from ..guidance.record import NULL_RECORDER, Recorder
+from ..models.parts.cache import KVCache
 from .draw import Filters, Noise
 from .edit import KeptSequence
 from .mixed import Job, job_conditions, mixed
@@ -34,7 +35,7 @@ class Diffusion(Protocol):
 class DiscreteNetwork(Protocol):
     """What the loop needs of a network."""
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
+    def begin(self, branches: Sequence[Any], device: torch.device, cache: type[KVCache]) -> Any: ...
 
     def step(self, state: Any, t: int, tokens: Tensor, rows: int) -> Tensor: ...
 
@@ -172,7 +173,7 @@ class _Diffusing:
         self.chain = job.chain.begin(job.run, recorder)
         self.uncond_at = job.chain.needs_uncond(job.run)
         given = job_conditions(job, any(self.uncond_at))
-        self.state = self.network.begin(given, device)
+        self.state = self.network.begin(given, device, job.cache)
         self.diffusion = network.transitions(device)
         height, width = job.run.grids[0]
         self.tokens = torch.empty(job.batch, height * width, dtype=torch.long, device=device)

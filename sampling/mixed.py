@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..guidance.base import RunInfo
 from ..guidance.chain import Chain
+from ..models.parts.cache import KVCache
 from ..models.parts.text import NetworkCondition
 from .mixture import Mixing
 
@@ -28,6 +29,7 @@ class Job:
         run: the grid of every step, family facts for the guidances.
         chain: the guidances.
         mixing: how several conditions make each branch, or None; `conditions` are then those of all its branches.
+        cache: how a network that looks back keeps keys and values.
     """
 
     conditions: tuple[NetworkCondition, ...]
@@ -35,6 +37,7 @@ class Job:
     run: RunInfo
     chain: Chain
     mixing: Mixing | None = field(default=None, kw_only=True)
+    cache: type[KVCache] = field(default=KVCache, kw_only=True)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -112,10 +115,15 @@ class MixedNetwork:
         self.order = order
         self._shares: dict[torch.device, list[Tensor]] = {}
 
-    def begin(self, branches: Sequence[NetworkCondition], device: torch.device) -> MixedState:
+    def begin(
+        self,
+        branches: Sequence[NetworkCondition],
+        device: torch.device,
+        cache: type[KVCache] = KVCache,
+    ) -> MixedState:
         def begin(places: tuple[int, ...]) -> Any:
             given = [branches[i] for i in places]
-            state = self.network.begin(given, device)
+            state = self.network.begin(given, device, cache)
             kinds = [self.mixing.branches[i].conditional for i in places]
             self.network.follow(state, given, [n for n, kind in enumerate(kinds) if kind])
             return state

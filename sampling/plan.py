@@ -14,6 +14,8 @@ from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import Chain
 from ..guidance.schedule import Schedule
 from ..models.family import Defaults
+from ..models.parts.cache import KVCache
+from ..models.parts.eight_bit_cache import EightBitCache
 from ..models.parts.sizes import DiffusingConfig, SteppedConfig
 from .discrete import DiscreteJob, GumbelSampler
 from .draw import AddressedSampler, Filters, Noise, StreamSampler, smooth_weights
@@ -55,6 +57,11 @@ class SamplerSettings:
     def __post_init__(self) -> None:
         for temperature in self.temperatures or (self.temperature or 0.0,):
             Filters(temperature, self.top_k or 0, self.top_p or 0.0, self.min_p)
+
+    @property
+    def cache(self) -> type[KVCache]:
+        """How keys and values are kept."""
+        return EightBitCache if self.eight_bit_cache else KVCache
 
     def filters(self, published: Defaults, count: int) -> tuple[Filters, ...]:
         """The filters of every step.
@@ -182,7 +189,7 @@ def plan(
     job = _job(model, batch, guidances, sampler_settings, noise)
     image_grid = model.config.grid if job.run.kind == "token" else None
     given, mixing = resolve(conditions, job.run, job.chain, image_grid)
-    return replace(job, conditions=given, mixing=mixing)
+    return replace(job, conditions=given, mixing=mixing, cache=sampler_settings.cache)
 
 
 def _job(

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..guidance.base import StepResult
 from ..guidance.head import Head
 from ..guidance.record import NULL_RECORDER, Recorder
+from ..models.parts.cache import KVCache
 from .draw import TokenSampler
 from .edit import Keeping, KeptTokens
 from .mixed import Job, job_conditions, mixed
@@ -30,7 +31,7 @@ class ScaleTransformer(Protocol):
     inside the network (`mixes`: per step, block -> gamma), and `residual` after the last step (see `_residual`).
     """
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> Any: ...
+    def begin(self, branches: Sequence[Any], device: torch.device, cache: type[KVCache]) -> Any: ...
 
     def step(self, state: Any, scale: int, maps: Tensor | None, rows: int) -> Tensor: ...
 
@@ -111,7 +112,7 @@ def generate(
 
 def _begin(network: ScaleTransformer, job: ScalewiseJob, uncond: bool, device: torch.device) -> Any:
     """The network's state for this run."""
-    state = network.begin(job_conditions(job, uncond), device)
+    state = network.begin(job_conditions(job, uncond), device, job.cache)
     mixes = job.chain.mixes(job.run)
     if any(mixes):
         network.mix_branches(state, mixes)  # pyright: ignore[reportAttributeAccessIssue]

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..guidance.base import StepResult
 from ..guidance.chain import ActiveChain
 from ..guidance.record import NULL_RECORDER, Recorder
+from ..models.parts.cache import KVCache
 from .draw import TokenSampler
 from .edit import KeptSequence
 from .mixed import Job, job_conditions, mixed
@@ -26,7 +27,9 @@ class TokenTransformer(Protocol):
 
     compute_dtype: torch.dtype
 
-    def begin(self, branches: Sequence[Any], device: torch.device) -> WeighableState: ...
+    def begin(
+        self, branches: Sequence[Any], device: torch.device, cache: type[KVCache]
+    ) -> WeighableState: ...
 
     def read(self, state: Any, tokens: Tensor, rows: int) -> Tensor: ...
 
@@ -73,7 +76,7 @@ def generate(
     run, batch = job.run, job.batch
     chain, uncond_at = job.chain.begin(run, recorder), job.chain.needs_uncond(run)
     network = mixed(network, job)
-    state = network.begin(job_conditions(job, any(uncond_at)), device)
+    state = network.begin(job_conditions(job, any(uncond_at)), device, job.cache)
     # In half precision a wide pass rounds unlike a narrow one, so that tokens would differ.
     widest = job.widest if network.compute_dtype == torch.float32 else 1
     window = Window(_free(job), widest, chain.looks_back, batch)

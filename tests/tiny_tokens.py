@@ -14,6 +14,7 @@ from ar_guidance.models.alitok import AliTok, AliTokConfig
 from ar_guidance.models.family import Defaults, TransformerFamily
 from ar_guidance.models.llamagen import LlamaGen, LlamaGenConfig, left_pad
 from ar_guidance.models.lumina2 import Lumina, LuminaConfig
+from ar_guidance.models.parts.cache import KVCache
 from ar_guidance.models.parts.prompt import Prompt
 from ar_guidance.models.simplear import SimpleAR, SimpleARConfig
 from ar_guidance.sampling.draw import AddressedSampler, Filters
@@ -54,6 +55,7 @@ class TinyTokens:
         kept: KeptSequence | None = None,
         images: Sequence[int] | None = None,
         widest: int = 1,
+        cache: type[KVCache] = KVCache,
     ) -> TokenwiseJob:
         """A run with per-image streams; `first` is the index of the first image, or `images` those of all."""
         null = self.null or self.network.null_condition
@@ -67,6 +69,7 @@ class TinyTokens:
             kept=kept,
             widest=widest,
             row=self.config.grid[1],
+            cache=cache,
         )
 
     def sample(

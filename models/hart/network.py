@@ -76,8 +76,13 @@ class HART(Cached[HARTConfig]):
         live[:, 0] = True
         return TextCondition(torch.zeros(batch, c.text_tokens, c.text_dim), live)
 
-    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> HARTState:
-        """Start a run; `device`: where to compute."""
+    def begin(
+        self,
+        branches: Sequence[TextCondition],
+        device: torch.device,
+        cache: type[KVCache] = KVCache,
+    ) -> HARTState:
+        """Start a run; `device`: where to compute; `cache`: how keys and values are kept."""
         c, given = self.config, stack_branches(branches, device)
         if given.features.shape[1] != c.text_tokens or given.live is None:
             raise ValueError(
@@ -91,7 +96,7 @@ class HART(Cached[HARTConfig]):
             head=self.head_nm.modulation(pooled.to(self.compute_dtype)),
             angles=self._angles(given.live),
             # scale 0's token is predicted at the text's last position
-            cache=self.new_cache(len(text), device, start=c.text_tokens - 1),
+            cache=self.new_cache(cache, len(text), device, start=c.text_tokens - 1),
         )
 
     def step(self, state: HARTState, scale: int, maps: Tensor | None, rows: int) -> Tensor:

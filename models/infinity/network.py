@@ -77,8 +77,13 @@ class Infinity(Cached[InfinityConfig]):
     def text_positions(self) -> int:
         return self.config.text_length
 
-    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> InfinityState:
-        """Start a run; `device`: where to compute."""
+    def begin(
+        self,
+        branches: Sequence[TextCondition],
+        device: torch.device,
+        cache: type[KVCache] = KVCache,
+    ) -> InfinityState:
+        """Start a run; `device`: where to compute; `cache`: how keys and values are kept."""
         text = stack_branches(branches, device)
         assert text.live is not None
         live, dtype = text.live[:, None, None], self.compute_dtype
@@ -92,7 +97,7 @@ class Infinity(Cached[InfinityConfig]):
             shared=self.shared_ada_lin(condition).float().unflatten(-1, (1, 6, -1)),
             head=self.head_nm(condition),
             turns=self._turns(device),
-            cache=self.new_cache(len(condition), device),
+            cache=self.new_cache(cache, len(condition), device),
         )
 
     def mix_branches(self, state: InfinityState, mixes: Sequence[Mapping[int, float]]) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .attention import Sight, added_mask
 from .cache import KVCache, Weighable
-from .eight_bit_cache import new_cache, new_cache_bytes
 from .network import BranchedModule
 from .rope import rotate
 from .sizes import check_heads
@@ -136,15 +135,19 @@ class CausalNetwork(BranchedModule[S], Generic[S, B]):
         """Heads of keys and values."""
         return self.config.heads
 
-    def cache_bytes(self, rows: int, prefix: int | None = None) -> int:
+    def cache_bytes(
+        self, rows: int, prefix: int | None = None, *, cache: type[KVCache] = KVCache
+    ) -> int:
         """Memory of the key/value cache for `rows` = branches x batch; `prefix`: positions, None = the configured ones."""
         c = self.config
         length = (self.fixed_prefix if prefix is None else prefix) + places(c.length, self.line)
         itemsize = self.compute_dtype.itemsize
-        return new_cache_bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
+        return cache.bytes(c.depth, rows, self.kv_heads, length, c.head_width, itemsize)
 
-    def begin(self, branches: Sequence[B], device: torch.device) -> TokenState:
-        """Start a run. `branches`: every branch's condition; `device`: where to compute."""
+    def begin(
+        self, branches: Sequence[B], device: torch.device, cache: type[KVCache] = KVCache
+    ) -> TokenState:
+        """Start a run. `branches`: every branch's condition; `device`: where to compute; `cache`: how keys and values are kept."""
         c = self.config
         prefix, padding = self.prefix(branches, device)
         follow = places(c.length - 1, self.line)
@@ -153,9 +156,9 @@ class CausalNetwork(BranchedModule[S], Generic[S, B]):
         if padding is not None:
             hidden = F.pad(padding, (0, follow))[:, None, None]
         sizes = c.depth, rows, self.kv_heads, length, c.head_width
-        cache = new_cache(*sizes, self.compute_dtype, device, start=prefix.shape[1])
+        kept = cache(*sizes, self.compute_dtype, device, start=prefix.shape[1])
         table = self.table(prefix.shape[1], padding).to(device)
-        return TokenState(prefix.float(), hidden, table, cache, self.line)
+        return TokenState(prefix.float(), hidden, table, kept, self.line)
 
     def read(self, state: TokenState, tokens: Tensor, rows: int) -> Tensor:
         """Raw logits (rows, n, V), fp32, of what follows each of `tokens` (B, T), for the first `rows` rows: n = T.

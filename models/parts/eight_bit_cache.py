@@ -5,28 +5,12 @@ that a number is rounded by 1/254 of the largest at most. Whatever looks at a po
 it too: how many positions a pass reads changes nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-
 import torch
 from torch import Tensor
 
 from .cache import KVCache
 
 LEVELS = 127
-
-_chosen: ContextVar[bool] = ContextVar("key/value caches in 8 bits", default=False)
-
-
-@contextmanager
-def caches_in_8_bits(on: bool = True) -> Iterator[None]:
-    """Within this block, `new_cache` makes caches in 8 bits."""
-    token = _chosen.set(on)
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
 
 
 class EightBitCache(KVCache):
@@ -47,6 +31,12 @@ class EightBitCache(KVCache):
         scales = (layers, rows, heads, length, 1)
         self.key_scales = torch.empty(scales, dtype=dtype, device=device)
         self.value_scales = torch.empty(scales, dtype=dtype, device=device)
+
+    @staticmethod
+    def bytes(layers: int, rows: int, heads: int, length: int, head_dim: int, itemsize: int) -> int:
+        """As `KVCache.bytes`, with one layer's vectors in the run's type, where they are used; `itemsize`: of that type."""
+        one_layer = KVCache.bytes(1, rows, heads, length, head_dim, itemsize)
+        return KVCache.bytes(layers, rows, heads, length, 1, head_dim + itemsize) + one_layer
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         keys = self._append(self.keys[layer], self.key_scales[layer], k)
@@ -69,33 +59,3 @@ def rounded(vectors: Tensor) -> tuple[Tensor, Tensor]:
     least = torch.finfo(vectors.dtype).tiny  # a vector of zeros has a scale, too
     scale = (vectors.abs().amax(-1, keepdim=True) / LEVELS).clamp_min_(least)
     return (vectors.float() / scale.float()).round_().to(torch.int8), scale
-
-
-def new_cache(
-    layers: int,
-    rows: int,
-    heads: int,
-    length: int,
-    head_dim: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    start: int = 0,
-) -> KVCache:
-    """An empty cache, in 8 bits where the caller of the run has chosen so; arguments as `KVCache`'s."""
-    kind = EightBitCache if _chosen.get() else KVCache
-    return kind(layers, rows, heads, length, head_dim, dtype, device, start)
-
-
-def new_cache_bytes(
-    layers: int, rows: int, heads: int, length: int, head_dim: int, itemsize: int
-) -> int:
-    """Memory that such a cache takes; in 8 bits, with one layer's vectors in the run's type, where they are used.
-
-    Args:
-        itemsize: of the run's type.
-    """
-    plain = KVCache.bytes(layers, rows, heads, length, head_dim, itemsize)
-    if not _chosen.get():
-        return plain
-    one_layer = KVCache.bytes(1, rows, heads, length, head_dim, itemsize)
-    return KVCache.bytes(layers, rows, heads, length, 1, head_dim + itemsize) + one_layer

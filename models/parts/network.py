@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from .cache import KVCache
-from .eight_bit_cache import new_cache, new_cache_bytes
 from .grid import Grid
 from .module import ConfiguredModule
 from .text import NetworkCondition
@@ -33,8 +32,8 @@ class Transformer(Network, Protocol):
         """The unconditional branch's condition, where the family says that it comes from the model."""
         ...
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of what is kept between steps for `rows` = branches x batch."""
+    def cache_bytes(self, rows: int, *, cache: type[KVCache] = KVCache) -> int:
+        """Memory of what is kept between steps for `rows` = branches x batch; `cache`: of keys and values, if it has one."""
         ...
 
 
@@ -86,12 +85,12 @@ class Cached(BranchedModule[S]):
         """Text rows whose keys and values are kept beside them, at most."""
         return 0
 
-    def cache_bytes(self, rows: int) -> int:
+    def cache_bytes(self, rows: int, *, cache: type[KVCache] = KVCache) -> int:
         """Memory of the keys and values of a run with `rows` = branches x batch."""
         c = self.config
         width, itemsize = c.width // c.heads, self.compute_dtype.itemsize
         text = KVCache.bytes(c.depth, rows, c.heads, self.text_positions, width, itemsize)
-        return text + new_cache_bytes(c.depth, rows, c.heads, self.positions, width, itemsize)
+        return text + cache.bytes(c.depth, rows, c.heads, self.positions, width, itemsize)
 
     @property
     def last_bytes(self) -> int:
@@ -99,8 +98,10 @@ class Cached(BranchedModule[S]):
         positions = self.config.length if self.positions else 0
         return 2 * self.config.width * positions * self.compute_dtype.itemsize
 
-    def new_cache(self, rows: int, device: torch.device, start: int = 0) -> KVCache:
-        """An empty cache for `rows` = branches x batch; `start`: position of image token 0."""
+    def new_cache(
+        self, kind: type[KVCache], rows: int, device: torch.device, start: int = 0
+    ) -> KVCache:
+        """An empty cache of a kind for `rows` = branches x batch; `start`: position of image token 0."""
         c = self.config
         size = c.depth, rows, c.heads, self.positions, c.width // c.heads
-        return new_cache(*size, self.compute_dtype, device, start=start)
+        return kind(*size, self.compute_dtype, device, start=start)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..family import Defaults, FileFacts, TextSpec, TransformerFamily
+from ..parts.cache import KVCache
 from ..parts.heads import head_count
 from ..parts.levels import sides_from_file
 from ..parts.network import Cached
@@ -59,8 +60,13 @@ class Switti(Cached[SwittiConfig]):
     def text_positions(self) -> int:
         return TEXT_TOKENS
 
-    def begin(self, branches: Sequence[TextCondition], device: torch.device) -> SwittiState:
-        """Start a run; `device`: where to compute."""
+    def begin(
+        self,
+        branches: Sequence[TextCondition],
+        device: torch.device,
+        cache: type[KVCache] = KVCache,
+    ) -> SwittiState:
+        """Start a run; `device`: where to compute; `cache`: how keys and values are kept."""
         text = stack_branches(branches, device)
         assert text.pooled is not None and text.live is not None
         condition, crop = self.condition(text.pooled), self.crop(device)
@@ -74,7 +80,7 @@ class Switti(Cached[SwittiConfig]):
             live=text.live[:, None, None],
             modulations=[block.modulation(condition, crop, c.dtype) for block in self.blocks],
             head=self.head_nm(c),
-            cache=self.new_cache(len(c), device) if self.config.causal else None,
+            cache=self.new_cache(cache, len(c), device) if self.config.causal else None,
         )
 
     def step(self, state: SwittiState, scale: int, maps: Tensor | None, rows: int) -> Tensor:

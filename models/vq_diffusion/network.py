@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from ..parts.cache import KVCache
 from ..parts.network import BranchedModule
 from ..parts.operations import Operations, Place
 from ..parts.text import TextCondition
@@ -108,15 +109,18 @@ class VQDiffusion(BranchedModule[VQDiffusionConfig]):
             **{name: getattr(self, key).to(device).float() for key, name in BUFFERS.items()}
         )
 
-    def cache_bytes(self, rows: int) -> int:
-        """Memory of what a run keeps of its conditions."""
+    def cache_bytes(self, rows: int, *, cache: type[KVCache] = KVCache) -> int:
+        """Memory of what a run keeps of its conditions; of the image it keeps nothing, in no kind of `cache`."""
         c = self.config
         return rows * c.depth * 2 * c.width * max(c.text_rows, 1) * self.compute_dtype.itemsize
 
     def begin(
-        self, branches: Sequence[Tensor | TextCondition], device: torch.device
+        self,
+        branches: Sequence[Tensor | TextCondition],
+        device: torch.device,
+        cache: type[KVCache] = KVCache,
     ) -> DiscreteState:
-        """Read the conditions of all branches."""
+        """Read the conditions of all branches; `cache` is not used, see `cache_bytes`."""
         trunk = self.transformer
         given = torch.cat([self._given(branch).to(device) for branch in branches])
         places = trunk.content_emb.places(self.config.length, device)

@@ -16,7 +16,6 @@ from ...imaging.image_trace import ImageTrace
 from ...imaging.tokens import ImageTokens, join_tokens
 from ...imaging.viewer import Json
 from ...loaders.estimate import run_bytes
-from ...models.parts.eight_bit_cache import caches_in_8_bits
 from ...sampling.mixture import BranchCondition, Mixture
 from ..types import EDM2Sampling, Sampling
 
@@ -161,5 +160,10 @@ def most_at_once(sampling: Sampling) -> int:
 def run_needs(sampling: Sampling, images: int) -> int:
     """Bytes that so many images made at once are estimated to take besides the weights."""
     model, branches = sampling.model, most_branches(sampling.conditioning)
-    with caches_in_8_bits(sampling.sampler_settings.eight_bit_cache):
-        return run_bytes(model.network, model.tokenizer, branches * images, images)
+    return run_bytes(
+        model.network,
+        model.tokenizer,
+        branches * images,
+        images,
+        cache=sampling.sampler_settings.cache,
+    )

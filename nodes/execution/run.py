@@ -23,7 +23,6 @@ from ...imaging.viewer import DECODED, OFF, Json, Send, Viewer
 from ...loaders.estimate import pixels, run_bytes
 from ...loaders.place import to_gpu
 from ...loaders.quote import reason
-from ...models.parts.eight_bit_cache import caches_in_8_bits
 from ...models.parts.plain_attention import attention_by
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, AnyJob, AnyProgress, Generated, OnStep, grids_of
@@ -163,8 +162,7 @@ def sample(
     """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
     device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
-    in_8_bits = caches_in_8_bits(sampling.sampler_settings.eight_bit_cache)
-    with in_8_bits, attention_by(chosen_attention()):
+    with attention_by(chosen_attention()):
         to_gpu([model.patcher, model.tokenizer_patcher], job_needs(sampling, job))
         made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
     return made, recorder.finish()
@@ -182,6 +180,7 @@ def job_needs(sampling: Sampling, job: AnyJob) -> int:
         widest(job, model.network.compute_dtype),
         job.batch * last_branches(job),
         wants_previews(),
+        job.cache,
     )
 
 

@@ -5,13 +5,7 @@ import torch
 from ar_guidance.guidance.cfg import CFG
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.models.parts.cache import KVCache
-from ar_guidance.models.parts.eight_bit_cache import (
-    EightBitCache,
-    caches_in_8_bits,
-    new_cache,
-    new_cache_bytes,
-    rounded,
-)
+from ar_guidance.models.parts.eight_bit_cache import EightBitCache, rounded
 from ar_guidance.sampling.draw import Filters
 from ar_guidance.sampling.parallel import Window
 from ar_guidance.sampling.plan import SamplerSettings
@@ -57,15 +51,11 @@ def test_stored_positions_come_back_and_the_last_step_is_not_kept() -> None:
 @pytest.mark.parametrize(("dtype", "share"), [(torch.float32, 0.27), (torch.bfloat16, 0.52)])
 def test_what_it_takes(dtype, share) -> None:
     sizes = (24, 4, 2, 500, 64)
-    with caches_in_8_bits():
-        cache, told = new_cache(*sizes, dtype, CPU), new_cache_bytes(*sizes, dtype.itemsize)
-    assert isinstance(cache, EightBitCache)
+    cache, told = EightBitCache(*sizes, dtype, CPU), EightBitCache.bytes(*sizes, dtype.itemsize)
     held = (cache.keys, cache.values, cache.key_scales, cache.value_scales)
     taken = sum(tensor.nbytes for tensor in held)
     plain = KVCache.bytes(*sizes, dtype.itemsize)
     assert taken <= share * plain and taken < told <= taken + plain / 8
-    assert new_cache_bytes(*sizes, dtype.itemsize) == plain
-    assert type(new_cache(*sizes, dtype, CPU)) is KVCache
 
 
 @pytest.mark.parametrize("name", sorted(TOKEN_FAMILIES))
@@ -77,11 +67,10 @@ def test_token_wise_families_run_and_several_tokens_a_pass_are_the_same(
     monkeypatch.setattr(Window, "_width", lambda self: min(5, self.widths[-1]))
 
     def law(seed: int) -> bool:
-        with caches_in_8_bits():
-            runs[:] = [
-                model.sample([1, 2], (guidance,), seed=seed, filters=filters, widest=widest).tokens
-                for widest in (1, 32)
-            ]
+        given = {"seed": seed, "filters": filters, "cache": EightBitCache}
+        runs[:] = [
+            model.sample([1, 2], (guidance,), widest=widest, **given).tokens for widest in (1, 32)
+        ]
         return torch.equal(*runs)
 
     assert holds(law)
@@ -91,8 +80,8 @@ def test_token_wise_families_run_and_several_tokens_a_pass_are_the_same(
 def test_scale_wise_families_see_nearly_the_same(name: str) -> None:
     model, steps = FAMILIES[name](), []
     for on in (False, True):
-        with caches_in_8_bits(on):
-            model.sample([1, 2], (CFG(3.0),), filters=Filters(temperature=0), on_step=steps.append)
+        asked = SamplerSettings(temperature=0, smooth=False, eight_bit_cache=on)
+        model.sample([1, 2], (CFG(3.0),), sampler_settings=asked, on_step=steps.append)
     half = len(steps) // 2
     for plain, eight in zip(steps[:half], steps[half:], strict=True):
         if not torch.equal(plain.tokens, eight.tokens):
