@@ -11,13 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
-from ar_guidance.models.tokenizers.tiles import decoding_in_tiles
+from ar_guidance.models.tokenizers.tiles import SIDE
 from ar_guidance.models.tokenizers.vq16 import VQ16, VQ16Config
 
 from .harness import report
@@ -47,8 +46,8 @@ def measure(name: str, side: int, tiles: bool) -> dict[str, float]:
     codec = codec_of(name)
     features, held = features_of(codec, side), held_bytes()
     started = time.perf_counter()
-    with torch.inference_mode(), decoding_in_tiles() if tiles else nullcontext():
-        codec.decode(features)
+    with torch.inference_mode():
+        codec.decode(features, tile=SIDE if tiles else None)
     return {"bytes": peak_bytes() - held, "seconds": time.perf_counter() - started}
 
 
@@ -57,9 +56,8 @@ def apart(name: str, side: int) -> float:
     codec = codec_of(name)
     features = features_of(codec, side)
     with torch.inference_mode():
-        whole = codec.decode_raw(features)
-        with decoding_in_tiles():
-            return float((codec.decode_raw(features) - whole).abs().max())
+        whole, tiled = codec.decode_raw(features), codec.decode_raw(features, tile=SIDE)
+    return float((tiled - whole).abs().max())
 
 
 def elsewhere(name: str, side: int, tiles: bool) -> dict[str, float]:

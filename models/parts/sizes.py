@@ -99,8 +99,8 @@ class Codec(Network, Protocol):
         """Code vectors (B, Z, h, w) of tokens (B, h*w)."""
         ...
 
-    def decode(self, features: Tensor) -> Tensor:
-        """Images of feature maps."""
+    def decode(self, features: Tensor, tile: int | None = None) -> Tensor:
+        """Images of feature maps; `tile`: pixels of the tiles that a decoder that can makes its full size in."""
         ...
 
     def encode(self, images: Tensor) -> Tensor:

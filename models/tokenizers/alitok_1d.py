@@ -192,11 +192,11 @@ class AliTok1D(OneGrid[AliTok1DConfig]):
         """Code vectors of tokens (B, T) as a map (B, E, 1, T), fp32. The line has no grid: `grid` is not used."""
         return self.quantize.lookup(tokens, (1, tokens.shape[1]))
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, tile: int | None = None) -> Tensor:
         """Code map (B, E, 1, T) -> image (B, 3, side*P, side*P) in [-1, 1], fp32."""
-        return self.decode_raw(codes) * 2 - 1
+        return self.decode_raw(codes, tile) * 2 - 1
 
-    def decode_raw(self, codes: Tensor) -> Tensor:
+    def decode_raw(self, codes: Tensor, tile: int | None = None) -> Tensor:
         """`decode` in [0, 1], as the network gives it."""
         return self.decoder(codes[:, :, 0].transpose(1, 2).to(self.compute_dtype)).float()
 

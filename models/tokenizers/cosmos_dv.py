@@ -163,8 +163,8 @@ class CosmosDV(OneGrid[CosmosConfig]):
         half = levels // 2
         return ((digits - half) / half).transpose(1, 2).unflatten(2, grid)
 
-    def decode_raw(self, codes: Tensor) -> Tensor:
-        return super().decode_raw(self.post_quant_conv(codes.to(self.compute_dtype)))
+    def decoder_input(self, codes: Tensor) -> Tensor:
+        return self.post_quant_conv(codes)
 
     # --- image -> tokens -------------------------------------------------------------------------------------------
 

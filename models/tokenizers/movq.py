@@ -217,7 +217,7 @@ class MoVQ(ProjectedCodes[MoVQConfig]):
             Codebook(c.vocab, c.dim, operations, **place),
         )
 
-    def decode_raw(self, codes: Tensor) -> Tensor:
+    def decode_raw(self, codes: Tensor, tile: int | None = None) -> Tensor:
         codes = codes.to(self.compute_dtype)
         return self.decoder(self.post_quant_conv(codes), codes).float()
 

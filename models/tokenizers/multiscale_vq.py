@@ -132,8 +132,8 @@ class MultiScaleVQ(SeveralScales[MultiScaleVQConfig]):
         """The accumulated feature map at the next grid, (B, Z, h, w)."""
         return resize_area(features, grid)
 
-    def decode_raw(self, codes: Tensor) -> Tensor:
-        return super().decode_raw(self.post_quant_conv(codes.to(self.compute_dtype)))
+    def decoder_input(self, codes: Tensor) -> Tensor:
+        return self.post_quant_conv(codes)
 
     # --- image -> tokens -------------------------------------------------------------------------------------------
 

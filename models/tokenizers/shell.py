@@ -14,23 +14,34 @@ from ..parts.grid import Grid
 from ..parts.module import ConfiguredModule
 from ..parts.operations import Operations, Place
 from .codebook import Codebook
+from .tiles import TiledDecoder
 
 C = TypeVar("C")
 
 
 class ImageTokenizer(ConfiguredModule[C]):
-    """An `encoder` and a `decoder`; a tokenizer with layers between them says so in `decode_raw` and `encode_features`."""
+    """An `encoder` and a `decoder`; a tokenizer with layers between them says so in `decoder_input` and `encode_features`."""
 
     encoder: nn.Module
     decoder: nn.Module
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, E, h, w), or the feature map they sum to -> image (B, 3, f*h, f*w) in [-1, 1], fp32."""
-        return self.decode_raw(codes).clamp(-1, 1)
+    def decode(self, codes: Tensor, tile: int | None = None) -> Tensor:
+        """Codes (B, E, h, w), or the feature map they sum to -> image (B, 3, f*h, f*w) in [-1, 1], fp32.
 
-    def decode_raw(self, codes: Tensor) -> Tensor:
+        Args:
+            tile: pixels of the tiles that a `TiledDecoder` makes the full size in; None, and any other decoder: in one piece.
+        """
+        return self.decode_raw(codes, tile).clamp(-1, 1)
+
+    def decode_raw(self, codes: Tensor, tile: int | None = None) -> Tensor:
         """`decode` without the clamp, for training."""
-        return self.decoder(codes.to(self.compute_dtype)).float()
+        x = self.decoder_input(codes.to(self.compute_dtype))
+        sizes = (tile,) if isinstance(self.decoder, TiledDecoder) else ()
+        return self.decoder(x, *sizes).float()
+
+    def decoder_input(self, codes: Tensor) -> Tensor:
+        """What the decoder reads (B, Z, h, w), of codes (B, E, h, w)."""
+        return codes
 
     def encode_features(self, image: Tensor) -> Tensor:
         """Image (B, 3, f*h, f*w) in [-1, 1] -> unquantised features (B, E, h, w), fp32."""
@@ -86,8 +97,8 @@ class ProjectedCodes(OneGrid[W]):
         """The encoder, the decoder and the codebook."""
         raise NotImplementedError
 
-    def decode_raw(self, codes: Tensor) -> Tensor:
-        return super().decode_raw(self.post_quant_conv(codes.to(self.compute_dtype)))
+    def decoder_input(self, codes: Tensor) -> Tensor:
+        return self.post_quant_conv(codes)
 
     def encode_features(self, image: Tensor) -> Tensor:
         return self.quant_conv(self.encoder(image.to(self.compute_dtype))).float()

@@ -8,8 +8,6 @@ and less.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
@@ -19,17 +17,6 @@ from ..parts.cast import cast_like
 from .conv_blocks import ResidualBlock, Upsample, channels_last
 
 SIDE = 128  # pixels of a tile, without what lies around it
-_side: ContextVar[int | None] = ContextVar("side of a decoder's tiles", default=None)
-
-
-@contextmanager
-def decoding_in_tiles(side: int = SIDE) -> Iterator[None]:
-    """Inside, decoders that can (`TiledDecoder`) take their full size in tiles of so many pixels."""
-    token = _side.set(side)
-    try:
-        yield
-    finally:
-        _side.reset(token)
 
 
 class TiledDecoder(nn.Module):
@@ -43,8 +30,9 @@ class TiledDecoder(nn.Module):
         """What is done between the first convolution and the last norm, one after the other."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        x, side, layers = self.conv_in(channels_last(x)), _side.get(), self.layers()
+    def forward(self, x: Tensor, side: int | None = None) -> Tensor:
+        """`side`: pixels of the tiles that the full size is made in, where the layers allow it; None: in one piece."""
+        x, layers = self.conv_in(channels_last(x)), self.layers()
         last = max((i for i, one in enumerate(layers) if isinstance(one, Upsample)), default=0)
         whole = len(layers) if side is None or not _local(layers[last:]) else last
         for layer in layers[:whole]:

@@ -11,7 +11,7 @@ from ...imaging.preview_budget import remember
 from ...loaders.checkpoint import ARModel
 from ...loaders.estimate import decode_chunk
 from ...models.parts.sizes import Codec
-from ...models.tokenizers.tiles import decoding_in_tiles
+from ...models.tokenizers.tiles import SIDE
 from .retry import out_of_memory
 
 
@@ -45,8 +45,7 @@ def decode_part(tokenizer: Codec, features: Tensor) -> Tensor:
         " which takes longer and gives the same images",
         len(features),
     )
-    with decoding_in_tiles():
-        return torch.cat([tokenizer.decode(one) for one in features.split(1)])
+    return torch.cat([tokenizer.decode(one, tile=SIDE) for one in features.split(1)])
 
 
 def as_image(images: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ python tests/hosts/inside.py faults_inside HOST_FOLDER SCRATCH_FOLDER TRANSFORME
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import folder_paths
@@ -69,7 +68,7 @@ with torch.inference_mode():
 
     convolutions = [m for m in model.tokenizer.decoder.modules() if isinstance(m, torch.nn.Conv2d)]
     hooks = [layer.register_forward_hook(short) for layer in convolutions]
-    decoding.decoding_in_tiles = partial(decoding.decoding_in_tiles, 16)
+    decoding.SIDE = 16
     image = ARDecode.execute(sampling(), viewer="off").args[0]
     assert (image - wanted).abs().max() < 1e-4
     for hook in hooks:

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 import torch
 from ar_guidance.benchmarks.harness import bundled
+from ar_guidance.models.tokenizers.alitok_1d import AliTok1D, AliTok1DConfig, HalfConfig
 from ar_guidance.models.tokenizers.bsq import BitwiseConfig, BitwiseVQ
-from ar_guidance.models.tokenizers.tiles import FullSize, decoding_in_tiles
+from ar_guidance.models.tokenizers.cosmos_dv import CosmosConfig, CosmosDV
+from ar_guidance.models.tokenizers.movq import MoVQ, MoVQConfig
+from ar_guidance.models.tokenizers.tiles import FullSize
 from ar_guidance.models.tokenizers.vq16 import VQ16, VQ16Config
 from ar_guidance.models.tokenizers.vqgan import VQGAN, VQGANConfig
 from ar_guidance.tests.tiny import randomise, tiny_codec
@@ -45,6 +48,14 @@ CODECS: dict[str, Callable[[], Codec]] = {
     "bundled token-wise": lambda: bundled("emoji_vq", "tokenizer"),
 }
 
+OTHERS: dict[str, Callable[[], Codec]] = {  # which cannot
+    "Lumina": lambda: tiny(lambda: MoVQ(MoVQConfig(40, 4, 4, 4, (1, 2), 1, (1,), norm_groups=2))),
+    "SimpleAR": lambda: tiny(lambda: CosmosDV(CosmosConfig((8,), 4, (), (8, 8), 0, 0, 1))),
+    "AliTok": lambda: tiny(
+        lambda: AliTok1D(AliTok1DConfig(8, 4, 4, 3, 9, 2, *[HalfConfig(64, 1, 1, 64)] * 2))
+    ),
+}
+
 
 def map_of(codec: Codec, height: int, width: int, images: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
@@ -58,8 +69,7 @@ def test_an_image_in_tiles_is_the_same(name: str, side: int) -> None:
     features = map_of(codec, 13, 10, images=2)  # no multiple of a tile, in neither direction
     with torch.inference_mode():
         whole = codec.decode_raw(features)
-        with decoding_in_tiles(side):
-            tiled = codec.decode_raw(features)
+        tiled = codec.decode_raw(features, tile=side)
     assert (tiled - whole).abs().max() <= TOLERANCE * whole.std()
 
 
@@ -74,10 +84,8 @@ def test_less_around_a_tile_would_show(monkeypatch) -> None:
         self.around -= 1
 
     monkeypatch.setattr(FullSize, "__init__", less)
-    with torch.inference_mode(), decoding_in_tiles(16):
-        tiled = codec.decode_raw(features)
     with torch.inference_mode():
-        whole = codec.decode_raw(features)
+        tiled, whole = codec.decode_raw(features, tile=16), codec.decode_raw(features)
     assert (tiled - whole).abs().max() > 10 * TOLERANCE * whole.std()
 
 
@@ -88,16 +96,15 @@ def test_no_map_of_the_full_size_is_made(name: str) -> None:
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(lambda layer, given, y: seen.append(y.shape[-1]))
     features = map_of(codec, 32, 32)
-    with torch.inference_mode(), decoding_in_tiles(16):
-        side = codec.decode_raw(features).shape[-1]
+    with torch.inference_mode():
+        side = codec.decode(features, tile=16).shape[-1]
     assert max(seen) <= side // 2
 
 
-def test_outside_the_block_nothing_changes() -> None:
-    codec = CODECS["VAR"]()
-    features = map_of(codec, 6, 6)
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
+def test_other_decoders_stay_in_one_piece(make: Callable[[], Codec]) -> None:
+    codec = make()
+    tokens = torch.arange(9)[None] % codec.config.vocab
+    codes = codec.lookup(tokens, (3, 3))
     with torch.inference_mode():
-        before = codec.decode_raw(features)
-        with pytest.raises(KeyError), decoding_in_tiles(8):
-            raise KeyError
-        assert torch.equal(codec.decode_raw(features), before)
+        assert torch.equal(codec.decode(codes, tile=8), codec.decode(codes))
