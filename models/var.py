@@ -24,6 +24,7 @@ from .parts.linear import linear
 from .parts.network import Cached
 from .parts.norms import plain_norm
 from .parts.operations import Operations, Place
+from .parts.plain_attention import Attending
 from .parts.sizes import check_heads
 
 
@@ -59,7 +60,7 @@ class AttentionConfig(Protocol):
     def qk_norm(self) -> bool: ...
 
 
-class Attention(nn.Module):
+class Attention(Attending):
     """Self-attention over everything cached; with qk-norm the softmax scale is learnt per head."""
 
     zero_k_bias: Tensor
@@ -99,7 +100,7 @@ class Attention(nn.Module):
         weights: PositionWeights | None = None,
     ) -> Tensor:
         """Softmax attention and output projection, -> (rows, T, C)."""
-        out = attend_many(q, k, v, mask, weights, self.scale)
+        out = attend_many(q, k, v, mask, weights, self.scale, self.kernel)
         return linear(self.proj, out.transpose(1, 2).flatten(2))
 
 

@@ -138,3 +138,62 @@ def test_no_file_is_looked_for_beside_the_host_s() -> None:
             if isinstance(node, ast.Attribute) and node.attr in ("__file__", "__path__")
         ]
         assert not of_others, (path, of_others)
+
+
+PURE = [path for path in files() if path.relative_to(ROOT).parts[0] in ("models", "guidance")]
+BETWEEN_CALLS = ("ContextVar", "contextvars.ContextVar", "threading.local")
+CHANGES = {
+    "append",
+    "extend",
+    "insert",
+    "add",
+    "update",
+    "setdefault",
+    "pop",
+    "popitem",
+    "clear",
+    "remove",
+}
+
+
+def kept_between_calls(tree: ast.Module) -> list[str]:
+    """What a module keeps from one call to the next: context variables, `global`, and names of its own that functions change."""
+    plain = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    targets = [t for n in plain for t in (n.targets if isinstance(n, ast.Assign) else [n.target])]
+    own = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    found = []
+    for node in ast.walk(tree):
+        changed: ast.expr | None = None
+        named = isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in BETWEEN_CALLS
+        if named or isinstance(node, ast.Global):
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            changed = node.func.value if node.func.attr in CHANGES else None
+        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            changed = node.value
+        if isinstance(changed, ast.Name) and changed.id in own:
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tensors_only_no_state_of_a_module(path: Path) -> None:
+    kept = kept_between_calls(ast.parse(path.read_text(encoding="utf-8")))
+    assert not kept, f"give it by argument, or declare it as a field: {kept}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "_side: ContextVar[int] = ContextVar('side')",
+        "x = contextvars.ContextVar('x')",
+        "_here = threading.local()",
+        "_made = 0\ndef f():\n    global _made\n    _made += 1",
+        "_seen: list[int] = []\ndef f(x):\n    _seen.append(x)",
+        "_by = {}\ndef f(x):\n    _by[x] = 1",
+        "_by = {}\ndef f(x):\n    del _by[x]",
+        "_now = Settings()\ndef f(x):\n    _now.side = x",
+    ],
+)
+def test_state_of_a_module_would_be_seen(text: str) -> None:
+    assert kept_between_calls(ast.parse(text))

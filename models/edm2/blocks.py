@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from ..parts.cast import cast_like
 from ..parts.operations import Operations, Place
-from ..parts.plain_attention import attend_plainly
+from ..parts.plain_attention import Attending, attend_plainly
 from .config import EDM2Config
 
 EPSILON = 1e-4
@@ -61,7 +61,7 @@ class Fourier(nn.Module):
         return waves.cos() * math.sqrt(2)
 
 
-class Attention(nn.Module):
+class Attention(Attending):
     """Self-attention over positions; queries, keys and values are normalised over each head's channels."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         # q, k, v run fastest along the channels: (B, heads, d, 3, T)
         parts = self.qkv(x).flatten(2).unflatten(1, (self.heads, -1, 3))
         q, k, v = normalised(parts, 2).movedim(2, 4).unbind(2)  # (B, heads, T, d) each
-        mixed = attend_plainly(q, k, v)
+        mixed = attend_plainly(q, k, v, self.kernel)
         return mp_sum(x, self.proj(mixed.transpose(2, 3).reshape(x.shape)), self.balance)
 
 

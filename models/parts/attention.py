@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .cache import KVCache, PositionWeights
-from .plain_attention import FEW, attend_plainly
+from .plain_attention import FEW, Kernel, attend_plainly
 from .rope import rotate
 
 
@@ -102,6 +102,7 @@ def attend_many(
     seen: Tensor | None = None,
     weights: PositionWeights | None = None,
     scale: float | None = None,
+    kernel: Kernel | None = None,
 ) -> Tensor:
     """Fused attention of many queries at once: shapes as in `attend`.
 
@@ -110,15 +111,16 @@ def attend_many(
         weights: on positions of some rows, which are then computed in single precision: what is in half precision already
             does not change by a thousandth.
         scale: of q k^T; by default 1 / sqrt(d).
+        kernel: of what has neither a mask nor weights, see `attend_plainly`.
     """
     if weights is None or q.shape[0] <= weights.first_row:
-        return _fused(q, k, v, seen, scale)
+        return _fused(q, k, v, seen, scale, kernel)
     plain, faded = slice(weights.first_row), slice(weights.first_row, None)
     masks = [_of_rows(seen, rows) for rows in (plain, faded)]
     keys, values = weights.scaled(k[faded], weights.keys), weights.scaled(v[faded], weights.values)
     return torch.cat(
         (
-            _fused(q[plain], k[plain], v[plain], masks[0], scale),
+            _fused(q[plain], k[plain], v[plain], masks[0], scale, kernel),
             F.scaled_dot_product_attention(
                 q[faded].float(), keys, values, attn_mask=masks[1], scale=scale
             ).to(q.dtype),
@@ -126,10 +128,17 @@ def attend_many(
     )
 
 
-def _fused(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scale: float | None) -> Tensor:
-    """One fused call; without a mask, by the attention that was chosen for the run."""
+def _fused(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    seen: Tensor | None,
+    scale: float | None,
+    kernel: Kernel | None,
+) -> Tensor:
+    """One fused call; without a mask, by the chosen kernel."""
     if seen is None:
-        return attend_plainly(q, k, v, scale)
+        return attend_plainly(q, k, v, kernel, scale)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
 
 

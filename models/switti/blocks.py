@@ -19,6 +19,7 @@ from ..parts.levels import SquareScales
 from ..parts.linear import linear
 from ..parts.norms import RMSNorm, plain_norm
 from ..parts.operations import Operations, Place
+from ..parts.plain_attention import Attending
 from ..parts.rope import frequencies, rotate
 from ..parts.sizes import check_heads
 from ..parts.swiglu import SwiGLU
@@ -68,7 +69,7 @@ def scale_angles(config: SwittiConfig, side: int, device: torch.device) -> Tenso
     return torch.cat([columns, rows], dim=-1).flatten(0, 1)
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Attending):
     """q and k normalised over all heads together, then turned by their position."""
 
     def __init__(self, config: SwittiConfig, ops: Operations, **place: Unpack[Place]) -> None:
@@ -87,7 +88,7 @@ class SelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(layer, k, v)
             weights = cache.weights
-        out = attend_many(q, k, v, weights=weights)
+        out = attend_many(q, k, v, weights=weights, kernel=self.kernel)
         return linear(self.proj, out.transpose(1, 2).flatten(2))
 
 

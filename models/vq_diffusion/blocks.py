@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
-from ..parts.plain_attention import attend_plainly
+from ..parts.plain_attention import Attending, attend_plainly
 from .config import VQDiffusionConfig
 
 EPS = 1e-5
@@ -48,7 +48,7 @@ class AdaptiveNorm(nn.Module):
         return F.layer_norm(x, x.shape[-1:], eps=EPS) * (1 + scale) + shift
 
 
-class Attention(nn.Module):
+class Attention(Attending):
     """Every position sees all of them, or all of a text."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, pairs: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """x (rows, N, C); `pairs`: of a text, None = of x itself."""
         keys, values = self.pairs(x) if pairs is None else pairs
-        out = attend_plainly(self._split(self.query(x)), keys, values)
+        out = attend_plainly(self._split(self.query(x)), keys, values, self.kernel)
         return self.proj(out.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from ...imaging.image_trace import ImageTrace
 from ...loaders.edm2 import EDM2Model
 from ...loaders.place import to_gpu
 from ...models.edm2.images import VAE_FACTOR, from_pixels, from_vae, raw_latents
-from ...models.parts.plain_attention import attention_by
+from ...models.parts.plain_attention import attend_by
 from ...sampling.diffusion import Guided, diffusion_run
 from ...sampling.draw import Streams
 from ...sampling.heun import Progress, generate
@@ -162,14 +162,16 @@ def run_part(sampling: EDM2Sampling, run: RunInfo, report: "Reporter") -> Denois
         run,
         recorder,
     )
-    with attention_by(chosen_attention()):
-        x = generate(
-            stopping(denoiser),
-            streams.normals(shape, device),
-            sampling.heun,
-            report,
-            lambda: streams.normals(shape, device),
-        )
+    for network in (model.network, guide):
+        if network is not None:
+            attend_by(network, chosen_attention())
+    x = generate(
+        stopping(denoiser),
+        streams.normals(shape, device),
+        sampling.heun,
+        report,
+        lambda: streams.normals(shape, device),
+    )
     x = x.to(mm.intermediate_device())
     return Denoised(x, None, recorder.finish(), Chain(sampling.guidances).names)
 

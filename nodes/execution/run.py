@@ -23,7 +23,7 @@ from ...imaging.viewer import DECODED, OFF, Json, Send, Viewer
 from ...loaders.estimate import pixels, run_bytes
 from ...loaders.place import to_gpu
 from ...loaders.quote import reason
-from ...models.parts.plain_attention import attention_by
+from ...models.parts.plain_attention import attend_by
 from ...sampling.draw import Streams
 from ...sampling.loops import LOOPS, AnyJob, AnyProgress, Generated, OnStep, grids_of
 from ...sampling.mixed import branch_count, last_branches
@@ -162,9 +162,9 @@ def sample(
     """Run the loop with the models on the device: what was made, and what was recorded."""
     model = sampling.model
     device, recorder = model.patcher.load_device, recorder or recorder_of(sampling, job)
-    with attention_by(chosen_attention()):
-        to_gpu([model.patcher, model.tokenizer_patcher], job_needs(sampling, job))
-        made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
+    attend_by(model.patcher.model, chosen_attention())
+    to_gpu([model.patcher, model.tokenizer_patcher], job_needs(sampling, job))
+    made = LOOPS[model.family.kind].run(model, job, device, on_step, recorder)
     return made, recorder.finish()
 
 
