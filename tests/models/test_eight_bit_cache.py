@@ -92,6 +92,22 @@ def test_scale_wise_families_see_nearly_the_same(name: str) -> None:
         assert apart > 0  # the cache was used
 
 
+@pytest.mark.parametrize("name", CACHED)
+def test_a_run_in_the_middle_of_another_changes_nothing(name: str) -> None:
+    """Nothing of a run is outside it: another model, with another cache, may run between any two of its steps."""
+    outer, inner = FAMILIES[name](), TOKEN_FAMILIES["llamagen"]()
+    plain = SamplerSettings(smooth=False)
+    alone = [outer.sample([1], sampler_settings=plain), inner.sample([2], cache=EightBitCache)]
+    between: list[torch.Tensor] = []
+
+    def run_another(step: object) -> None:
+        between.append(inner.sample([2], cache=EightBitCache).tokens)
+
+    around = outer.sample([1], sampler_settings=plain, on_step=run_another)
+    assert all(map(torch.equal, around.tokens, alone[0].tokens))
+    assert len(between) > 2 and all(torch.equal(one, alone[1].tokens) for one in between)
+
+
 def test_a_model_without_a_cache_says_so() -> None:
     with pytest.raises(ValueError, match="keeps no keys and values .* set cache of AR Sampler"):
         tiny_switti().sample([1], sampler_settings=SamplerSettings(eight_bit_cache=True))

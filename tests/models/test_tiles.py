@@ -101,6 +101,23 @@ def test_no_map_of_the_full_size_is_made(name: str) -> None:
     assert max(seen) <= side // 2
 
 
+@pytest.mark.parametrize("name", CODECS)
+def test_the_processor_convolves_maps_whose_channels_lie_together(name: str) -> None:
+    codec, apart = CODECS[name](), []
+
+    def look(layer: nn.Conv2d, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        (x,) = given
+        if layer.kernel_size != (1, 1) and not x.is_contiguous(memory_format=torch.channels_last):
+            apart.append(tuple(x.shape))
+
+    for layer in codec.decoder.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(look)
+    with torch.inference_mode():
+        codec.decode(map_of(codec, 6, 5))
+    assert not apart
+
+
 @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
 def test_other_decoders_stay_in_one_piece(make: Callable[[], Codec]) -> None:
     codec = make()

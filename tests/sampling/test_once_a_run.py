@@ -84,3 +84,16 @@ def test_what_the_condition_decides_is_computed_once(name: str) -> None:
     alone = {p: n for p, n in calls.items() if any(part in p for part in CONDITION_ALONE)}
     assert alone and set(alone.values()) == {1}, alone
     assert max(calls.values()) >= 4  # others are asked at every scale
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_queries_keys_and_values_are_one_product(name: str) -> None:
+    """In self-attention: keys and values of a text are read once a run, its queries at every scale."""
+    model, wide = FAMILIES[name](), []
+    width = model.config.width
+    for path, layer in model.network.named_modules():
+        if isinstance(layer, torch.nn.Linear) and "qkv" in path:
+            layer.register_forward_hook(lambda *given: wide.append(given[2].shape[-1]))
+    steps: list[Any] = []
+    model.sample([1, 2], CHAINS["cfg"], filters=FILTERS, on_step=steps.append)
+    assert wide == [3 * width] * len(steps) * model.config.depth
