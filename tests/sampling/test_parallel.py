@@ -1,9 +1,16 @@
 """Laws of parallel decoding: the tokens, reports and recordings of plain decoding, in fewer passes."""
 
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import torch
 from ar_guidance.guidance.cfg import CFG
+from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.record import TraceRecorder
+from ar_guidance.guidance.registry import METHODS
 from ar_guidance.guidance.softcfg import SoftCFG
 from ar_guidance.sampling.draw import Filters
 from ar_guidance.sampling.edit import KeptSequence
@@ -11,6 +18,7 @@ from ar_guidance.sampling.parallel import WIDTHS, Window, agreeing, growth, gues
 from ar_guidance.tests.rounding import holds
 from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES, TinyTokens, tiny_simplear
 
+ROOT = Path(__file__).resolve().parents[2]
 CHAINS = {
     "none": (),
     "cfg": (CFG(3.0, "constant"),),
@@ -120,6 +128,19 @@ def test_a_repetition_penalty_counts_only_what_was_read_before(monkeypatch) -> N
     )
     object.__setattr__(model.network.config, "repetition", 1.0)
     assert not torch.equal(plain, model.sample([1, 2], CHAINS["cfg"], filters=filters).tokens)
+
+
+def test_the_switch_says_which_guidances_draw_plainly() -> None:
+    node = json.loads((ROOT / "locales/en/nodeDefs.json").read_text("utf-8"))["ARSampler"]
+    words = set(re.findall(r"\w+", node["inputs"]["parallel"]["tooltip"].casefold()))
+    run = tiny_simplear().run
+    found = {}
+    for name, method in METHODS.items():
+        chain = Chain((method(),))
+        with suppress(ValueError):  # SSG, for one, has no token-wise form
+            found[name] = chain.begin(run).looks_back
+    assert found["softcfg"] and not found["cfg"]
+    assert found.keys() & words == {name for name, back in found.items() if back}
 
 
 # --- kept tokens ------------------------------------------------------------------------------------------------------
