@@ -1,8 +1,9 @@
 """An image decoder in one piece and in tiles: most memory, seconds, and how far the images are apart.
 
-    python -m benchmarks.tiles [--json FILE]
+    python -m benchmarks.tiles [--counted] [--json FILE]
 
-Random weights in the sizes of the releases; every number of bytes from a process of its own.
+Random weights in the sizes of the releases; every number of bytes from a process of its own. With `--counted` every family's
+last release: the most bytes that tensors hold at once, counted without computing, the same on every machine.
 """
 
 import argparse
@@ -15,12 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ar_guidance.loaders.families import TRANSFORMERS
+from ar_guidance.models.family import TransformerFamily
 from ar_guidance.models.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
+from ar_guidance.models.tokenizers.shell import OneGrid
 from ar_guidance.models.tokenizers.tiles import SIDE
 from ar_guidance.models.tokenizers.vq16 import VQ16, VQ16Config
 
+from .counting import META, LiveBytes, fused_attention
+from .families import build
 from .harness import report
-from .memory import EXACT, held_bytes, peak_bytes
+from .peaks import EXACT, held_bytes, peak_bytes
+from .releases import RELEASES
 
 CODECS: dict[str, Callable[[], Any]] = {
     "VAR": lambda: MultiScaleVQ(MultiScaleVQConfig(4096, 32, 160)),
@@ -81,14 +88,39 @@ def row(name: str, side: int) -> dict[str, Any]:
     }
 
 
+def counted(family: TransformerFamily) -> dict[str, Any]:
+    """Bytes that tensors hold while the family's last release decodes one image."""
+    release = RELEASES[family.name][-1]
+    codec = build(family, release, torch.float32, "meta").tokenizer
+    side = release.transformer.grid[0]
+    with torch.device(META):
+        tokens = torch.zeros(1, release.transformer.length, dtype=torch.long)
+    features = (
+        codec.lookup(tokens, (side, side))
+        if isinstance(codec, OneGrid)
+        else torch.empty(1, codec.config.dim, side, side, device=META)
+    )
+    peaks = []
+    for tile in (None, SIDE):
+        with torch.no_grad(), fused_attention(), LiveBytes() as live:
+            codec.decode(features, tile=tile)
+        peaks.append(live.peak / 2**20)
+    return {"release": release.name, "whole MB": peaks[0], "tiles MB": peaks[1]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--counted", action="store_true")
     parser.add_argument("--one", nargs=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.one:
         name, side, tiles = options.one
         print(json.dumps(measure(name, int(side), tiles == "1")))
+        return
+    if options.counted:
+        rows = [counted(family) for family in TRANSFORMERS if family.name in RELEASES]
+        report("tiles", rows, options.json)
         return
     report("tiles", [row(*image) for image in IMAGES], options.json)
 

@@ -15,6 +15,11 @@ Normalise = Callable[[nn.GroupNorm, Tensor], Tensor]
 """(norm, x) -> what the norm makes of x."""
 
 
+def as_it_is(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """A norm of the whole map."""
+    return norm(x)
+
+
 def channels_last(x: Tensor) -> Tensor:
     """x (B, C, h, w), on the processor with the channels of a place side by side: its convolutions then make no copy of it."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
@@ -35,7 +40,7 @@ class ResidualBlock(nn.Module):
             nn.Identity() if width_in == width_out else ops.Conv2d(width_in, width_out, 1, **place)
         )
 
-    def forward(self, x: Tensor, norm: Normalise = lambda layer, h: layer(h)) -> Tensor:
+    def forward(self, x: Tensor, norm: Normalise = as_it_is) -> Tensor:
         """`norm`: how its norms are computed, see `tiles.py`."""
         h = self.conv1(F.silu(norm(self.norm1, x), inplace=True))
         h = F.silu(norm(self.norm2, h), inplace=True)  # in place: at the full size every map counts

@@ -5,12 +5,15 @@ a video's first frame lie copies of it, so a single image looks the same at ever
 summed over time when the file is read (`single_frame`), and all layers here are plain two-dimensional ones with the same results.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from ..parts.operations import Operations, Place
+from .conv_blocks import Normalise, as_it_is
 
 
 def single_frame(key: str, tensor: Tensor) -> tuple[str, Tensor]:
@@ -52,8 +55,8 @@ class Norm(nn.Module):
         super().__init__()
         self.norm = ops.GroupNorm(1, width, eps=1e-6, affine=True, **place)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x)
+    def forward(self, x: Tensor, norm: Normalise = as_it_is) -> Tensor:
+        return norm(self.norm, x)
 
 
 class ResidualBlock(nn.Module):
@@ -71,9 +74,9 @@ class ResidualBlock(nn.Module):
             nn.Identity() if width_in == width_out else Conv(width_in, width_out, 1, ops, **place)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+    def forward(self, x: Tensor, norm: Normalise = as_it_is) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x, norm)))
+        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h, norm)))
 
 
 class SpaceAttention(nn.Module):
@@ -166,12 +169,14 @@ class Level(nn.Module):
         self.downsample: nn.Module | None = None
         self.upsample: nn.Module | None = None
 
+    def parts(self) -> Iterator[nn.Module]:
+        """What is done one after the other."""
+        yield from self.block
+        yield from (resize for resize in (self.downsample, self.upsample) if resize is not None)
+
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.block:
-            x = block(x)
-        for resize in (self.downsample, self.upsample):
-            if resize is not None:
-                x = resize(x)
+        for part in self.parts():
+            x = part(x)
         return x
 
 

@@ -17,12 +17,14 @@ from typing_extensions import Unpack
 from ..family import FileFacts, TokenizerFamily
 from ..parts.grid import Grid
 from ..parts.operations import Operations, Place
+from .conv_blocks import Normalise, as_it_is
 from .cosmos_blocks import (
     Conv,
     Downsample,
     Level,
     Middle,
     Norm,
+    ResidualBlock,
     Upsample,
     haar,
     inverse_haar,
@@ -30,6 +32,7 @@ from .cosmos_blocks import (
     single_frame,
 )
 from .shell import OneGrid
+from .tiles import TiledDecoder
 
 HAAR_LEVELS = 2  # patches of 4x4 pixels
 LEVELS = 3
@@ -113,8 +116,11 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
-class Decoder(nn.Module):
+class Decoder(TiledDecoder):
     """(B, Z, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
+
+    enlarges, local = Upsample, ResidualBlock
+    grow = 2**HAAR_LEVELS
 
     def __init__(self, config: CosmosConfig, ops: Operations, **place: Unpack[Place]) -> None:
         super().__init__()
@@ -132,11 +138,11 @@ class Decoder(nn.Module):
         self.norm_out = Norm(widths[0], ops, **place)
         self.conv_out = pair(widths[0], bands, ops, **place)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x))
-        for level in reversed(self.up):
-            x = level(x)
-        x = self.conv_out(F.silu(self.norm_out(x)))
+    def layers(self) -> list[nn.Module]:
+        return [self.mid, *(part for level in reversed(self.up) for part in level.parts())]  # pyright: ignore
+
+    def end(self, x: Tensor, codes: Tensor | None, norm: Normalise = as_it_is) -> Tensor:
+        x = self.conv_out(F.silu(self.norm_out(x, norm)))
         for _ in range(HAAR_LEVELS):
             x = inverse_haar(x)
         return x

@@ -4,6 +4,7 @@ Letters: B images, E codebook channels, Z encoder channels, V codebook size, C c
 Every norm of the decoder is modulated by the code vectors themselves, taken before `post_quant_conv`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -14,9 +15,18 @@ from ..family import FileFacts, TokenizerFamily
 from ..parts.operations import Operations, Place
 from ..parts.settings import whole
 from .codebook import Codebook
-from .conv_blocks import AttentionBlock, Downsample, Groups, ResidualBlock, Upsample
+from .conv_blocks import (
+    AttentionBlock,
+    Downsample,
+    Groups,
+    Normalise,
+    ResidualBlock,
+    Upsample,
+    as_it_is,
+)
 from .convnet import ConvSizes, Level, Middle, sizes_from_file
 from .shell import ProjectedCodes
+from .tiles import TiledDecoder
 
 GROUPS = 32
 
@@ -91,10 +101,10 @@ class SpatialNorm(nn.Module):
         self.conv_y = ops.Conv2d(dim, width, 1, **place)
         self.conv_b = ops.Conv2d(dim, width, 1, **place)
 
-    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, x: Tensor, codes: Tensor, norm: Normalise = as_it_is) -> Tensor:
         """x (B, C, H, W), codes (B, E, h, w)."""
         size = x.shape[-2:]  # 1x1 convolutions first, on the small map: the same numbers, for less
-        h = self.norm_layer(x)
+        h = norm(self.norm_layer, x)
         h.mul_(
             F.interpolate(self.conv_y(codes), size=size, mode="nearest")
         )  # in place: at the full size every map counts
@@ -116,9 +126,9 @@ class SpatialBlock(ResidualBlock):
         self.norm1 = SpatialNorm(width_in, config.dim, config.groups, ops, **place)
         self.norm2 = SpatialNorm(width_out, config.dim, config.groups, ops, **place)
 
-    def forward(self, x: Tensor, codes: Tensor) -> Tensor:  # type: ignore[override]
-        h = self.conv1(F.silu(self.norm1(x, codes), inplace=True))
-        h = F.silu(self.norm2(h, codes), inplace=True)
+    def forward(self, x: Tensor, codes: Tensor, norm: Normalise = as_it_is) -> Tensor:  # type: ignore[override]
+        h = self.conv1(F.silu(self.norm1(x, codes, norm), inplace=True))
+        h = F.silu(self.norm2(h, codes, norm), inplace=True)
         return self.conv2(h).add_(self.nin_shortcut(x))
 
 
@@ -172,17 +182,19 @@ class SpatialLevel(nn.Module):
         self.attn = nn.ModuleList(
             SpatialAttention(widths[-1], config, ops, **place) for _ in range(count)
         )
-        self.upsample = Upsample(widths[-1], ops, **place) if level else nn.Identity()
+        self.upsample = Upsample(widths[-1], ops, **place) if level else None
 
-    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
+    def parts(self) -> Iterator[nn.Module]:
+        """What is done one after the other."""
         for i, block in enumerate(self.block):
-            x = block(x, codes)
+            yield block
             if len(self.attn):
-                x = self.attn[i](x, codes)
-        return self.upsample(x)
+                yield self.attn[i]
+        if self.upsample is not None:
+            yield self.upsample
 
 
-class Decoder(nn.Module):
+class Decoder(TiledDecoder):
     """(B, Z, h, w) and the codes (B, E, h, w) -> (B, 3, f*h, f*w), about [-1, 1], not clamped."""
 
     def __init__(self, config: MoVQConfig, ops: Operations, **place: Unpack[Place]) -> None:
@@ -197,11 +209,18 @@ class Decoder(nn.Module):
         self.norm_out = SpatialNorm(widths[0], config.dim, config.groups, ops, **place)
         self.conv_out = ops.Conv2d(widths[0], 3, 3, padding=1, **place)
 
-    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x), codes)
-        for level in reversed(self.up):
-            x = level(x, codes)
-        return self.conv_out(F.silu(self.norm_out(x, codes)))
+    def layers(self) -> list[nn.Module]:
+        return [self.mid, *(part for level in reversed(self.up) for part in level.parts())]  # pyright: ignore
+
+    def step(
+        self, layer: nn.Module, x: Tensor, codes: Tensor | None, norm: Normalise = as_it_is
+    ) -> Tensor:
+        if isinstance(layer, Upsample):
+            return layer(x)
+        return layer(x, codes, norm) if isinstance(layer, SpatialBlock) else layer(x, codes)
+
+    def end(self, x: Tensor, codes: Tensor | None, norm: Normalise = as_it_is) -> Tensor:
+        return self.conv_out(F.silu(self.norm_out(x, codes, norm)))
 
 
 class MoVQ(ProjectedCodes[MoVQConfig]):
@@ -219,7 +238,7 @@ class MoVQ(ProjectedCodes[MoVQConfig]):
 
     def decode_raw(self, codes: Tensor, tile: int | None = None) -> Tensor:
         codes = codes.to(self.compute_dtype)
-        return self.decoder(self.post_quant_conv(codes), codes).float()
+        return self.decoder(self.post_quant_conv(codes), tile, codes).float()
 
 
 def config_from_file(facts: FileFacts) -> MoVQConfig:
