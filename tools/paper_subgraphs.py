@@ -199,7 +199,7 @@ def _outer(
         **{"id": 3, "type": graph, "pos": [100, 100], "size": [340, 520], "flags": {}, "order": 0},
         **{"mode": 0, "title": f"AR paper {row.name}", "inputs": inputs},
         "outputs": [{"name": SAMPLING, "type": SAMPLING, "links": []}],
-        "properties": {"proxyWidgets": [["-1", w.name] for w in shown]},
+        "properties": {},
         "widgets_values": [w.value for w in shown],
     }
     empty = {"revision": 0, "last_node_id": 3, "last_link_id": 0}

@@ -18,8 +18,29 @@ export function addPanel(node, name, panel, height, check = () => {}) {
     setValue: () => {},
   });
   widget.serialize = false;
-  follow(node, { node, name, home, panel, check });
+  if (node.subgraph) outlast(node, widget);
+  follow(node, { node, name, home, panel, height, check });
   return widget;
+}
+
+/**
+ * A subgraph's node makes its widgets of its inputs, and knows no others: frontend 1.47 at every look, 1.32 when it is configured.
+ * The panel's is put behind them; it is not saved, and the node is tall enough for it.
+ */
+function outlast(node, widget) {
+  const made = Object.getOwnPropertyDescriptor(node, "widgets");
+  if (made?.get && !node.widgets.includes(widget)) Object.defineProperty(node, "widgets", { ...made, get: () => [...made.get.call(node), widget] });
+  const { onConfigure, onSerialize } = node;
+  node.onConfigure = (...details) => {
+    onConfigure?.apply(node, details);
+    if (!node.widgets.includes(widget)) node.widgets.push(widget);
+    fitNode(node);
+  };
+  node.onSerialize = (saved) => {
+    onSerialize?.call(node, saved);
+    const promoted = saved.properties?.proxyWidgets;
+    if (Array.isArray(promoted)) saved.properties.proxyWidgets = promoted.filter(([, name]) => name !== widget.name);
+  };
 }
 
 /** Look after a panel for as long as its node is in a graph. */
@@ -40,14 +61,24 @@ function follow(node, entry) {
  * Nodes 2.0 keeps what it shows for a node id when undo or another tab puts a new node in the place of the old one: the home of
  * the dead node's panel stays on screen. The new node's panel moves in there.
  */
-function settle({ node, name, home, panel }) {
-  const place = home.isConnected ? home : homeOnScreen(node, name);
+function settle({ node, name, home, panel, height }) {
+  const place = home.isConnected ? home : homeOnScreen(node, name) ?? homeInSubgraphNode(node, home);
   if (place && panel.parentElement !== place) place.replaceChildren(panel);
+  if (node.subgraph) home.style.minHeight = home.style.flexBasis = `${height()}px`;
 }
 
 function homeOnScreen(node, name) {
   if (node.graph !== app.canvas?.graph) return null;
   return document.querySelector(`[data-node-id="${CSS.escape(node.id)}"] .arg-home[data-panel="${name}"]`);
+}
+
+/** Nodes 2.0 of frontend 1.47 shows only those widgets of a subgraph's node that are inputs: there the home is put below them. */
+function homeInSubgraphNode(node, home) {
+  if (!node.subgraph || node.graph !== app.canvas?.graph) return null;
+  const body = document.querySelector(`[data-testid="node-body-${CSS.escape(node.id)}"]`);
+  home.classList.toggle("arg-below", Boolean(body));
+  body?.append(home);
+  return body && home;
 }
 
 /** Begin to look after the panels; called once. */

@@ -1,6 +1,6 @@
 // One line that says what a node is doing, and what went wrong, in words.
 
-import { element, setWidget } from "./dom.mjs";
+import { element, setWidget, widgetOf } from "./dom.mjs";
 import { upstream } from "./upstream.mjs";
 import { sayMessage } from "./messages.mjs";
 import { say } from "./words.mjs";
@@ -47,7 +47,7 @@ export class StatusLine {
     this.line.setAttribute("role", "alert");
     this.line.tabIndex = 0; // it may be longer than its room: the keyboard scrolls it
     this.line.replaceChildren(element("span", { class: "arg-status-text", ".textContent": said }));
-    this.line.append(...suggestions(text).map(([label, apply]) => this.button(label, apply)));
+    this.line.append(...suggestions(text, this.node).map(([label, apply]) => this.button(label, apply)));
   }
 
   button(label, apply) {
@@ -59,21 +59,20 @@ export class StatusLine {
   }
 }
 
-/** What an error message offers to do about it: [label, what to do to the node]. */
-export function suggestions(text) {
+/** What an error message offers to do about it: [label, what to do to the node]. Outside a subgraph only what can be set there. */
+export function suggestions(text, node) {
   const found = [];
   const wrong = text.match(/^'(.+?)' is not a class/)?.[1];
-  for (const name of wrong ? (text.match(/Did you mean: (.+?)\?/)?.[1].split(", ") ?? []) : []) {
+  for (const name of wrong && (!node.subgraph || widgetOf(node, "classes")) ? (text.match(/Did you mean: (.+?)\?/)?.[1].split(", ") ?? []) : []) {
     found.push([name, (node) => replaceClass(node, wrong, name)]);
   }
   const size = text.match(/nearest[^0-9]*(\d+)\s*[×x]\s*(\d+)/);
-  if (size) found.push([`${size[1]} × ${size[2]}`, (node) => onSampler(node, "size", `${size[1]} x ${size[2]}`)]);
+  if (size && !node.subgraph) found.push([`${size[1]} × ${size[2]}`, (node) => onSampler(node, "size", `${size[1]} x ${size[2]}`)]);
   return found;
 }
 
 function replaceClass(node, wrong, name) {
-  const widget = node.widgets?.find((one) => one.name === "classes");
-  setWidget(node, "classes", String(widget?.value ?? "").replace(wrong, name));
+  setWidget(node, "classes", String(widgetOf(node, "classes")?.value ?? "").replace(wrong, name));
 }
 
 function onSampler(node, name, value) {

@@ -20,23 +20,29 @@ const [SHUT, FULL] = [34, 560]; // heights of the panel: viewer off, and on, so 
 const SMALL = 128; // pixels of an image up to which every one of them is shown as a square
 
 export class Viewer {
-  constructor(node) {
-    this.node = node;
+  /** The panel of `home`, for the AR Decode that `find()` gives: `home` itself, or the one inside the subgraph it stands for. */
+  constructor(home, find = () => home) {
+    this.home = home;
+    this.find = find;
     this.choices = []; // every image of every run: {run, image, entry}
     this.shown = null; // the choice that is looked at
     this.chosen = 0;
     this.running = null; // the newest map of a run under way
     this.settings = ""; // which run that was (see past_runs.mjs)
     this.build();
-    addPanel(node, "ar_viewer", this.panel, () => (this.off ? SHUT : FULL), () => this.check());
+    addPanel(home, "ar_viewer", this.panel, () => (this.off ? SHUT : FULL), () => this.check());
+  }
+
+  get node() {
+    return this.find();
   }
 
   get off() {
-    return widgetOf(this.node, "viewer")?.value === "off";
+    return !this.node || widgetOf(this.node, "viewer")?.value === "off";
   }
 
   build() {
-    this.status = new StatusLine(this.node);
+    this.status = new StatusLine(this.home);
     this.inside = new Inside(() => this.draw());
     this.hint = element("div", { class: "arg-hint", ".textContent": say("Run: the images appear here.") });
     this.frame = element("img", { class: "arg-frame", alt: say("image"), draggable: "false" });
@@ -48,17 +54,12 @@ export class Viewer {
     this.stage.addEventListener("pointerleave", () => (this.inside.token.textContent = ""));
     pressable(this.stage, () => this.enlarge());
     const room = element("div", { class: "arg-room" }, [this.hint, this.stage]);
-    this.film = new Filmstrip((place) => this.choose(place), [
-      ["sample again", "draw this image again with another seed; the others stay", (entry) => sampleAgain(this.node, entry)],
-      ["vary", "keep its coarse scales and draw the details again, beside the old image", (entry) => vary(this.node, entry)],
-      ["in-paint here", "mark a part of the image and draw it again", () => this.marking.start(this.finestGrid())],
-      ["keep this seed", "use the seed that made this image in the next runs", (entry) => this.keepSeed(entry)],
-    ]);
+    this.film = new Filmstrip((place) => this.choose(place), this.actions());
     this.look = element("button", { type: "button", class: "arg-button arg-look", "aria-pressed": false, onclick: () => this.toggle() });
     this.smooth = element("button", { type: "button", class: "arg-button arg-smooth", onclick: () => this.enlargeBy() });
     const seeds = { ".textContent": say("earlier seeds…"), title: say("seeds of the last runs, to be used again"), onclick: () => this.seeds() };
     this.tools = element("div", { class: "arg-row arg-tools" }, [
-      this.look, this.smooth, element("button", { type: "button", class: "arg-button", ...seeds }), this.styles(), ...this.marking.controls,
+      this.look, this.smooth, element("button", { type: "button", class: "arg-button", ...seeds }), ...(this.within ? [] : [this.styles()]), ...this.marking.controls,
     ]);
     this.body = element("div", { class: "arg-body" }, [room, this.film.panel, this.tools, this.inside.panel]);
     this.panel = element("div", { class: "arg-viewer" }, [this.status.line, this.body]);
@@ -66,15 +67,32 @@ export class Viewer {
     this.label();
   }
 
+  /** Whether the nodes it is about are out of sight, in a subgraph: then it sets what stands outside, and adds no nodes in there. */
+  get within() {
+    return Boolean(this.home.subgraph);
+  }
+
+  /** What can be done with an image of the filmstrip. */
+  actions() {
+    const keep = ["keep this seed", "use the seed that made this image in the next runs", (entry) => this.keepSeed(entry)];
+    if (this.within) return [keep];
+    return [
+      ["sample again", "draw this image again with another seed; the others stay", (entry) => sampleAgain(this.node, entry)],
+      ["vary", "keep its coarse scales and draw the details again, beside the old image", (entry) => vary(this.node, entry)],
+      ["in-paint here", "mark a part of the image and draw it again", () => this.marking.start(this.finestGrid())],
+      keep,
+    ];
+  }
+
   /** Recall what an earlier node in this place showed, once; then follow the widget. */
   check() {
     if (this.body.hidden !== this.off) {
       this.body.hidden = this.off;
-      fitNode(this.node, this.off ? 0 : 300);
+      fitNode(this.home, this.off ? 0 : 300);
     }
     if (this.recalled) return;
     this.recalled = true;
-    const before = this.shown ? undefined : kept(this.node, "viewer");
+    const before = this.shown ? undefined : kept(this.home, "viewer");
     if (!before) return;
     Object.assign(this, { chosen: before.chosen, settings: before.settings, smoothed: before.smoothed });
     Object.assign(this.inside, { plain: before.plain, open: before.open });
@@ -90,7 +108,7 @@ export class Viewer {
     const runs = [...new Set(this.choices.map(({ run }) => run))];
     const { step, plain, open } = inside;
     const look = { step, plain, open, map: inside.maps.value, opacity: inside.opacity.value };
-    keep(this.node, "viewer", { runs, chosen, settings, smoothed, ...look });
+    keep(this.home, "viewer", { runs, chosen, settings, smoothed, ...look });
   }
 
   /** Which settings what is shown belongs to. */
@@ -120,7 +138,7 @@ export class Viewer {
 
   /** Let the next runs use an image's seed; where that cannot be, the panel says so. */
   keepSeed(entry) {
-    if (keepSeed(this.node, entry)) return;
+    if (keepSeed(this.node, entry, this.home)) return;
     this.status.tell(say("Seed {0} could not be set: no AR Sampler before this node takes it. Does a link give its seed?", entry.seed), "arg-note");
   }
 
