@@ -29,8 +29,7 @@ from ar_guidance.tools.bundled.seeds import Estimate, estimate
 from ar_guidance.tools.pack import ROOT
 from torch import Tensor
 
-from .sweep import classes, make, networks
-from .sweep_settings import Setting
+from .bundled_runs import classes, make, networks
 
 FOLDER = ROOT / ".bundled-work" / "readings"
 DATA = ROOT / "docs" / "data" / "metric-readings.json"
@@ -68,8 +67,7 @@ def norms(method: str, scale: float, seed: int, pictures: int, folder: Path) -> 
     path = folder / f"{method}~{scale:g}~{seed}~{pictures}.npz"
     if not path.is_file():
         groups = classes(pictures, seed)
-        setting = Setting(method, scale, (METHODS[method](scale),))
-        images, trace = make(setting, groups, seed, 0)
+        images, trace = make(METHODS[method](scale), groups, seed)
         subject = subject_from_border(images.movedim(1, -1) / 2 + 0.5)
         kept: dict[str, Any] = {}
         for k, background in enumerate(backgrounds(trace, subject)):

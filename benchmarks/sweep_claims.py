@@ -62,6 +62,7 @@ SSG, WARM, BASE = ("CFG + SSG", 1.2), ("CFG 3, temperature", 0.9), ("CFG", 3.0)
 RAMP = ("IGG, linear ramp", 2.85)
 FIXED, MIX = ("IGG, constant", 1.85), ("mix, w = w' = 0.75", 1.75)
 SOFT = ("SoftCFG", 4.0)
+TOKENS = ("token", "claims-token")
 SAME, MORE, MIXES = "claims", "claims-ssg", "claims-mixes"
 CLAIMS = (
     Claim(
@@ -77,7 +78,10 @@ CLAIMS = (
         "IGG beside CFG is better than CFG alone (IGG, Eq. 7)",
         "CFG and IGG 0.5 − CFG",
         -1,
-        {run: at("CFG and IGG 0.5", "CFG", FOUR) for run in (SAME, MORE)},
+        {
+            "scale": at("CFG and IGG 0.5", "CFG", (2.0, 4.0)),
+            **{run: at("CFG and IGG 0.5", "CFG", FOUR) for run in (SAME, MORE)},
+        },
     ),
     Claim(
         "a fixed schedule is worse than the ramp (IGG, Table 4)",
@@ -96,7 +100,7 @@ CLAIMS = (
         "CFG, SSG 1.2 − CFG",
         -1,
         {
-            "scale": [(SSG, BASE)],
+            "scale": [(SSG, BASE), (("CFG 6 + SSG", 1.2), ("CFG", 6.0))],
             **{run: at("CFG, SSG 1.2", "CFG", FOUR) for run in (SAME, MORE)},
         },
     ),
@@ -131,25 +135,25 @@ CLAIMS = (
         "fading keys is worse than fading values (SoftCFG, Table 3)",
         "SoftCFG 4, keys − values",
         1,
-        {"claims-token": [(("SoftCFG, keys", 4.0), SOFT)]},
+        {run: [(("SoftCFG, keys", 4.0), SOFT)] for run in TOKENS},
     ),
     Claim(
         "fading both is no worse than fading values (SoftCFG, Table 3)",
         "SoftCFG 4, keys and values − values",
         0,
-        {"claims-token": [(("SoftCFG, keys and values", 4.0), SOFT)]},
+        {run: [(("SoftCFG, keys and values", 4.0), SOFT)] for run in TOKENS},
     ),
     Claim(
         "the unconditional confidence is worse than the conditional (SoftCFG, Fig. 9)",
         "SoftCFG 4, unconditional − conditional",
         1,
-        {"claims-token": [(("SoftCFG, confidence unconditional", 4.0), SOFT)]},
+        {run: [(("SoftCFG, confidence unconditional", 4.0), SOFT)] for run in TOKENS},
     ),
     Claim(
         "the guided confidence is worse than the conditional (SoftCFG, Fig. 9)",
         "SoftCFG 4, guided − conditional",
         1,
-        {"claims-token": [(("SoftCFG, confidence guided", 4.0), SOFT)]},
+        {run: [(("SoftCFG, confidence guided", 4.0), SOFT)] for run in TOKENS},
     ),
     Claim(
         "SoftCFG is better than CFG under the cosine schedule (SoftCFG, section 3.4)",
@@ -180,27 +184,30 @@ CLAIMS = (
 LATER = (
     Claim(
         "APG is better than CFG at equal scale",
-        "APG 4 − CFG 4",
+        "APG − CFG",
         -1,
-        {"later": at("APG", "CFG", (4.0,))},
+        {"later": at("APG", "CFG", (4.0,)), "scale": at("APG", "CFG", (3.0, 6.0))},
     ),
     Claim(
         "TCFG is better than CFG at equal scale",
-        "TCFG 4 − CFG 4",
+        "TCFG − CFG",
         -1,
-        {"later": at("TCFG", "CFG", (4.0,))},
+        {"later": at("TCFG", "CFG", (4.0,)), "scale": at("TCFG", "CFG", (3.0, 6.0))},
     ),
     Claim(
         "CFG-Zero* is better than CFG at equal scale",
-        "CFG-Zero* 4 − CFG 4",
+        "CFG-Zero* − CFG",
         -1,
-        {"later": at("CFG-Zero*", "CFG", (4.0,))},
+        {"later": at("CFG-Zero*", "CFG", (4.0,)), "scale": at("CFG-Zero*", "CFG", (3.0, 6.0))},
     ),
     Claim(
         "the published entropy-aware temperature is better than temperature 1",
-        "CFG 4, entropy-aware − CFG 4",
+        "CFG, entropy-aware − CFG",
         -1,
-        {"later": at("CFG, entropy-aware temperature", "CFG", (4.0,))},
+        {
+            "later": at("CFG, entropy-aware temperature", "CFG", (4.0,)),
+            "scale": at("CFG, entropy-aware temperature", "CFG", (3.0,)),
+        },
     ),
 )
 """What is said of methods that came later, in a table of their own."""

@@ -5,7 +5,7 @@
     python -m benchmarks.sweep_plan .evaluation/sweep/report.json .evaluation/sweep-tokens/report.json
     python -m benchmarks.sweep_document
 
-Records of settings that a report has are replaced, others stay. Settings whose samples are not all there are left out.
+A report's model takes the place of what the data had of it; the other model stays. Settings whose samples are not all there are left out.
 """
 
 import argparse
@@ -14,8 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .sweep_report import DATA, Row, merged
+from ar_guidance.tools.pack import ROOT
 
+Row = dict[str, Any]
+
+DATA = ROOT / "docs" / "data" / "sweep.json"
 DIGITS = {"frechet": 3, "accuracy": 4, "evenness": 5, "divergence": 5, "entropy": 5}
 
 
@@ -52,7 +55,7 @@ def main() -> None:
     content = json.loads(options.output.read_text("utf-8")) if options.output.is_file() else {}
     for path in options.reports:
         for model, made in records(json.loads(path.read_text("utf-8"))).items():
-            content[model] = merged(content.get(model, []), made)
+            content[model] = made
     options.output.write_text(as_text(content), encoding="utf-8")
 
 

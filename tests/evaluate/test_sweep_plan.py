@@ -1,42 +1,29 @@
-"""The sweep as a plan: its settings, and the document's data from its report."""
+"""The sweep's plans: their settings are those of the document, whose data come from their reports."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ar_guidance.benchmarks.sweep_document import COLUMNS, everything
-from ar_guidance.benchmarks.sweep_plan import as_text, records
-from ar_guidance.benchmarks.sweep_report import DATA, merged
-from ar_guidance.benchmarks.sweep_settings import scalewise_settings
-from ar_guidance.benchmarks.sweep_tokens import tokenwise_settings
-from ar_guidance.tools.evaluate.chains import chain_of
+from ar_guidance.benchmarks.sweep_plan import DATA, as_text, records
 from ar_guidance.tools.evaluate.command import PLANS, main
 from ar_guidance.tools.evaluate.plan_file import read_plan
-from ar_guidance.tools.evaluate.work import sampler_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(
-    "name,settings", [("sweep", scalewise_settings()), ("sweep-tokens", tokenwise_settings())]
-)
-def test_the_plans_are_the_sweeps_settings(name: str, settings: list) -> None:
+@pytest.mark.parametrize("name,model", [("sweep", "scale"), ("sweep-tokens", "token")])
+def test_the_data_are_those_of_the_plans(name: str, model: str) -> None:
     plan = read_plan(PLANS / f"{name}.yaml")
-    found = {
-        (s.label, s.strength): (chain_of(s.chain), sampler_of(s.sampler)) for s in plan.settings
-    }
-    plain = sampler_of({name: plan.settings[0].sampler[name] for name in ("top_p", "top_k")})
-    wanted = {
-        (s.method, s.strength): (
-            s.guidances,
-            replace(plain, temperature=s.temperature, by_entropy=s.by_entropy),
-        )
-        for s in settings
-    }
-    assert found == wanted
+    stored = json.loads(DATA.read_text(encoding="utf-8"))[model]
+    wanted = {(s.label, s.strength) for s in plan.settings}
+    assert {(row["method"], row["strength"]) for row in stored} == wanted
+    for row in stored:
+        assert row["seeds"] == list(plan.seeds) and row["pictures"] == plan.samples
+        for measure in ("frechet", "accuracy", "evenness", "divergence"):
+            assert len(row[measure]) == plan.blocks
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +54,8 @@ def test_the_document_can_be_made_of_a_report(report: dict[str, Any]) -> None:
     assert len(everything(made)) == 2 + 3
 
 
-def test_records_of_a_report_take_the_places_of_older_ones(report: dict[str, Any]) -> None:
-    stored = json.loads(DATA.read_text(encoding="utf-8"))
-    both = stored | {"scale": merged(stored["scale"], records(report)["scale"])}
-    again = json.loads(as_text(both))
-    assert len(again["scale"]) == len(stored["scale"]) and again["token"] == stored["token"]
-    changed = [row for row in again["scale"] if row["pictures"] == 8]
-    assert len(changed) == 3
-    assert json.loads(as_text(stored)) == stored
+def test_the_data_are_written_a_line_per_record() -> None:
+    text = DATA.read_text(encoding="utf-8")
+    stored = json.loads(text)
+    assert as_text(stored) == text
+    assert len(text.splitlines()) >= len(stored["scale"]) + len(stored["token"])
