@@ -9,6 +9,7 @@ square in units of their standard deviation. Seconds are of the two in turns. By
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def guided_after(network: Any, tokens: Tensor, cache: type[KVCache]) -> Tensor:
 def effect(images: int) -> dict[str, Any]:
     """What changes in images of the bundled token-wise model."""
     network, rows = bundled("emoji_llamagen", "transformer"), []
-    for seed in range(images // BATCH):
+    for seed in range(math.ceil(images / BATCH)):
         plain, eight = (drawn(network, seed, BATCH, kind) for kind in KINDS.values())
         exact, near = (guided_after(network, plain, kind) for kind in KINDS.values())
         again = AddressedSampler(Filters(), Streams(seed, BATCH))(near, 0)
@@ -71,7 +72,7 @@ def effect(images: int) -> dict[str, Any]:
     }
     seconds = in_turns(runs)
     return {
-        "images": images,
+        "images": BATCH * len(rows),
         "logits apart": float(apart.mean()),
         "same draw": float(draw.mean()),
         "same token": float(token.mean()),
@@ -96,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--images", type=int, default=100, help="made in batches of 20")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     report("keys and values, released sizes", [saved(n, -1) for n in RELEASES if n in LONG])
