@@ -33,6 +33,8 @@ Pair = tuple[tuple[str, float], tuple[str, float]]
 DATA = ROOT / "docs" / "data" / "claims.json"
 MEASURES = {"frechet": 2, "accuracy": 3}  # and digits
 LEVEL = 0.05
+BEFORE = {"scale": "sweep-before", "token": "sweep-tokens-before"}
+"""The sweep was made twice: of each model, the settings that the first one had, with other images (commit 1732f72, `benchmarks.sweep`)."""
 FOUR, SIX = (2.0, 3.0, 4.0, 6.0), (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -230,10 +232,11 @@ class Pooled:
 def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
     """A claim's difference over the runs there are."""
     parts = []
-    for run, pairs in claim.pairs.items():
-        if run not in runs:
+    for run, wanted in _named(claim):
+        found = {(row["method"], row["strength"]): row for row in runs.get(run, ())}
+        pairs = [(a, b) for a, b in wanted if a in found and b in found]
+        if not pairs:
             continue
-        found = {(row["method"], row["strength"]): row for row in runs[run]}
         apart = [np.subtract(found[a][measure], found[b][measure]) for a, b in pairs]
         blocks = np.mean(apart, axis=0)
         images = sum(found[a]["pictures"] for a, _ in pairs)
@@ -246,6 +249,12 @@ def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
         v**2 / f for v, (_, _, _, f) in zip(scatter, parts, strict=True)
     )
     return Pooled(float(mean), float(np.sqrt(sum(scatter))), float(freedom), total)
+
+
+def _named(claim: Claim) -> list[tuple[str, Sequence[Pair]]]:
+    """The claim's runs, and those that were made before them of the same settings."""
+    before = [(BEFORE[run], pairs) for run, pairs in claim.pairs.items() if run in BEFORE]
+    return [*claim.pairs.items(), *before]
 
 
 def verdict(claim: Claim, found: Pooled, level: float) -> str:
