@@ -31,7 +31,7 @@ from ar_guidance.tools.bundled.sample import load_pair
 from ar_guidance.tools.bundled.seeds import Estimate, estimate
 from ar_guidance.tools.evaluate.library import make_torchvision_importable
 from ar_guidance.tools.pack import ROOT
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 CPU, SCALE, TOP_P = torch.device("cpu"), 4.0, 0.95
@@ -181,7 +181,7 @@ def _difference(mean: float, half: float, images: int, asked: int) -> str:
     """One cell: bold where it differs from 0 although `asked` are asked about."""
     if not mean and not half:
         return "0"
-    alone, together = (stats.t.ppf(1 - 0.025 / count, images - 1) for count in (1, asked))
+    alone, together = (stdtrit(images - 1, 1 - 0.025 / count) for count in (1, asked))
     text = f"{mean:+.3f} ± {half:.3f}".replace("-", "−")
     return f"**{text}**" if abs(mean) > half * together / alone else text
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from ar_guidance.tools.pack import ROOT
-from scipy import stats
+from scipy.special import stdtrit
 
 from .sweep_so_far import report_of
 
@@ -226,7 +226,7 @@ class Pooled:
 
     def half(self, level: float) -> float:
         """Half the interval that misses with a chance of `level`."""
-        return float(stats.t.ppf(1 - level / 2, self.freedom) * self.error)
+        return float(stdtrit(self.freedom, 1 - level / 2) * self.error)
 
 
 def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:

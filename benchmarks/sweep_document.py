@@ -21,7 +21,7 @@ from ar_guidance.tools.bundled.seeds import (
 )
 from ar_guidance.tools.pack import ROOT
 from PIL import Image
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from . import completion, sweep_claims
 
@@ -202,8 +202,8 @@ def holm(found: Sequence[Estimate], count: int, level: float = 0.05) -> Iterator
 
     `count`: of the values behind every interval of 95 %.
     """
-    half = stats.t.ppf(0.975, count - 1)
-    chances = [2 * stats.t.sf(abs(e.mean) / (e.half / half), count - 1) for e in found]
+    half = stdtrit(count - 1, 0.975)
+    chances = [2 * stdtr(count - 1, -abs(e.mean) / (e.half / half)) for e in found]
     order = sorted(range(len(found)), key=lambda k: chances[k])
     stands = [False] * len(found)
     for rank, place in enumerate(order):

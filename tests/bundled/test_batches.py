@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ar_guidance.benchmarks.batches import Rounding, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = 9
@@ -20,9 +21,8 @@ def kernels(aten: str, mkl: str, onednn: str) -> dict[str, str]:
     return {"ATEN_CPU_CAPABILITY": aten, "MKL_CBWR": mkl, "ONEDNN_MAX_CPU_ISA": onednn}
 
 
-ONE, TWO = {"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "2"}
+ONE = {"OMP_NUM_THREADS": "1"}
 KERNELS = {
-    "its own": TWO,
     "oldest": {**ONE, **kernels("default", "COMPATIBLE", "SSE41")},
     "AVX2": {**ONE, **kernels("avx2", "AVX2", "AVX2")},
 }
@@ -38,8 +38,25 @@ def test_an_image_of_a_batch_is_that_alone_but_for_rounding(name: str) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     for found in json.loads(done.stdout):
-        assert found["images"] >= IMAGES // 3 and found["repeated"], found
-        assert found["changed"] <= MOST and found["apart"] < ROUNDING, found
+        nearly_alike(Rounding(**found))
+
+
+@pytest.mark.parametrize("kind, images", [("scale", IMAGES), ("token", IMAGES // 3)])
+def test_so_it_is_with_two_threads_and_the_kernels_of_this_processor(
+    kind: str, images: int
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        nearly_alike(compare(kind, images, batch=6))
+    finally:
+        torch.set_num_threads(before)
+
+
+def nearly_alike(found: Rounding) -> None:
+    """The same again in a batch, and but for rounding what is made alone."""
+    assert found.images >= IMAGES // 3 and found.repeated, found
+    assert found.changed <= MOST and found.apart < ROUNDING, found
 
 
 def test_the_log_of_a_run_says_its_kernels() -> None:

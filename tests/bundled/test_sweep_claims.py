@@ -22,7 +22,6 @@ from ar_guidance.tests.evaluate.plans import written
 from ar_guidance.tools.evaluate.command import PLANS, main
 from ar_guidance.tools.evaluate.plan_file import read_plan
 from ar_guidance.tools.pack import ROOT
-from scipy import stats
 
 SWEEP = json.loads((ROOT / "docs" / "data" / "sweep.json").read_text("utf-8"))
 PLAN_OF = {"scale": "sweep", "token": "sweep-tokens"}
@@ -34,6 +33,8 @@ def row(method: str, blocks: list[float], pictures: int) -> dict:
 
 
 def test_one_run_is_a_paired_test() -> None:
+    from scipy import stats  # a second to import, which every process of the suite would pay
+
     a, b = [1.0, 2.0, 4.0, 3.0], [0.5, 2.5, 2.0, 2.0]
     runs = {"x": [row("a", a, 40), row("b", b, 40)]}
     found = pooled(Claim("", "", -1, {"x": [PAIR]}), runs, "frechet")

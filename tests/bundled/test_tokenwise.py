@@ -66,7 +66,8 @@ def right(pair, scale: float, count: int) -> torch.Tensor:
     shares = load_file(HERE / "reference.safetensors")["groups"].float()
     groups = torch.multinomial(shares, IMAGES, True, generator=torch.Generator().manual_seed(1))
     styles = torch.randint(ANY_STYLE, (IMAGES,), generator=torch.Generator().manual_seed(2))
-    made = draw(pair, (groups * (ANY_STYLE + 1) + styles)[:count], Sampling(scale), seed=3)
+    rows = (groups * (ANY_STYLE + 1) + styles)[:count]
+    made = draw(pair, rows, Sampling(scale), seed=3, batch=count)
     return (judge(classifier, made)[1].argmax(1) == groups[:count]).float()
 
 

@@ -4,6 +4,8 @@ import pytest
 from ar_guidance.tests.hosts.running import run_inside
 from ar_guidance.tools.dev.hosts import BY_VERSION
 
+pytestmark = pytest.mark.host
+
 
 @pytest.mark.parametrize("version", sorted(BY_VERSION))
 def test_an_image_of_either_kind_is_timed(version: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from ar_guidance.tools.dev import chromium, environment, hosts
+from ar_guidance.tools.dev import checks, chromium, environment, hosts
 from ar_guidance.tools.dev.console import Problem
 from ar_guidance.tools.dev.host_client import Result, read_event, read_frame, refusal_text
 
@@ -116,3 +117,20 @@ def test_images_come_in_the_order_of_their_nodes() -> None:
 def test_refusal_without_node_errors_has_the_general_message() -> None:
     reply = {"error": {"message": "Prompt has no outputs", "details": ""}, "node_errors": {}}
     assert refusal_text(reply) == "Prompt has no outputs"
+
+
+@pytest.mark.parametrize("broken, status", [("", 0), ("pyright", 1)])
+def test_a_static_check_that_fails_is_shown_after_the_tests(
+    broken: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def checked(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        said = f"what {name} says\n"
+        return subprocess.CompletedProcess([name, *arguments], int(name == broken), said, "")
+
+    monkeypatch.setattr(checks, "prepare_environment", lambda: None)
+    monkeypatch.setattr(checks, "run_tool", lambda *arguments, **variables: 0)
+    monkeypatch.setattr(checks, "checked", checked)
+    assert checks.run_tests(fast=True, pytest_arguments=()) == status
+    shown = capsys.readouterr().out
+    assert ("FAILED: pyright" in shown) == bool(status) and "passed: ruff check" in shown
+    assert ("what pyright says" in shown) == bool(status) and "what ruff says" not in shown

@@ -6,6 +6,8 @@ from ar_guidance.tests.tiny import FAMILIES
 from ar_guidance.tests.tiny_tokens import TOKEN_FAMILIES
 from ar_guidance.tools.dev.hosts import BY_VERSION
 
+pytestmark = pytest.mark.host
+
 
 @pytest.mark.parametrize("version", sorted(BY_VERSION))
 def test_every_family_computes_with_8_bit_weights(version: str) -> None:

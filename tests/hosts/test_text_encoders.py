@@ -25,6 +25,8 @@ from ar_guidance.tools.dev.hosts import BY_VERSION
 from safetensors.torch import load_file
 from torch import Tensor
 
+pytestmark = pytest.mark.host
+
 PROMPTS = ["a red bird on the grass", "blue", "", "a (red:1.5) bird"]
 EXACT = {"precision": "float32"}
 
