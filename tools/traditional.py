@@ -3,8 +3,8 @@
 
     pip install opencc && python -m tools.traditional
 
-Makes `locales/zh-TW/`, `web/js/words_tw.mjs` and `web/docs/<Node>/zh-TW.md` of `locales/zh/`, the tables of `web/js/words.mjs`,
-`web/js/option_words.mjs` and `web/js/messages.mjs`, and `web/docs/<Node>/zh.md`, with OpenCC's words of Taiwan (configuration s2twp). Nothing of it is
+Makes `locales/zh-TW/`, `web/notes/zh-TW.json`, `web/js/words_tw.mjs` and `web/docs/<Node>/zh-TW.md` of `locales/zh/`, `web/notes/zh.json`, the tables of
+`web/js/words.mjs`, `web/js/option_words.mjs` and `web/js/messages.mjs`, and `web/docs/<Node>/zh.md`, with OpenCC's words of Taiwan (configuration s2twp). Nothing of it is
 written by hand.
 """
 
@@ -62,6 +62,9 @@ def main() -> None:
         target = ROOT / "locales" / "zh-TW" / path.name
         target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    notes = converted(json.loads((ROOT / "web/notes/zh.json").read_text("utf-8")), convert)
+    text = json.dumps(notes, indent=1, ensure_ascii=False) + "\n"
+    (ROOT / "web/notes/zh-TW.json").write_text(text, "utf-8")
     (ROOT / "web" / "js" / "words_tw.mjs").write_text(script(convert), "utf-8")
     for path in sorted((ROOT / "web" / "docs").glob("*/zh.md")):
         path.with_name("zh-TW.md").write_text(convert(path.read_text("utf-8")), "utf-8")

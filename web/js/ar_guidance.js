@@ -14,6 +14,7 @@ import { nameAuto, watchAuto } from "./auto_words.mjs";
 import { colourLinks } from "./link_colours.mjs";
 import { nameOptions } from "./option_words.mjs";
 import { sayMessage } from "./messages.mjs";
+import { translateNote } from "./notes.mjs";
 import { before, lastOutput, signature } from "./past_runs.mjs";
 
 const SHOWS = { ARDecode: Viewer, ARCompare: Comparer, ARFindScale: SearchPanel };
@@ -176,6 +177,10 @@ app.registerExtension({
     nameAuto(node);
     nameOptions(node);
     if (node.comfyClass.startsWith("ARGuidance") && ScheduleEditor.fits(node)) new ScheduleEditor(node);
+  },
+
+  loadedGraphNode(node) {
+    translateNote(node).catch(console.warn);
   },
 
   afterConfigureGraph() {
