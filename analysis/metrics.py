@@ -55,7 +55,7 @@ def js_distance(p: Tensor, q: Tensor) -> Tensor:
 def divergence(magnitudes: Tensor, picks: Tensor, vocabulary: int | None = None) -> Tensor:
     """How differently the guidance treats the background (Eq. 4, Alg. 1): 0 = alike, 1 = entirely unlike; high is good.
 
-    A background that gets no push at all, where the rest gets some, is entirely unlike: no distribution says so, for
+    A background to which nothing at all is added, where the rest gets some, is entirely unlike: no distribution says so, for
     that of nothing would be the uniform one.
 
     Args:

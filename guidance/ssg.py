@@ -194,7 +194,7 @@ class SSG(Scheduled):
     amplitude: str = parameter(
         VERBATIM,
         "'verbatim' copies frequencies as published, which weakens the copy as the grid grows; 'preserve amplitude'"
-        " makes up for it: a stronger push.",
+        " makes up for it: a stronger change.",
         options=(VERBATIM, PRESERVE),
         advanced=True,
     )

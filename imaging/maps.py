@@ -143,7 +143,7 @@ def panels_of(
     make = _combined if combined and trace.image_grid is None else _per_scale
     trace = trace.whole()
     rows = recorded(trace, name)
-    # Shares for what is no push: a softmax of probabilities would hardly tell them apart.
+    # Shares for what is no nudge: a softmax of probabilities would hardly tell them apart.
     pushed = name in ("nudge", "added") or name.endswith(DIRECTION)
     vocabulary = vocabulary_of(trace, style.spread if pushed else SHARE)
     behind = None if subject is None else backgrounds(trace, subject)

@@ -11,7 +11,7 @@ from ..models.family import class_count
 from .checked import Node
 from .compat import saying, schema, widget, wildcard_widget
 from .inputs import labels
-from .types import Conditioning, EDM2Link, Model
+from .types import EDM2Link, Model, conditioning_output
 
 
 class ARClassCondition(Node):
@@ -51,13 +51,7 @@ class ARClassCondition(Node):
                 wildcard_widget(),
             ],
             hidden=[io.Hidden.unique_id],
-            outputs=[
-                Conditioning.Output(
-                    "ar_conditioning",
-                    display_name="AR_CONDITIONING",
-                    tooltip="What to generate: for AR Sampler.",
-                )
-            ],
+            outputs=[conditioning_output()],
         )
 
     @classmethod

@@ -34,6 +34,15 @@ def edited(sampling: Sampling, edit: Edit) -> Sampling:
     return replace(sampling, edit=edit)
 
 
+def edited_output() -> io.Output:
+    """Of every node that changes an image."""
+    return SamplingLink.Output(
+        "edited_sampling",
+        display_name="AR_SAMPLING",
+        tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
+    )
+
+
 def variation_widget(default: float, what: str) -> object:
     return widget(
         io.Float,
@@ -74,13 +83,7 @@ class ARKeepScales(Node):
                     " only fine detail changes. -1 = use variation.",
                 ),
             ],
-            outputs=[
-                SamplingLink.Output(
-                    "edited_sampling",
-                    display_name="AR_SAMPLING",
-                    tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
-                )
-            ],
+            outputs=[edited_output()],
         )
 
     @classmethod
@@ -174,13 +177,7 @@ class ARInpaint(Node):
                     advanced=True,
                 ),
             ],
-            outputs=[
-                SamplingLink.Output(
-                    "edited_sampling",
-                    display_name="AR_SAMPLING",
-                    tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
-                )
-            ],
+            outputs=[edited_output()],
         )
 
     @classmethod

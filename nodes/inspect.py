@@ -173,7 +173,7 @@ class ARGuidanceMetrics(Node):
                     options=[SOFTMAX, SHARE],
                     default=SOFTMAX,
                     optional=True,
-                    tooltip="How the nudge on each token becomes a distribution over the tokens. 'softmax' of the push"
+                    tooltip="How the nudge on each token becomes a distribution over the tokens. 'softmax' of its length"
                     " divided by the square root of the vocabulary's size: the stronger the guidance, the more it"
                     " gathers. 'share of norm' looks at shares only, whatever the scale. The paper names neither.",
                     advanced=True,

@@ -10,7 +10,7 @@ from ..sampling.loops import Grid, grids_of, picture_size
 from ..sampling.pixels import filled
 from .checked import Node
 from .compat import schema, widget
-from .edit import SOFTNESS, edited, seam_widget
+from .edit import SOFTNESS, edited, edited_output, seam_widget
 from .inputs.images import encode_images, fit_image
 from .types import Sampling, SamplingLink
 
@@ -53,13 +53,7 @@ class AROutpaint(Node):
                 ),
                 seam_widget(),
             ],
-            outputs=[
-                SamplingLink.Output(
-                    "edited_sampling",
-                    display_name="AR_SAMPLING",
-                    tooltip="The same run, which now starts from the old image: for guidance nodes or AR Decode.",
-                )
-            ],
+            outputs=[edited_output()],
         )
 
     @classmethod

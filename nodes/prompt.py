@@ -8,7 +8,7 @@ from ..loaders.checkpoint import ARModel
 from ..loaders.text.prompts import read_own_tokenizer
 from .checked import Node
 from .compat import saying, schema, widget, wildcard_widget
-from .types import Conditioning, Model
+from .types import Model, conditioning_output
 
 BY_DASHES, BY_LINE = "lines of dashes", "one prompt per line"
 
@@ -56,13 +56,7 @@ class ARPromptCondition(Node):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
-            outputs=[
-                Conditioning.Output(
-                    "ar_conditioning",
-                    display_name="AR_CONDITIONING",
-                    tooltip="What to generate: for AR Sampler.",
-                )
-            ],
+            outputs=[conditioning_output()],
         )
 
     @classmethod

@@ -9,7 +9,7 @@ from ..loaders.text.encoders import PRECISIONS, load_text_encoder
 from .checked import Node
 from .compat import schema, tell, widget
 from .inputs import folders
-from .types import Conditioning, Model
+from .types import Model, conditioning_output
 
 
 class ARLoadTextEncoder(Node):
@@ -125,13 +125,7 @@ class ARTextCondition(Node):
                     " Switti learnt none and needs an encoded empty text here.",
                 ),
             ],
-            outputs=[
-                Conditioning.Output(
-                    "ar_conditioning",
-                    display_name="AR_CONDITIONING",
-                    tooltip="What to generate: for AR Sampler.",
-                )
-            ],
+            outputs=[conditioning_output()],
         )
 
     @classmethod

@@ -23,6 +23,15 @@ RecordingLink = io.Custom("AR_RECORDING")
 TokensLink = io.Custom("AR_TOKENS")
 
 
+def conditioning_output() -> io.Output:
+    """Of every node that says what to generate."""
+    return Conditioning.Output(
+        "ar_conditioning",
+        display_name="AR_CONDITIONING",
+        tooltip="What to generate: for AR Sampler.",
+    )
+
+
 class Batch:
     """Which images a described run makes."""
 

@@ -12,7 +12,7 @@ from ...models.family import PromptSpec
 from ...models.parts.prompt import Prompt
 from ...models.parts.settings import Json
 from ...models.parts.sizes import TransformerConfig
-from ..quote import quoted, reason
+from ..quote import quoted
 from ..read import (
     MERGES,
     TOKENIZER,
@@ -22,6 +22,7 @@ from ..read import (
     added_tokens,
     read_json,
 )
+from .tokenizers import as_text, refusing
 
 PARTS = (VOCABULARY, MERGES)
 
@@ -89,21 +90,9 @@ def read_own_tokenizer(folder: Path) -> OwnTokenizer:
             f"{quoted(folder.name)}: this model reads text itself, and its text tokenizer is not in its folder: there is neither"
             f" {TOKENIZER} nor {' with '.join(PARTS)}. {_remedy(folder)}"
         )
-    try:
+    with refusing(f"{quoted(folder.name)}: {name} is not a text tokenizer", _remedy(folder)):
         tokenizer = make()
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-    except (
-        BaseException
-    ) as error:  # the library raises nothing more special; its panics are no Exception
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        raise CheckpointError(
-            f"{quoted(folder.name)}: {name} is not a text tokenizer ({reason(error)}). {_remedy(folder)}"
-        ) from error
-    # The file keeps the padding and cutting of the last call that somebody made before saving it.
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+        as_text(tokenizer)
     return OwnTokenizer(folder, tokenizer, _lead(tokenizer, settings))
 
 

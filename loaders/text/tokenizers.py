@@ -4,7 +4,8 @@
 import hashlib
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,23 +77,28 @@ def read_tokenizer(folder: Path, spare: Path, kind: str) -> TextTokenizer:
     )
 
 
+@contextmanager
+def refusing(what: str, remedy: str) -> Iterator[None]:
+    """Refuse a file that the `tokenizers` library cannot read, with its reason.
+
+    Raises:
+        CheckpointError: `what` (reason). `remedy`.
+    """
+    try:
+        yield
+    except BaseException as error:  # nothing more special is raised; panics are no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise CheckpointError(f"{what} ({reason(error)}). {remedy}") from error
+
+
 def _from_json(folder: Path) -> TextTokenizer:
     from tokenizers import Tokenizer
 
-    try:
+    this = f"{quoted(folder / TOKENIZER, 200)}: this is"
+    with refusing(f"{this} not a text tokenizer", "Download it again"):
         read = Tokenizer.from_file(str(folder / TOKENIZER))
         as_text(read)
-    except (
-        BaseException
-    ) as error:  # the library raises nothing more special; its panics are no Exception
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        raise CheckpointError(
-            f"{quoted(folder / TOKENIZER, 200)}: this is not a text tokenizer ({reason(error)}). Download it again"
-        ) from error
-    # The file keeps the padding and cutting of the last call that somebody made before saving it.
-    read.no_padding()
-    read.no_truncation()
     return TextTokenizer(
         folder,
         lambda text: read.encode(text, add_special_tokens=False).ids,

@@ -63,8 +63,8 @@ class PostCFG:
     ) -> tuple[DiffusionMix, Tensor]:
         """The mix, and what to add it to, once the sampler's own CFG is what the mix takes it for: u + s (c - u).
 
-        PerpNeg pushes from the empty prompt, e + s (...): the whole push is brought to the mix's scale. Hooks before CFG
-        (APG) may have changed the prediction that CFG pushed towards: their push gives way to the plain one.
+        PerpNeg pushes from the empty prompt, e + s (...): the whole nudge is brought to the mix's scale. Hooks before CFG
+        (APG) may have changed the prediction that CFG pushed towards: their nudge gives way to the plain one.
         """
         denoised, scale = args["denoised"], args["cond_scale"]
         if self.mix.cfg_scale is None:
@@ -91,7 +91,7 @@ class PostCFG:
 def branches(args: PostCFGArguments) -> tuple[Tensor, Tensor]:
     """c and u of this step as the model predicted them: the positive prompt, and what the guider pushes away from.
 
-    PerpNeg (`empty_cond_denoised`) pushes away from the empty prompt; its negative only bends that push.
+    PerpNeg (`empty_cond_denoised`) pushes away from the empty prompt; its negative only bends that nudge.
     """
     kept = args["model_options"].get("ar_guidance_predictions", ())
     cond = kept[0] if kept else args["cond_denoised"]
