@@ -1,4 +1,7 @@
-"""`dev.py docs`: everything that is made from the nodes, in the order in which one needs the other."""
+"""`dev.py docs`: everything that is made from the nodes, in the order in which one needs the other.
+
+Images whose only change is a few shades come from rounding, which depends on the processor and on PyTorch: leave those out of a commit.
+"""
 
 from __future__ import annotations
 
