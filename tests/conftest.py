@@ -4,10 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-import torch
 from hypothesis import HealthCheck, settings
 
-# Two waiting OpenMP threads on a busy two-core machine slow each other down many times over.
+# Two waiting OpenMP threads on a busy two-core machine slow each other down many times over. It is read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -22,6 +21,8 @@ FORCED = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")  # other proc
 
 def pytest_report_header() -> str:
     """Which kernels the run has, so that its log says on what its results depend."""
+    import torch
+
     forced = [f"{name}={os.environ[name]}" for name in FORCED if name in os.environ]
     kernels = f"{torch.backends.cpu.get_cpu_capability()} ({', '.join(forced) or 'none forced'})"
     return f"torch {torch.__version__}, kernels {kernels}, {torch.get_num_threads()} thread(s)"
