@@ -22,6 +22,7 @@ from ..models.parts.sizes import CodecConfig, TransformerConfig
 from .families import PARTS
 from .json_files import setting_like
 from .kinds import read_json_text
+from .pages import finite
 from .plausible import check_plausible, check_transformer
 from .quote import listed, quoted, reason
 from .read import SETTINGS, CheckpointError, Weights
@@ -337,8 +338,7 @@ def _check_numbers(weights: Weights, key: str, value: Tensor, expected: Tensor) 
             f"{name}: {quoted(key)} is stored as {str(value.dtype).removeprefix('torch.')}, as in quantised files,"
             " which this pack does not read. Take the release's own file, in 16 or 32 bits"
         )
-    numbers = value.float() if value.dtype in EIGHT_BITS else value
-    if numbers.is_floating_point() and not numbers.isfinite().all():
+    if value.is_floating_point() and not finite(value):
         raise CheckpointError(
             f"{name}: {quoted(key)} holds values that are not numbers (NaN or infinite)."
             " The file is damaged or was converted badly: get it again"

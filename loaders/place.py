@@ -13,6 +13,7 @@ from torch import nn
 from ..models.family import Family
 from .detect import Part
 from .eight_bit import Operations, any_in, kept, set_scales
+from .pages import MappedFiles
 from .scaled import plain
 
 
@@ -61,14 +62,16 @@ def _state(
 ) -> dict[str, torch.Tensor]:
     """The tensors in the network's own types: a few must stay wider than the rest, and 8-bit matrices stay as they are."""
     own = network.state_dict()  # a host's layers may have no weights yet
-    eight = kept(network, part.tensors)
+    eight, files = kept(network, part.tensors), MappedFiles()
     state = {}
-    for key in part.tensors:
+    for key, stored in part.tensors.items():
         value = part.family.prepare(key, part.tensors)
         if key not in eight:
             dtype = own[key].dtype if key in own else storage
             value = plain(value, part.scales.get(key), dtype)
         state[key] = value.contiguous()
+        if state[key].untyped_storage().data_ptr() != stored.untyped_storage().data_ptr():
+            files.let_go(stored)  # a copy in another type has been made
     return state
 
 
