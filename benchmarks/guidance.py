@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each guidance costs over plain CFG, as a share of a whole run, and the memory it takes beside the logits.
 
-    python -m benchmarks.guidance [--model bundled d16] [--repeats 5]
+    python -m benchmarks.guidance [--model bundled d16] [--batch 1 3] [--repeats 5]
     python -m benchmarks.guidance --model                               memory of a 64 x 64 grid alone
 
 One run of the network under CFG gives its time T and the logits of every step. Every chain is then timed on those
@@ -29,6 +29,7 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
+from ar_guidance.tools.pack import ROOT
 
 from .generation import MODELS
 from .peaks import EXACT, held_bytes, peak_bytes
@@ -52,7 +53,7 @@ CHAINS = {
 Steps = list[tuple[torch.Tensor, torch.Tensor]]
 
 
-def record_run(name: str) -> tuple[float, RunInfo, Steps]:
+def record_run(name: str, batch: int) -> tuple[float, RunInfo, Steps]:
     """Seconds of a run under CFG, and the branch logits of its steps."""
     network, codec = MODELS[name](torch.float32)
     grids = network.config.grids
@@ -61,11 +62,11 @@ def record_run(name: str) -> tuple[float, RunInfo, Steps]:
     seconds = []
     for kept in (False, True):  # the first run warms up
         job = ScalewiseJob(
-            conditions=(torch.zeros(1, dtype=torch.long), network.null_condition(1)),
-            batch=1,
+            conditions=(torch.zeros(batch, dtype=torch.long), network.null_condition(batch)),
+            batch=batch,
             run=run,
             chain=Chain(CHAINS["CFG"]),
-            draw=StreamSampler(Filters(top_k=900, top_p=0.95), Streams(0, 1)),
+            draw=StreamSampler(Filters(top_k=900, top_p=0.95), Streams(0, batch)),
         )
         keep = (lambda p: steps.append((p.cond, p.uncond))) if kept else (lambda p: None)
         started = time.perf_counter()
@@ -107,8 +108,8 @@ def steps_of(grids: tuple[tuple[int, int], ...], vocab: int) -> tuple[RunInfo, S
 def measured_memory(name: str, height: int, width: int, vocab: int) -> int:
     """`extra_memory` in a process of its own."""
     sizes = [str(size) for size in (height, width, vocab)]
-    command = [sys.executable, __file__, "--memory", name, *sizes]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=EXACT)
+    command = [sys.executable, "-m", "benchmarks.guidance", "--memory", name, *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=EXACT, cwd=ROOT)
     return int(done.stdout)
 
 
@@ -124,9 +125,9 @@ def large_grid() -> list[str]:
     return over
 
 
-def table(model: str, repeats: int) -> None:
+def table(model: str, batch: int, repeats: int) -> None:
     """Print one model's rows."""
-    seconds, run, steps = record_run(model)
+    seconds, run, steps = record_run(model, batch)
     times: dict[str, list[float]] = {name: [] for name in CHAINS}
     for _ in range(repeats + 1):
         for name in CHAINS:
@@ -137,10 +138,10 @@ def table(model: str, repeats: int) -> None:
         own = statistics.median(times[name][1:])
         memory = measured_memory(name, height, width, vocab)
         print(
-            f"| {model} | {name} | {1000 * own:.1f} | {(own - base) / seconds:+.2%} | {memory} |",
+            f"| {model} | {batch} | {name} | {1000 * own:.1f} | {(own - base) / seconds:+.2%} | {memory} |",
             flush=True,
         )
-    print(f"| {model} | *whole run* | {1000 * seconds:.0f} | | |", flush=True)
+    print(f"| {model} | {batch} | *whole run* | {1000 * seconds:.0f} | | |", flush=True)
 
 
 def main() -> int:
@@ -148,6 +149,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", nargs="*", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", nargs=4, help=argparse.SUPPRESS)
     options: Any = parser.parse_args()
@@ -158,11 +160,12 @@ def main() -> int:
             return 0
         if options.model:
             print(
-                "| model | chain | ms in the chain | over CFG, of the run | MB beside the logits |"
+                "| model | images | chain | ms in the chain | over CFG, of the run | MB beside one image's logits |"
             )
-            print("|---|---|---|---|---|")
+            print("|---|---|---|---|---|---|")
         for model in options.model:
-            table(model, options.repeats)
+            for batch in options.batch:
+                table(model, batch, options.repeats)
     over = large_grid()
     if over:
         print(f"more than {MOST} MB: {', '.join(over)}")

@@ -46,12 +46,15 @@ def in_turns(
     device: torch.device | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Median seconds of every run: all once to warm up, then all in turns, so that a slow minute hits them alike."""
+    """Median seconds of every run: all once to warm up, then all in turns, so that a slow minute hits them alike.
+
+    With no turns, which is for runs of minutes, the first of each counts.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(turns + 1):
         for name, run in runs.items():
             taken = timed(run, device, clock)
-            if turn:
+            if turn or not turns:
                 seconds[name].append(taken)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
