@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each guidance costs over plain CFG, as a share of a whole run, and the memory it takes beside the logits.
 
-    python -m benchmarks.guidance [--model bundled d16] [--batch 1 3] [--repeats 5]
+    python -m benchmarks.guidance [--model bundled d16 "bundled token-wise"] [--batch 1 3] [--repeats 5]
     python -m benchmarks.guidance --model                               memory of a 64 x 64 grid alone
 
 One run of the network under CFG gives its time T and the logits of every step. Every chain is then timed on those
@@ -29,9 +29,12 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.guidance.ssg import SSG
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
+from ar_guidance.sampling.tokenwise import generate as generate_tokens
 from ar_guidance.tools.pack import ROOT
 
 from .generation import MODELS
+from .harness import bundled
+from .parallel import job as token_job
 from .peaks import EXACT, held_bytes, peak_bytes
 
 CPU = torch.device("cpu")
@@ -49,6 +52,9 @@ CHAINS = {
     "SSG": (CFG(3.0, "constant"), SSG()),
     "CFG recorded": (CFG(3.0, "constant"),),
 }
+
+TOKEN_WISE = "bundled token-wise"
+KINDS = (*MODELS, TOKEN_WISE)
 
 Steps = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -74,6 +80,21 @@ def record_run(name: str, batch: int) -> tuple[float, RunInfo, Steps]:
         codec.decode(result.features)
         seconds.append(time.perf_counter() - started)
     return seconds[-1], run, steps
+
+
+def record_token_run(batch: int) -> tuple[float, RunInfo, Steps]:
+    """The same of the bundled token-wise model, one token a pass."""
+    network, codec = bundled("emoji_llamagen", "transformer"), bundled("emoji_vq", "tokenizer")
+    steps: Steps = []
+    job = token_job(network, batch, 0, False)
+    seconds = 0.0
+    for kept in (False, True):
+        keep = (lambda p: steps.append((p.cond, p.uncond))) if kept else (lambda p: None)
+        started = time.perf_counter()
+        tokens = generate_tokens(network, job, CPU, on_step=keep).tokens
+        codec.decode(codec.lookup(tokens, network.config.grid))
+        seconds = time.perf_counter() - started
+    return seconds, job.run, steps
 
 
 def guide(name: str, run: RunInfo, steps: Steps) -> float:
@@ -125,18 +146,28 @@ def large_grid() -> list[str]:
     return over
 
 
+def acts(name: str, run: RunInfo) -> bool:
+    """Whether a chain can act on a run of this kind."""
+    try:
+        Chain(CHAINS[name]).begin(run)
+    except ValueError:
+        return False
+    return True
+
+
 def table(model: str, batch: int, repeats: int) -> None:
     """Print one model's rows."""
-    seconds, run, steps = record_run(model, batch)
-    times: dict[str, list[float]] = {name: [] for name in CHAINS}
+    of_tokens = model == TOKEN_WISE
+    seconds, run, steps = record_token_run(batch) if of_tokens else record_run(model, batch)
+    times: dict[str, list[float]] = {name: [] for name in CHAINS if acts(name, run)}
     for _ in range(repeats + 1):
-        for name in CHAINS:
+        for name in times:
             times[name].append(guide(name, run, steps))
     base = statistics.median(times["CFG"][1:])
     (height, width), vocab = run.grids[-1], steps[0][0].shape[-1]
-    for name in CHAINS:
+    for name in times:
         own = statistics.median(times[name][1:])
-        memory = measured_memory(name, height, width, vocab)
+        memory = "" if of_tokens else measured_memory(name, height, width, vocab)
         print(
             f"| {model} | {batch} | {name} | {1000 * own:.1f} | {(own - base) / seconds:+.2%} | {memory} |",
             flush=True,
@@ -148,7 +179,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", nargs="*", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--model", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", nargs=4, help=argparse.SUPPRESS)

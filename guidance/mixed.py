@@ -93,14 +93,18 @@ class Mixed(IGG):
         strengths = self._strengths(step.index, run)
         assert strengths is not None
         plain, attended = strengths
-        nudge = signal.nudge
-        self._record(CFG.name, step, plain, signal, nudge)
-        signal = signal.add_nudge(nudge, plain)
+        signal = self._with_plain(step, plain, signal)  # its nudge is gone before the next is made
         if attended == 0:
             return signal
         mixed = self.term(step, signal)
         self._record(IGG.name, step, attended, signal, mixed)
         return signal.add(mixed, attended)
+
+    def _with_plain(self, step: Step, gamma: float, signal: Signal) -> Signal:
+        """The signal with the CFG term added."""
+        nudge = signal.nudge
+        self._record(CFG.name, step, gamma, signal, nudge)
+        return signal.add_nudge(nudge, gamma)
 
     def _record(self, name: str, step: Step, gamma: float, signal: Signal, term: Tensor) -> None:
         """One of the two terms, under the name of the method it comes from."""
