@@ -114,3 +114,17 @@ def test_panels_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
     assert "第 7 个尺度，共 7 个" in page.locator(".arg-inside > .arg-caption").inner_text()
     page.get_by_text("7 步，1 → 4").wait_for()
     assert chinese.screenshot(f"zh-run-{host.version}").stat().st_size > 10_000
+
+
+NOTE = "() => window.app.graph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value"
+SAVED_NOTE = """() => JSON.parse(JSON.stringify(window.app.graph.serialize())).nodes
+  .find((node) => node.type === 'MarkdownNote').widgets_values[0]"""
+
+
+def test_notes_are_shown_in_chinese_and_saved_as_shipped(chinese: ComfyPage) -> None:
+    page, workflow = chinese.page, first_workflow()
+    (english,) = (n["widgets_values"][0] for n in workflow["nodes"] if n["type"] == "MarkdownNote")
+    chinese.load(workflow)
+    page.wait_for_function(f"() => ({NOTE})().includes('第一张图像')")
+    page.get_by_text("无需下载").first.wait_for(state="attached")  # on screen, too
+    assert page.evaluate(SAVED_NOTE) == english
