@@ -1,7 +1,8 @@
-"""What can be done with an image of the filmstrip, and candidates as patches of it."""
+"""What can be done with an image of the filmstrip; candidates as patches; an AR Decode that nothing is wired behind."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from ar_guidance.tests.browser.test_copies import own_problems
 from ar_guidance.tests.browser.test_keeping import run_first
 from ar_guidance.tests.browser.test_panels import SET_WIDGET
 from ar_guidance.tests.hosts.examples import first_workflow
+from PIL import Image
 
 pytestmark = pytest.mark.browser
+REMOVE_BEHIND = """() => {
+  const { graph } = window.app;
+  for (const node of [...graph.nodes]) if (!String(node.comfyClass ?? '').startsWith('AR')) graph.remove(node); }"""
 # Of every patch its corner and its middle, as text.
 PATCHES = """() => [...document.querySelectorAll('.arg-patch')].map((patch) => [1, 17].map((at) =>
   [...patch.getContext('2d').getImageData(at, at, 1, 1).data].join()))"""
@@ -46,6 +51,31 @@ def test_vary_draws_one_image_again_beside_it(comfy_page: ComfyPage) -> None:
     assert own_problems(comfy_page) == []
 
 
+def test_in_paint_draws_what_is_marked(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    run_first(comfy_page)
+    act(comfy_page, "in-paint here")
+    marks = page.locator(".arg-marks")
+    marks.wait_for()
+    assert page.locator(".arg-apply").is_disabled()
+    box = marks.bounding_box()
+    assert box is not None
+    cell = {"x": box["width"] * 2.5 / 8, "y": box["height"] * 5.5 / 8}  # row 5, column 2 of 8 x 8
+    marks.click(position=cell)
+    page.evaluate(LISTEN)
+    page.locator(".arg-apply").click()
+    made = ended(comfy_page)
+    name = made["LoadImageMask"]["image"]
+    origin = page.evaluate("() => location.origin")
+    reply = page.request.get(f"{origin}/view?filename={name}&type=input")
+    mask = Image.open(io.BytesIO(reply.body())).convert("L")
+    assert mask.size == (128, 128)  # 16 pixels for every token
+    assert mask.getbbox() == (32, 80, 48, 96)
+    (paint,) = (i for i, node in made[""].items() if node["class_type"] == "ARInpaint")
+    assert made["ARSeeds"]["ar_sampling"] == [paint, 0] and made["ARSeeds"]["reroll"] == "1"
+    assert own_problems(comfy_page) == []
+
+
 def test_candidates_are_patches_of_the_image(comfy_page: ComfyPage) -> None:
     page = comfy_page.page
     comfy_page.load(first_workflow())
@@ -57,3 +87,14 @@ def test_candidates_are_patches_of_the_image(comfy_page: ComfyPage) -> None:
     patches = page.evaluate(PATCHES)
     assert len({corner for corner, _ in patches}) == 1  # the image around the token
     assert len({middle for _, middle in patches}) > 1  # each as its token would colour it
+
+
+def test_ar_decode_alone_shows_its_images(comfy_page: ComfyPage) -> None:
+    page = comfy_page.page
+    comfy_page.load(first_workflow())
+    page.evaluate(REMOVE_BEHIND)
+    sent = comfy_page.queue()
+    assert sent["kind"] == "execution_success", sent
+    assert {node["class_type"][:2] for node in comfy_page.queued.values()} == {"AR"}
+    page.locator(".arg-shot").first.wait_for()
+    assert page.locator(".arg-frame").is_visible()
