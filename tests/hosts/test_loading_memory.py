@@ -10,6 +10,8 @@ from ar_guidance.benchmarks.load import KINDS
 from ar_guidance.tools.dev.console import ROOT
 from ar_guidance.tools.dev.hosts import BY_VERSION
 
+pytestmark = pytest.mark.host
+
 MEGABYTES = 200  # in single precision
 MOST = 1.1  # of the weights' bytes
 BESIDES = 8e6  # bytes whatever the size: what is looked at together, and the libraries' own
