@@ -87,6 +87,8 @@ SMALLEST = {
     "VAELoader": (380, 86),
     "VAEDecode": (240, 60),
     "LoadImage": (300, 350),
+    "SaveImage": (300, 340),  # once it has an image
+    "PreviewImage": (260, 340),
     "SolidMask": (240, 118),
 }
 LEFT, TOP = 40, 160  # where the first column begins
