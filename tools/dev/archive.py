@@ -4,9 +4,9 @@
 python -m tools.dev.archive [pack.zip]      its size, and what takes most of it; with a path, also the archive
 """
 
+import argparse
 import io
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -36,13 +36,18 @@ def _git(*arguments: str) -> list[str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("archive", type=Path, nargs="?")
+    path = parser.parse_args().archive
     names = files()
     archive = packed(names)
     print(f"{len(names)} files, {len(archive) / 1e6:.1f} MB (at most {LARGEST / 1e6:.0f})")
     for name in sorted(names, key=lambda n: -(ROOT / n).stat().st_size)[:8]:
         print(f"  {(ROOT / name).stat().st_size / 1e6:6.2f} MB  {name}")
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_bytes(archive)
+    if path:
+        path.write_bytes(archive)
 
 
 if __name__ == "__main__":

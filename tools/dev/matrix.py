@@ -7,6 +7,7 @@ Installs PyTorch (its CPU build where there is one) and the tests' own requireme
 runs what needs neither ComfyUI nor a browser nor the metrics of tools/evaluate. `installed` installs nothing.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,11 @@ def commands(torch: str) -> list[list[str]]:
 
 def main() -> int:
     """The first exit status that is not 0."""
-    for command in commands(sys.argv[1] if len(sys.argv) > 1 else "newest"):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("torch", nargs="?", default="newest")
+    for command in commands(parser.parse_args().torch):
         status = subprocess.run(command, cwd=ROOT).returncode
         if status:
             return status
