@@ -12,11 +12,9 @@ from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.bundled.groups import ANY_STYLE
 from ar_guidance.tools.bundled.sample import load_pair
+from ar_guidance.tools.evaluate.conditions import TrainingClasses
 from ar_guidance.tools.pack import ROOT
-from safetensors.torch import load_file
 from torch import Tensor
-
-REFERENCE = ROOT / "tests" / "bundled" / "reference.safetensors"
 
 
 @cache
@@ -27,15 +25,9 @@ def networks() -> tuple[Any, Any]:
 
 
 def classes(count: int, seed: int) -> Tensor:
-    """Groups of the images (B,) in the proportions of the training drawings, the same for every guidance.
-
-    Evenly spaced places along the drawings sorted by group, from a start of the seed's own: less scatter than drawing
-    them at random.
-    """
-    drawings = load_file(REFERENCE)["groups"].double()
-    start = torch.rand(1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    places = (torch.arange(count) + start) * drawings.sum() / count
-    return torch.searchsorted(drawings.cumsum(0), places, right=True)
+    """Groups of the images (B,) in the proportions of the training drawings, in order, the same for every guidance."""
+    training = TrainingClasses(count)
+    return torch.tensor(sorted(training.group(seed, image) for image in range(count)))
 
 
 @torch.inference_mode()

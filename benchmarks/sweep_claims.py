@@ -34,7 +34,7 @@ DATA = ROOT / "docs" / "data" / "claims.json"
 MEASURES = {"frechet": 2, "accuracy": 3}  # and digits
 LEVEL = 0.05
 BEFORE = {"scale": "sweep-before", "token": "sweep-tokens-before"}
-"""The sweep was made twice: of each model, the settings that the first one had, with other images (commit 1732f72, `benchmarks.sweep`)."""
+"""Model -> a sweep that was made before, with other images of most of the same settings (commit 1732f72, `benchmarks.sweep`)."""
 FOUR, SIX = (2.0, 3.0, 4.0, 6.0), (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -232,7 +232,7 @@ class Pooled:
 def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
     """A claim's difference over the runs there are."""
     parts = []
-    for run, wanted in _named(claim):
+    for run, wanted in _runs_of(claim):
         found = {(row["method"], row["strength"]): row for row in runs.get(run, ())}
         pairs = [(a, b) for a, b in wanted if a in found and b in found]
         if not pairs:
@@ -251,7 +251,7 @@ def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
     return Pooled(float(mean), float(np.sqrt(sum(scatter))), float(freedom), total)
 
 
-def _named(claim: Claim) -> list[tuple[str, Sequence[Pair]]]:
+def _runs_of(claim: Claim) -> list[tuple[str, Sequence[Pair]]]:
     """The claim's runs, and those that were made before them of the same settings."""
     before = [(BEFORE[run], pairs) for run, pairs in claim.pairs.items() if run in BEFORE]
     return [*claim.pairs.items(), *before]

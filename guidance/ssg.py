@@ -194,7 +194,7 @@ class SSG(Scheduled):
     amplitude: str = parameter(
         VERBATIM,
         "'verbatim' copies frequencies as published, which weakens the copy as the grid grows; 'preserve amplitude'"
-        " makes up for it: a stronger change.",
+        " makes up for it, so that SSG acts more strongly.",
         options=(VERBATIM, PRESERVE),
         advanced=True,
     )
