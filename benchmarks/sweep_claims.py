@@ -86,6 +86,12 @@ CLAIMS = (
         },
     ),
     Claim(
+        "IGG beside CFG is better than CFG alone, each at its best scale",
+        "CFG 3 and IGG 0.5 − CFG 6",
+        -1,
+        {run: [(("CFG and IGG 0.5", 3.0), ("CFG", 6.0))] for run in (SAME, MORE)},
+    ),
+    Claim(
         "a fixed schedule is worse than the ramp (IGG, Table 4)",
         "IGG 1.85, constant − IGG 2.85, ramp",
         1,
@@ -104,6 +110,15 @@ CLAIMS = (
         {
             "scale": [(SSG, BASE), (("CFG 6 + SSG", 1.2), ("CFG", 6.0))],
             **{run: at("CFG, SSG 1.2", "CFG", FOUR) for run in (SAME, MORE)},
+        },
+    ),
+    Claim(
+        "SSG makes CFG's images better at CFG's best scale",
+        "CFG 6, SSG 1.2 − CFG 6",
+        -1,
+        {
+            "scale": [(("CFG 6 + SSG", 1.2), ("CFG", 6.0))],
+            **{run: at("CFG, SSG 1.2", "CFG", (6.0,)) for run in (SAME, MORE)},
         },
     ),
     Claim(

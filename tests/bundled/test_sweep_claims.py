@@ -56,10 +56,10 @@ def test_runs_count_by_their_images() -> None:
 
 
 def test_a_verdict_is_that_of_all_claims_at_once() -> None:
-    found = Pooled(-0.5, 0.2, 40.0, 1000)  # 2.5 standard errors: seen alone, not among fifteen
+    found = Pooled(-0.5, 0.2, 40.0, 1000)  # 2.5 standard errors: seen alone, not among seventeen
     claim = Claim("", "", -1, {})
     assert verdict(claim, found, LEVEL) == "holds"
-    assert verdict(claim, found, LEVEL / 15) == "cannot be told"
+    assert verdict(claim, found, LEVEL / 17) == "cannot be told"
     assert verdict(Claim("", "", 1, {}), found, LEVEL) == "does not hold"
 
 
