@@ -11,7 +11,9 @@ from torch import Tensor
 from .scaled import EIGHT_BITS
 
 AT_ONCE = 1 << 18  # numbers that are looked at together
-MAPS = Path("/proc/self/maps")  # of Linux: what lies where in this process's memory
+MAPS = Path(
+    "/proc/self/smaps"
+)  # of Linux: what lies where in this process's memory, and whether it was written to
 
 
 def finite(value: Tensor) -> bool:
@@ -24,13 +26,15 @@ def finite(value: Tensor) -> bool:
 
 
 class MappedFiles:
-    """The mapped files of this process as they are now; none where the system does not say (all but Linux)."""
+    """The mapped files of this process that nothing has written to so far; none where the system does not say (all but Linux)."""
 
     def __init__(self) -> None:
         self.spans = sorted(_file_spans())
 
     def let_go(self, tensor: Tensor) -> None:
-        """Takes the pages of a tensor that nothing has written to out of this process's memory, if they are a mapped file's.
+        """Takes the pages of a tensor out of this process's memory, if they are a mapped file's.
+
+        To be asked of what nobody has written to since these files were looked up.
 
         Reading the tensor again brings them back, as a rule from the system's cache of files.
         """
@@ -50,9 +54,18 @@ class MappedFiles:
 
 
 def _file_spans() -> list[tuple[int, int]]:
-    """First and last address of every mapping of a file."""
+    """First and last address of every mapping of a file that nothing has been written to: what was written is in no file."""
     if not MAPS.is_file():
         return []
-    rows = [line.split(maxsplit=5) for line in MAPS.read_text(errors="replace").splitlines()]
-    ends = [row[0].split("-") for row in rows if len(row) == 6 and row[5].startswith("/")]
-    return [(int(start, 16), int(end, 16)) for start, end in ends]
+    spans: list[tuple[int, int]] = []
+    for line in MAPS.read_text(errors="replace").splitlines():
+        row = line.split(maxsplit=5)
+        if (
+            row[0] == "Anonymous:" and row[1] != "0" and spans
+        ):  # pages of its own, in place of the file's
+            spans[-1] = (0, 0)
+        elif not row[0].endswith(":"):
+            of_file = len(row) == 6 and row[5].startswith("/")
+            start, end = row[0].split("-")
+            spans.append((int(start, 16), int(end, 16)) if of_file else (0, 0))
+    return [span for span in spans if span != (0, 0)]

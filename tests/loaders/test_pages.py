@@ -68,3 +68,13 @@ def test_what_is_no_mapped_file_is_left_alone() -> None:
     numbers = torch.arange(SIZE)
     pages.MappedFiles().let_go(numbers)
     assert torch.equal(numbers, torch.arange(SIZE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is let go")
+def test_what_was_written_to_a_mapped_tensor_stays(tmp_path: Path) -> None:
+    path = tmp_path / "half.pth"
+    torch.save({"a": torch.zeros(SIZE).half()}, path)
+    stored = mapped(path)
+    stored[SIZE // 2] = 7.0
+    pages.MappedFiles().let_go(stored)
+    assert stored[SIZE // 2] == 7.0 and resident(path) > 0
