@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from .head import CATEGORICAL, Head
 from .record import NULL_RECORDER, Grid, Recorder
@@ -96,7 +97,7 @@ class Branches:
     @cached_property
     def lengths(self) -> Tensor:
         """L2 norms (B, T) of G."""
-        return self.nudge.norm(dim=-1)
+        return vector_norm(self.nudge, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Signal:
         """L2 norms (B, T) of a term (B, T, V)."""
         if self.raw is not None and term is self.raw.nudge:
             return self.raw.lengths
-        return term.norm(dim=-1)
+        return vector_norm(term, dim=-1)
 
     @property
     def result(self) -> Tensor:

@@ -16,6 +16,7 @@ from itertools import takewhile
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from .base import Branches, Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from .head import CATEGORICAL, Head
@@ -270,7 +271,8 @@ class ActiveChain:
             return cond, guided, *_lengths(cond, signal)
 
         names = (*names, "confidence", "entropy")
-        self.recorder.later(names, index, parts, partial(_maps, head))
+        lent = 2 if guided is cond else 1  # what the chain has made nobody writes to
+        self.recorder.later(names, index, parts, partial(_maps, head), lent)
         if raw is not None:
             self._sample(index, head, raw)
 
@@ -280,20 +282,22 @@ class ActiveChain:
         if some is None:
             return
 
+        def both() -> tuple[Tensor]:
+            return (torch.cat((raw.cond[:, some], raw.nudge[:, some])),)
+
         names = ("conditional entropy", "nudge entropy")
-        both = raw.cond[:, some], raw.nudge[:, some]
-        self.recorder.sample(names, index, lambda: both, partial(_entropies, head))
+        self.recorder.sample(names, index, both, partial(_entropies, head))
 
 
 def _lengths(cond: Tensor, signal: Signal) -> tuple[Tensor, ...]:
     """L2 norms (B, T) of the base, of the nudge where there is one, and of what was added."""
     raw = signal.raw
     base = cond if raw is None else raw.uncond
-    if raw is None:
-        return base.norm(dim=-1), (signal.result - base).norm(dim=-1)
-    if signal.alone is None:
-        return base.norm(dim=-1), raw.lengths, (signal.result - base).norm(dim=-1)
-    return base.norm(dim=-1), raw.lengths, raw.lengths * abs(signal.alone)
+    if raw is not None and signal.alone is not None:
+        return vector_norm(base, dim=-1), raw.lengths, raw.lengths * abs(signal.alone)
+    added = vector_norm(signal.result - base, dim=-1)
+    nudge = () if raw is None else (raw.lengths,)
+    return vector_norm(base, dim=-1), *nudge, added
 
 
 def _changes(beside: Tensor, *sizes: Tensor) -> tuple[Tensor, ...]:
@@ -306,6 +310,6 @@ def _maps(head: Head, cond: Tensor, guided: Tensor, *lengths: Tensor) -> tuple[T
     return *_changes(*lengths), head.confidence(cond), head.entropy(guided)
 
 
-def _entropies(head: Head, *rows: Tensor) -> tuple[Tensor, ...]:
-    """Entropies (B, n) of rows (B, n, V) each."""
-    return head.entropy(torch.stack(rows)).unbind()
+def _entropies(head: Head, both: Tensor) -> tuple[Tensor, ...]:
+    """Entropies (B, n) of the first and of the second half of rows (2 B, n, V)."""
+    return head.entropy(both).chunk(2)

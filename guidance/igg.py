@@ -15,6 +15,7 @@ token (G_j scaled by the attention it receives, sum_i A_ij, mean 1), and centrin
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -23,20 +24,33 @@ from torch import Tensor
 from .base import Grid, RunInfo, Signal, Step, parameter
 from .combining import Combining, scale_parameter
 
+Range = tuple[int, int]  # start and end of some rows or columns
+Area = tuple[Range, Range]  # rows and columns
+
 SCORES = 1 << 22  # attention scores held at once: 16 MB in fp32
+KEPT = 1 << 16  # numbers of a mask, at most, for it to be kept: that of 16 x 16 tokens, 256 KB
 
 SELF_ATTENTION, TOKEN_WEIGHT = "self-attention", "token weight"
 GLOBAL, AUTO, FIXED = "global", "auto", "fixed side"
 
 
-def attend(nudge: Tensor) -> tuple[Tensor, Tensor]:
+def attention(queries: Tensor, keys: Tensor, hiding: Tensor | None = None) -> Tensor:
+    """Rows of A (B, n, m): queries (B, n, V), keys (B, m, V); `hiding` (n, m): see `hidden`."""
+    added, weight = (queries.new_empty(()), 0) if hiding is None else (hiding, 1)
+    scale = 1 / math.sqrt(queries.shape[-1])
+    return torch.baddbmm(added, queries, keys.mT, beta=weight, alpha=scale).softmax(-1)
+
+
+def attend(nudge: Tensor, hiding: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """A G (B, T, V) and the attention every token receives, sum_i A_ij (B, T), over whole images."""
-    batch, tokens, vocab = nudge.shape
+    batch, tokens, _ = nudge.shape
     rows = max(1, SCORES // (batch * tokens))
+    if hiding is not None or rows >= tokens:  # small steps, where every further operation counts
+        weights = attention(nudge, nudge, hiding)
+        return weights @ nudge, weights.sum(1)
     mixed, received = torch.empty_like(nudge), nudge.new_zeros(batch, tokens)
-    keys = nudge.transpose(1, 2)
     for start in range(0, tokens, rows):
-        weights = (nudge[:, start : start + rows] @ keys).div_(math.sqrt(vocab)).softmax(-1)
+        weights = attention(nudge[:, start : start + rows], nudge)
         mixed[:, start : start + rows] = weights @ nudge
         received += weights.sum(1)
     return mixed, received
@@ -47,31 +61,32 @@ def attend_window(nudge: Tensor, grid: Grid, radius: int) -> tuple[Tensor, Tenso
 
     Tiles of queries attend to the tile grown by the radius, as dense products under a mask.
     """
-    (height, width), (batch, _, vocab) = grid, nudge.shape
+    (height, width), batch = grid, len(nudge)
     if radius >= max(height, width) - 1:
         return attend(nudge)
+    side = tile_side(batch, radius)
+    if side >= max(height, width):
+        whole = (0, height), (0, width)
+        return attend(nudge, hidden(whole, whole, radius, nudge))
     maps = nudge.unflatten(1, grid)
     mixed, received = torch.empty_like(maps), maps.new_zeros(batch, height, width)
-    side = tile_side(batch, radius)
     for top in range(0, height, side):
         for left in range(0, width, side):
-            tile = slice(top, min(top + side, height)), slice(left, min(left + side, width))
-            near = tuple(grown(part, radius, size) for part, size in zip(tile, grid, strict=True))
+            tile = (top, min(top + side, height)), (left, min(left + side, width))
+            near = grown(tile[0], radius, height), grown(tile[1], radius, width)
             if side + 2 * radius >= width:  # whole rows are a view of the map, parts of them a copy
-                near = near[0], slice(0, width)
-            here, around = (slice(None), *tile), (slice(None), *near)
-            queries, keys = maps[here].flatten(1, 2), maps[around].flatten(1, 2)
-            scores = (queries @ keys.transpose(1, 2)).div_(math.sqrt(vocab))
-            scores.masked_fill_(~visible(tile, near, radius, nudge.device), -math.inf)
-            weights = scores.softmax(-1)
+                near = near[0], (0, width)
+            here, around = ((slice(None), *(slice(*part) for part in area)) for area in (tile, near))
+            keys = maps[around].flatten(1, 2)
+            weights = attention(maps[here].flatten(1, 2), keys, hidden(tile, near, radius, nudge))
             mixed[here] = (weights @ keys).view_as(maps[here])
             received[around] += weights.sum(1).view_as(received[around])
     return mixed.flatten(1, 2), received.flatten(1, 2)
 
 
-def grown(part: slice, radius: int, size: int) -> slice:
+def grown(part: Range, radius: int, size: int) -> Range:
     """A range of positions and those within the radius of it."""
-    return slice(max(part.start - radius, 0), min(part.stop + radius, size))
+    return max(part[0] - radius, 0), min(part[1] + radius, size)
 
 
 def tile_side(batch: int, radius: int) -> int:
@@ -82,17 +97,30 @@ def tile_side(batch: int, radius: int) -> int:
     return side
 
 
-def visible(tile: tuple, near: tuple, radius: int, device: torch.device) -> Tensor:
-    """Which keys (second axis) each query (first axis) may see."""
+def hidden(tile: Area, near: Area, radius: int, like: Tensor) -> Tensor:
+    """What to add to the scores (n, m) of a tile's queries and the keys around it: -inf where a query must not see a key.
+
+    Small ones are kept: making one takes longer than using it.
+    """
+    queries, keys = (math.prod(end - start for start, end in area) for area in (tile, near))
+    make = _hidden if queries * keys <= KEPT else _hidden.__wrapped__
+    return make(tile, near, radius, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _hidden(
+    tile: Area, near: Area, radius: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """`hidden` of the given type, on the given device."""
     rows, columns = (
         (
-            torch.arange(q.start, q.stop, device=device)[:, None]
-            - torch.arange(k.start, k.stop, device=device)
+            torch.arange(*queries, device=device)[:, None] - torch.arange(*keys, device=device)
         ).abs()
-        <= radius
-        for q, k in zip(tile, near, strict=True)
+        > radius
+        for queries, keys in zip(tile, near, strict=True)
     )
-    return (rows[:, None, :, None] & columns[None, :, None, :]).flatten(2, 3).flatten(0, 1)
+    far = (rows[:, None, :, None] | columns[None, :, None, :]).flatten(2, 3).flatten(0, 1)
+    return torch.zeros(far.shape, dtype=dtype, device=device).masked_fill_(far, -math.inf)
 
 
 @dataclass(frozen=True)

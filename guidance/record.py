@@ -19,17 +19,25 @@ class Recorder:
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         """Store the (B, T) map that `make` computes, if this recorder wants it."""
 
-    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+    def later(
+        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
+    ) -> None:
         """Store maps (B, T), one per name, that `measure` finds of what `make` gives: now, or of several steps at once.
 
-        `make`: tensors (B, T, ...); `measure`: those of any steps, one after the other, to as many maps as there are names.
+        Args:
+            make: gives tensors (B, T, ...).
+            measure: those of any steps, one after the other, to as many maps as there are names.
+            lent: how many of the first of them may be written over later, as a network's logits may.
         """
 
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
 
     def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
-        """`later` with some of a step's tokens; what is stored is the mean over them, a number (B,) per name and image."""
+        """`later` with some of a step's tokens; what is stored is the mean over them, a number (B,) per name and image.
+
+        `make`: gives tensors (rows, tokens, ...) that nobody writes over.
+        """
 
     def note_vocabulary(self, size: int) -> None:
         """Store the length of a row of logits."""
@@ -79,8 +87,11 @@ class Numbered(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
 
-    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
-        self.inner.later([numbered(name, self.numbers) for name in names], step, make, measure)
+    def later(
+        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
+    ) -> None:
+        own = [numbered(name, self.numbers) for name in names]
+        self.inner.later(own, step, make, measure, lent)
 
     def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
         self.inner.sample([numbered(name, self.numbers) for name in names], step, make, measure)
@@ -165,12 +176,14 @@ class TraceRecorder(Recorder):
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
 
-    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+    def later(
+        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
+    ) -> None:
         parts = make()
         if parts[0].nbytes > FEW:
             self._keep(names, step, measure(*parts))
         else:
-            self._wait(self.waiting, names, step, parts, measure)
+            self._wait(self.waiting, names, step, parts, measure, lent)
 
     def _wait(
         self,
@@ -179,9 +192,10 @@ class TraceRecorder(Recorder):
         step: int,
         parts: tuple[Tensor, ...],
         measure: Measure,
+        lent: int = 0,
     ) -> None:
         queue = queues.setdefault(tuple(names), Queue(measure))
-        queue.put(step, parts)
+        queue.put(step, parts, lent)
         if queue.nbytes > WAITING:
             self.measure_waiting()
 

@@ -33,6 +33,7 @@ from .scheduled import Scheduled, curve_parameter, end_parameter, start_paramete
 PRIORS = ("DSE", "DSE zero", "linear", "nearest")
 INTERPOLATIONS = ("bilinear", "bicubic")
 VERBATIM, PRESERVE = "verbatim", "preserve amplitude"
+KEPT = 1 << 15  # numbers of an enlargement's matrix, at most, for it to be made and kept: 128 KB
 
 
 @lru_cache(maxsize=256)
@@ -83,6 +84,33 @@ def stretch(x: Tensor, columns: Tensor) -> Tensor:
 
 def upsample(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: str) -> Tensor:
     """The prior (B, H, W, V) of a signal x (B, h, w, V)."""
+    small = x.shape[1], x.shape[2]
+    if small == grid:  # every matrix is 1
+        return x
+    if math.prod(small) * math.prod(grid) > KEPT:
+        return enlarged(x, grid, prior, interpolation, amplitude)
+    matrix = enlargement(small, grid, prior, interpolation, amplitude, x.dtype, x.device)
+    return (matrix @ x.flatten(1, 2)).unflatten(1, grid)
+
+
+@lru_cache(maxsize=64)
+def enlargement(
+    small: Grid,
+    grid: Grid,
+    prior: str,
+    interpolation: str,
+    amplitude: str,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """`enlarged` as one matrix (H W, h w): of few tokens one product takes less time than many small ones."""
+    ones = torch.eye(math.prod(small), dtype=torch.float64).view(1, *small, -1)
+    made = enlarged(ones, grid, prior, interpolation, amplitude)
+    return made.flatten(0, 2).to(device, dtype)
+
+
+def enlarged(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: str) -> Tensor:
+    """`upsample`, along one axis after the other."""
     small = x.shape[1:3]
     mode = "nearest" if prior == "nearest" else interpolation
     (up_y, low_y, copy_y), (up_x, low_x, copy_x) = (

@@ -22,9 +22,9 @@ class Queue:
     parts: list[tuple[Tensor, ...]] = field(default_factory=list)
     nbytes: int = 0
 
-    def put(self, step: int, parts: tuple[Tensor, ...]) -> None:
-        """Of logits copies: a network may write the next step's over them."""
-        own = tuple(part.clone() if part.ndim > 2 else part for part in parts)
+    def put(self, step: int, parts: tuple[Tensor, ...], lent: int) -> None:
+        """Of the first `lent` parts copies: they are another's, who may write over them."""
+        own = *(part.clone() for part in parts[:lent]), *parts[lent:]
         self.steps.append(step)
         self.parts.append(own)
         self.nbytes += sum(part.nbytes for part in own)

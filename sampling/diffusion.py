@@ -37,9 +37,11 @@ class Gate(Recorder):
         if self.is_open:
             self.inner.add(name, step, make)
 
-    def later(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+    def later(
+        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
+    ) -> None:
         if self.is_open:
-            self.inner.later(names, step, make, measure)
+            self.inner.later(names, step, make, measure, lent)
 
     def note(self, name: str, step: int, value: float) -> None:
         if self.is_open:

@@ -124,17 +124,19 @@ def test_maps_are_norms_of_what_they_are_called(guidances) -> None:
 def test_steps_measured_together_have_the_maps_of_each(
     few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And are copies: a network may write over its logits."""
+    """And are copies of what a network may write over: its logits, also where nothing guides them."""
     monkeypatch.setattr(record, "FEW", few)
     logits = torch.randn(2, 2, 4, 50, generator=torch.Generator().manual_seed(0))
     recorder = TraceRecorder(((1, 1), (1, 3), (2, 2)))
-    going = Chain((CFG(3.0, "constant"),)).begin(RunInfo("scale", recorder.grids), recorder)
+    late = Chain((CFG(3.0, "constant", start=0.4),))
+    going = late.begin(RunInfo("scale", recorder.grids), recorder)
     expected = []
     for step, tokens in enumerate((1, 3, 4)):
         cond, uncond = (branch[:, :tokens].clone() for branch in logits)
         guided = going.apply(step, cond, uncond)
+        assert (guided is cond) == (step == 0)
         expected.append(CATEGORICAL.entropy(guided))
-        for tensor in (cond, uncond, guided):
+        for tensor in (cond, uncond):
             tensor.fill_(float("nan"))
     assert bool(recorder.waiting) == bool(few)
     for found, values in zip(recorder.finish().maps["entropy"], expected, strict=True):

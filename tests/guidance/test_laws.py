@@ -182,6 +182,26 @@ def test_window_is_the_masked_matrix(height, width, radius, seed) -> None:
     assert torch.equal(everything[0], attend(nudge)[0])
 
 
+@given(st.integers(1, 4), st.integers(0, 3), st.booleans())
+def test_what_a_tile_must_not_see(side, radius, kept) -> None:
+    """Whether the numbers are kept or made for this call, and never those of another type."""
+    from ar_guidance.guidance import igg
+
+    tile, near = ((2, 2 + side), (1, 1 + side)), ((0, 3 + side), (0, 2 + side))
+    double = torch.ones((), dtype=torch.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(igg, "KEPT", 1 << 16 if kept else 0)
+        before = igg._hidden.cache_info().currsize
+        made = igg.hidden(tile, near, radius, double)
+        assert kept or igg._hidden.cache_info().currsize == before
+        assert (igg.hidden(tile, near, radius, double) is made) == kept
+        assert igg.hidden(tile, near, radius, double.float()).dtype == torch.float32
+    queries = [(y, x) for y in range(*tile[0]) for x in range(*tile[1])]
+    keys = [(y, x) for y in range(*near[0]) for x in range(*near[1])]
+    seen = [[max(abs(y - v), abs(x - u)) <= radius for v, u in keys] for y, x in queries]
+    assert torch.equal(made == 0, torch.tensor(seen)) and (made[~torch.tensor(seen)] < -1e300).all()
+
+
 def test_tiles_and_chunks_give_the_same(monkeypatch) -> None:
     from ar_guidance.guidance import igg
 
@@ -191,6 +211,26 @@ def test_tiles_and_chunks_give_the_same(monkeypatch) -> None:
     pieces = igg.attend(nudge), igg.attend_window(nudge, (12, 10), 2)
     for a, b in zip(whole, pieces, strict=True):
         assert torch.allclose(a[0], b[0], atol=1e-5) and torch.allclose(a[1], b[1], atol=1e-5)
+
+
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from(["DSE", "DSE zero", "linear", "nearest"]),
+    st.sampled_from(["bilinear", "bicubic"]),
+    st.sampled_from(["verbatim", "preserve amplitude"]),
+)
+def test_one_product_enlarges_as_the_axes_one_after_the_other_do(
+    small, grid, prior, interpolation, amplitude
+) -> None:
+    from ar_guidance.guidance import ssg
+
+    x = torch.randn(2, *small, 3, generator=torch.Generator().manual_seed(0))
+    expected = ssg.enlarged(x.double(), grid, prior, interpolation, amplitude)
+    for signal, tolerance in ((x, 1e-5), (x.double(), 1e-12)):
+        made = ssg.upsample(signal, grid, prior, interpolation, amplitude)
+        assert made.dtype == signal.dtype and made.shape == expected.shape
+        assert torch.allclose(made.double(), expected, atol=tolerance)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 9), st.integers(1, 9))
