@@ -76,7 +76,9 @@ def attend_window(nudge: Tensor, grid: Grid, radius: int) -> tuple[Tensor, Tenso
             near = grown(tile[0], radius, height), grown(tile[1], radius, width)
             if side + 2 * radius >= width:  # whole rows are a view of the map, parts of them a copy
                 near = near[0], (0, width)
-            here, around = ((slice(None), *(slice(*part) for part in area)) for area in (tile, near))
+            here, around = (
+                (slice(None), *(slice(*part) for part in area)) for area in (tile, near)
+            )
             keys = maps[around].flatten(1, 2)
             weights = attention(maps[here].flatten(1, 2), keys, hidden(tile, near, radius, nudge))
             mixed[here] = (weights @ keys).view_as(maps[here])
@@ -113,9 +115,7 @@ def _hidden(
 ) -> Tensor:
     """`hidden` of the given type, on the given device."""
     rows, columns = (
-        (
-            torch.arange(*queries, device=device)[:, None] - torch.arange(*keys, device=device)
-        ).abs()
+        (torch.arange(*queries, device=device)[:, None] - torch.arange(*keys, device=device)).abs()
         > radius
         for queries, keys in zip(tile, near, strict=True)
     )
