@@ -57,27 +57,33 @@ def _attend(
         mask = ~hidden
     if not few or weights is None or q.shape[0] <= weights.first_row:
         return attend_many(q, k, v, mask, weights)
+    if q.dtype == torch.float32:
+        # All rows alike: to part them and join them again takes longer than what is computed.
+        return _attend_faded(q, k, v, hidden, weights, weights.first_row)
+    # Scores of half precision are rounded; rows without weights are spared that.
     plain, faded = slice(weights.first_row), slice(weights.first_row, None)
     return torch.cat(
         (
             F.scaled_dot_product_attention(
                 q[plain], k[plain], v[plain], attn_mask=_of_rows(mask, plain)
             ),
-            _attend_faded(q[faded], k[faded], v[faded], _of_rows(hidden, faded), weights),
+            _attend_faded(q[faded], k[faded], v[faded], _of_rows(hidden, faded), weights, 0),
         )
     )
 
 
 def _attend_faded(
-    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, weights: PositionWeights
+    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None, weights: PositionWeights, first: int
 ) -> Tensor:
-    """Attention of a decoding step's weighted rows: two matrix products that read keys and values once, as they lie."""
-    scores = ((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)).float()  # (B, H, T, L)
-    weights.scale(scores, weights.keys)
+    """Attention of a decoding step, its rows weighted from `first` on: two matrix products that read keys and values once, as
+    they lie.
+    """
+    scores = ((q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)).float()  # (rows, H, T, L)
+    weights.scale(scores[first:], weights.keys)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -math.inf)
     maps = scores.softmax(-1)
-    weights.scale(maps, weights.values)
+    weights.scale(maps[first:], weights.values)
     return maps.to(v.dtype) @ v
 
 

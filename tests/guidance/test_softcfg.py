@@ -171,7 +171,10 @@ def test_half_precision_keeps_weights_next_to_one(dtype, perturb, queries) -> No
     def moved(kind: torch.dtype) -> float:
         given = [x.to(kind) for x in (q, k, v)]
         plain, other = attend(*given), attend(*given, weights=weights)
-        assert torch.allclose(plain[0], other[0], rtol=0, atol=4 * torch.finfo(kind).eps)
+        rounding = (
+            64 if kind == torch.float32 else 4
+        )  # computed in another order, never rounded to a half
+        assert torch.allclose(plain[0], other[0], rtol=0, atol=rounding * torch.finfo(kind).eps)
         return (other.float() - plain.float())[1].mean().item()
 
     exact = moved(torch.float32)

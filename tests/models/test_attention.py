@@ -1,5 +1,7 @@
 """Attention over the cache: shared keys and values, rotary positions."""
 
+import math
+
 import pytest
 import torch
 from ar_guidance.models.parts.attention import Sight, attend
@@ -30,6 +32,30 @@ def test_shared_keys_are_repeated_keys(groups, shared, new, padded, weighted) ->
     wide = [x.repeat_interleave(shared, dim=1) for x in (k, v)]
     expected = attend(q, *wide, hidden, weights)
     assert torch.allclose(attend(q, k, v, hidden, weights), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("new", [1, 2, 5])
+@pytest.mark.parametrize("padded", [False, True])
+def test_weights_act_on_their_rows_alone(dtype, new, padded) -> None:
+    """Against the definition in float64: softmax(q k diag(a)) diag(w) v, where w = a = 1 in the first rows."""
+    length = 40 + new
+    q, k, v = random(5, 2, new, 8), *random(2, 5, 2, length, 8, seed=1)
+    q, k, v = (x.to(dtype) for x in (q, k, v))
+    values, keys = torch.rand(2, 2, 30, generator=torch.Generator().manual_seed(2))
+    columns = torch.ones(2, 5, 1, 1, length, dtype=torch.float64)
+    columns[0, 3:, 0, 0, 4:34], columns[1, 3:, 0, 0, 4:34] = values, keys
+    hidden = None
+    if padded:
+        starts = torch.tensor([0, 2, 1, 0, 3])
+        hidden = (torch.arange(length) < starts[:, None])[:, None, None]
+    scores = q.double() @ k.double().transpose(-1, -2) / math.sqrt(8) * columns[1]
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -math.inf)
+    expected = (scores.softmax(-1) * columns[0]) @ v.double()
+    made = attend(q, k, v, hidden, PositionWeights(3, 4, values, keys))
+    tolerance = 1e-5 if dtype == torch.float32 else 0.05
+    assert made.dtype == dtype and torch.allclose(made.double(), expected, atol=tolerance)
 
 
 def test_the_cache_holds_the_shared_heads_only() -> None:
