@@ -80,7 +80,7 @@ class Viewer:
         name = next((n for n in LIVE_MAPS if n in maps and maps[n][k] is not None), None)
         if name is not None:
             values, grid = self._newest(maps[name], k)
-            shown = packed(values[None].float().cpu().numpy())[0]
+            shown = packed(values[None].float().cpu().numpy(), [len(values)])[0][0]
             place: Json = {"step": k, "count": progress.count, "grid": list(grid), "map": name}
             self.send(place | shown)
 
@@ -201,24 +201,36 @@ def per_mille(shares: Tensor) -> list[list[list[int]]]:
 
 def step_maps(rows: Sequence[Tensor | None], count: int) -> list[list[Json | None]]:
     """Per step the maps of the first images; None where nothing was recorded or all is 0."""
+    there = [row.flatten(1) for row in rows if row is not None]
+    together = torch.cat(there, dim=1)[:count].numpy() if there else np.empty((count, 0))
+    made = iter(packed(together, [step.shape[1] for step in there]))
     none: list[Json | None] = [None] * count
-    return [none if row is None else packed_unless_zero(row.numpy()[:count]) for row in rows]
+    return [none if row is None else [unless_zero(one) for one in next(made)] for row in rows]
 
 
-def packed_unless_zero(maps: np.ndarray) -> list[Json | None]:
-    """`packed`, with None for a map of nothing but zeros."""
-    return [one if one["low"] or one["high"] else None for one in packed(maps)]
+def unless_zero(one: Json) -> Json | None:
+    """What `packed` made of a map, or None if it is nothing but zeros."""
+    return one if one["low"] or one["high"] else None
 
 
-def packed(maps: np.ndarray) -> list[Json]:
-    """Maps (B, ...) as bytes, each between its smallest and largest value."""
-    numbers = maps.reshape(len(maps), -1).astype("float32")
-    low, high = numbers.min(1), numbers.max(1)
+def packed(maps: np.ndarray, sizes: Sequence[int]) -> list[list[Json]]:
+    """Maps (B, n) of several steps one after the other, of so many tokens each, as bytes: per step and image, each between its
+    smallest and largest value.
+    """
+    if not sizes:
+        return []
+    starts = [0, *accumulate(sizes[:-1])]
+    numbers = maps.astype("float32")
+    low, high = (end.reduceat(numbers, starts, axis=1) for end in (np.minimum, np.maximum))
     factor = np.where(high > low, 255 / np.where(high > low, high - low, 1), 0)
-    data = ((numbers - low[:, None]) * factor[:, None]).round().astype("uint8")
+    each = (numbers - low.repeat(sizes, axis=1)) * factor.repeat(sizes, axis=1)
+    data = np.split(each.round().astype("uint8"), starts[1:], axis=1)
     return [
-        {"low": low, "high": high, "values": base64.b64encode(row.tobytes()).decode()}
-        for low, high, row in zip(low.tolist(), high.tolist(), data, strict=True)
+        [
+            {"low": low, "high": high, "values": base64.b64encode(row.tobytes()).decode()}
+            for low, high, row in zip(*one, strict=True)
+        ]
+        for one in zip(low.T.tolist(), high.T.tolist(), data, strict=True)
     ]
 
 

@@ -14,7 +14,7 @@ from ar_guidance.guidance.head import CATEGORICAL
 from ar_guidance.guidance.record import TraceRecorder
 from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.imaging.filmstrip import Maker
-from ar_guidance.imaging.viewer import IMAGES, TOP, Viewer, packed, published_schedule
+from ar_guidance.imaging.viewer import IMAGES, TOP, Viewer, packed, published_schedule, step_maps
 from ar_guidance.sampling.plan import SamplerSettings, facts
 from ar_guidance.sampling.preview import colour, fit_colours
 from ar_guidance.tests.tiny import tiny_hart
@@ -116,7 +116,25 @@ def test_a_live_map_does_not_wait_for_the_end_of_the_run() -> None:
 
 
 def test_a_flat_map_is_zero() -> None:
-    assert set(base64.b64decode(packed(np.full((1, 2, 2), 3.0))[0]["values"])) == {0}
+    assert set(base64.b64decode(packed(np.full((1, 4), 3.0), [4])[0][0]["values"])) == {0}
+
+
+def test_maps_of_several_steps_have_ranges_of_their_own() -> None:
+    """Packed at once, as each by itself; what was not recorded, and what is nothing but zeros, is left out."""
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randn(3, n, n, generator=generator).half() for n in (1, 2, 5)]
+    rows[1][1] = 0
+    made = step_maps([rows[0], None, *rows[1:]], 2)
+    assert made[1] == [None, None] and made[2][1] is None
+    for row, step in zip(rows, [made[0], *made[2:]], strict=True):
+        for one, shown in zip(row, step, strict=False):
+            if shown is None:
+                continue
+            low, high = one.min().item(), one.max().item()
+            assert (shown["low"], shown["high"]) == (low, high)
+            levels = (one.float() - low) * (255 / (high - low) if high > low else 0)
+            assert list(base64.b64decode(shown["values"])) == levels.round().flatten().tolist()
+    assert step_maps([None, None], 2) == [[None, None]] * 2
 
 
 def test_what_family_default_means_is_sent() -> None:
