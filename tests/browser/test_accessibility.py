@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
+from ar_guidance.tests.browser.test_copies import INTO_SUBGRAPH
 from ar_guidance.tests.browser.test_search import MESSAGE, TRIED
 from ar_guidance.tests.browser.test_viewer import SEND, empty, finished, look_inside
 
@@ -20,7 +21,8 @@ AXE = """async (roots) => {
   const include = roots.filter((root) => document.querySelector(root)).map((root) => [root]);
   const found = await window.axe.run({ include }, { resultTypes: ['violations'] });
   return found.violations.map(({ id, impact, nodes }) => [id, impact, nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`)]); }"""
-NAMELESS = "() => document.querySelector('.arg-viewer').append(document.createElement('button'))"
+NAMELESS = """() => [...document.querySelectorAll('.arg-viewer')].find((panel) => panel.getClientRects().length)
+  .append(document.createElement('button'))"""
 REMOVED = "() => document.querySelector('.arg-viewer > button:last-child').remove()"
 
 
@@ -68,6 +70,35 @@ def test_axe_finds_nothing_serious(screen: ComfyPage) -> None:
     error = {"node_id": str(decode), "exception_message": "nearest is 64 x 64"}
     page.evaluate(SEND, ["execution_error", error])
     assert violations(screen, *panels) == []
+
+
+PATH = """(id) => {
+  const node = window.app.graph.getNodeById(id);
+  return [id, node.subgraph.nodes[0].id].join(':'); }"""
+
+
+def in_a_subgraph(screen: ComfyPage) -> str:
+    """Nothing but an AR Decode in a subgraph, whose node shows its viewer; the AR Decode's id in a run."""
+    empty(screen, "ARDecode")
+    decode = screen.page.evaluate(PATH, screen.page.evaluate(INTO_SUBGRAPH, ["ARDecode"]))
+    screen.page.locator(".arg-viewer:visible").wait_for()
+    return decode
+
+
+def test_axe_finds_nothing_serious_on_a_subgraphs_node(screen: ComfyPage) -> None:
+    page, decode = screen.page, in_a_subgraph(screen)
+    assert violations(screen, ".arg-viewer") == []
+    page.evaluate(SEND, ["executed", finished(decode, 64, 64)])
+    page.locator(".arg-shot:visible").first.wait_for()
+    assert violations(screen, ".arg-viewer") == []
+    page.locator(".arg-look:visible").click()
+    page.locator(".arg-inside:visible").wait_for()
+    error = {"node_id": decode, "exception_message": "nearest is 64 x 64"}
+    page.evaluate(SEND, ["execution_error", error])
+    page.locator(".arg-wrong:visible").wait_for()
+    assert violations(screen, ".arg-viewer") == []
+    page.evaluate(NAMELESS)
+    assert "button-name" in [entry[0] for entry in violations(screen, ".arg-viewer")]
 
 
 def compared(decode: int) -> dict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
-from ar_guidance.tests.browser.test_accessibility import KINDS, compared
+from ar_guidance.tests.browser.test_accessibility import KINDS, compared, in_a_subgraph
 from ar_guidance.tests.browser.test_search import MESSAGE, TRIED
 from ar_guidance.tests.browser.test_viewer import SEND, empty, finished, look_inside
 
@@ -93,6 +93,12 @@ def test_all_can_be_read(screen: ComfyPage, theme: str, request: pytest.FixtureR
         assert short(screen) == []
         page.locator(".arg-open").dispatch_event("click")  # another node may lie over it
         page.locator(".arg-class").first.wait_for()
+        assert short(screen) == []
+        decode = in_a_subgraph(screen)
+        page.evaluate(SEND, ["executed", finished(decode, 64, 64)])
+        page.locator(".arg-shot:visible").first.wait_for()
+        page.evaluate(SEND, ["execution_error", error | {"node_id": decode}])
+        page.locator(".arg-wrong:visible").wait_for()
         assert short(screen) == []
         screen.screenshot(f"contrast-{request.node.callspec.id.replace(' ', '-')}")
     finally:

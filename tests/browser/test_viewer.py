@@ -66,7 +66,7 @@ def live(node: int, grid: tuple[int, int]) -> dict[str, Any]:
     return where | {"map": "added", "low": 0.1, "high": 2.0, "values": values}
 
 
-def finished(node: int, width: int, height: int, *more: int) -> dict[str, Any]:
+def finished(node: int | str, width: int, height: int, *more: int) -> dict[str, Any]:
     """A run of one scale of 4 x 4 tokens and four images, with candidates; of a sweep `more` runs of so many images."""
     runs = [payload(width, height, images) for images in (4, *more)]
     return {"node": str(node), "display_node": str(node), "output": {"ar_viewer": runs}}

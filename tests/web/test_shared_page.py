@@ -14,7 +14,7 @@ SHARED = {  # what other packs would notice (comfy-test lint asks the same)
     "a function of others replaced": r"\b(app|api|LiteGraph|LGraphCanvas|LGraphNode)(\.\w+)+\s*=[^=>]",
 }
 DEPRECATED = {  # of frontend 1.58.1, by what its console says
-    "input.link": r"\binput\.link\b|\.link\s*[!=]==?\s*null|inputs\[[^]]*\]\??\.link\b",
+    "input.link": r"\binput\.link\b|\.link\s*[!=]==?\s*null|inputs(\?\.)?\[[^]]*\]\??\.link\b",
     "output.links": r"\boutput\.links\b|outputs\[[^]]*\]\??\.links\b",
     "selected_nodes": r"\.selected_nodes\b",
     "a function as a widget's values": r"\bvalues:\s*(\(|function)",

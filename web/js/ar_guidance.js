@@ -47,10 +47,12 @@ function viewersOf(id) {
   return path.map((node) => viewers.get(node)).filter((viewer) => viewer?.node && viewer.node === path.at(-1));
 }
 
-/** The AR Decode that a subgraph's node shows the images of: the first one inside, else the first deeper down; null where there is none. */
+/** The AR Decode that a subgraph's node shows the images of, the first one inside or else deeper down, and the nodes around it out to this one. */
 function decodeWithin(node) {
   const inside = node.subgraph?.nodes ?? [];
-  return inside.find(({ comfyClass }) => comfyClass === "ARDecode") ?? inside.map(decodeWithin).find(Boolean) ?? null;
+  const found = inside.find(({ comfyClass }) => comfyClass === "ARDecode");
+  const path = found ? [found] : inside.map(decodeWithin).find(({ length }) => length) ?? [];
+  return path.length ? [...path, node] : path;
 }
 
 /** Show what a node sent: images on its viewer, the run's schedule and seeds on the nodes before it. */
@@ -168,7 +170,7 @@ app.registerExtension({
 
   nodeCreated(node) {
     if (!node.addDOMWidget) return;
-    if (decodeWithin(node)) viewers.set(node, new Viewer(node, () => decodeWithin(node)));
+    if (decodeWithin(node).length) viewers.set(node, new Viewer(node, () => decodeWithin(node)));
     if (!String(node.comfyClass ?? "").startsWith("AR")) return;
     if (Object.hasOwn(SHOWS, node.comfyClass)) viewers.set(node, new SHOWS[node.comfyClass](node));
     if (LastSeed.fits(node)) seeds.set(node, new LastSeed(node));

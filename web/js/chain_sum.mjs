@@ -11,7 +11,7 @@ function* chain(node) {
     seen.add(node);
     yield node;
     const slot = node.inputs?.findIndex((input) => input.name === "ar_sampling") ?? -1;
-    node = slot < 0 ? null : node.getInputNode?.(slot);
+    node = slot < 0 || node.subgraph ? null : node.getInputNode?.(slot); // what a subgraph holds is not known here
   }
 }
 

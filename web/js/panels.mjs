@@ -34,6 +34,10 @@ function outlast(node, widget) {
   node.onConfigure = (...details) => {
     onConfigure?.apply(node, details);
     if (!node.widgets.includes(widget)) node.widgets.push(widget);
+    if (widget.releaseRegisteredState && widget.setNodeId) { // Nodes 2.0 of frontend 1.58 shows widgets in the order in which it has heard of them
+      widget.releaseRegisteredState();
+      widget.setNodeId(node.id);
+    }
     fitNode(node);
   };
   node.onSerialize = (saved) => {

@@ -20,8 +20,8 @@ const [SHUT, FULL] = [34, 560]; // heights of the panel: viewer off, and on, so 
 const SMALL = 128; // pixels of an image up to which every one of them is shown as a square
 
 export class Viewer {
-  /** The panel of `home`, for the AR Decode that `find()` gives: `home` itself, or the one inside the subgraph it stands for. */
-  constructor(home, find = () => home) {
+  /** The panel of `home`, for the AR Decode that `find()` gives first: `home` itself, or one in its subgraph, followed by the nodes around it. */
+  constructor(home, find = () => [home]) {
     this.home = home;
     this.find = find;
     this.choices = []; // every image of every run: {run, image, entry}
@@ -34,7 +34,12 @@ export class Viewer {
   }
 
   get node() {
-    return this.find();
+    return this.find()[0];
+  }
+
+  /** The subgraphs' nodes around that AR Decode, from the inside to `home`. */
+  get around() {
+    return this.find().slice(1);
   }
 
   get off() {
@@ -123,7 +128,7 @@ export class Viewer {
     const runs = sent.filter(whole); // of a sweep one for each run
     if (runs.length) this.show(runs);
     else if (sent.length) this.status.tell(say("The images of this run cannot be shown here: another version of AR Guidance made them."), "arg-note");
-    if (fresh) rememberSeeds(runs.flatMap(({ strip }) => strip ?? []), checkpointOf(this.node));
+    if (fresh) rememberSeeds(runs.flatMap(({ strip }) => strip ?? []), checkpointOf(this.node, this.around));
   }
 
   styles() {
@@ -133,12 +138,12 @@ export class Viewer {
   }
 
   seeds() {
-    chooseSeed(this.panel, checkpointOf(this.node), (entry) => this.keepSeed(entry));
+    chooseSeed(this.panel, checkpointOf(this.node, this.around), (entry) => this.keepSeed(entry));
   }
 
   /** Let the next runs use an image's seed; where that cannot be, the panel says so. */
   keepSeed(entry) {
-    if (keepSeed(this.node, entry, this.home)) return;
+    if (keepSeed(this.node, entry, this.around)) return;
     this.status.tell(say("Seed {0} could not be set: no AR Sampler before this node takes it. Does a link give its seed?", entry.seed), "arg-note");
   }
 
