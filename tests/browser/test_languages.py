@@ -117,6 +117,9 @@ def test_panels_in_chinese(chinese: ComfyPage, host: RunningHost) -> None:
 
 
 NOTE = "() => window.app.graph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value"
+TITLES = """(graph) => ['nodes', 'groups'].flatMap((kind) => graph[kind].map(({ id, title }) => `${kind} ${id}: ${title}`)).sort()"""
+SHOWN_TITLES = f"() => ({TITLES})(window.app.graph)"
+SAVED_TITLES = f"() => ({TITLES})(JSON.parse(JSON.stringify(window.app.graph.serialize())))"
 SAVED_NOTE = """() => JSON.parse(JSON.stringify(window.app.graph.serialize())).nodes
   .find((node) => node.type === 'MarkdownNote').widgets_values[0]"""
 
@@ -128,3 +131,11 @@ def test_notes_are_shown_in_chinese_and_saved_as_shipped(chinese: ComfyPage) -> 
     page.wait_for_function(f"() => ({NOTE})().includes('第一张图像')")
     page.get_by_text("无需下载").first.wait_for(state="attached")  # on screen, too
     assert page.evaluate(SAVED_NOTE) == english
+    shown, saved = page.evaluate(SHOWN_TITLES), page.evaluate(SAVED_TITLES)
+    titled = [
+        (one.rpartition(": ")[2], other.rpartition(": ")[2])
+        for one, other in zip(shown, saved, strict=True)
+        if one != other
+    ]
+    assert {"如何生成", "图像", "生成什么"} <= {one for one, _ in titled}
+    assert {group["title"] for group in workflow["groups"]} <= {other for _, other in titled}
