@@ -16,7 +16,7 @@ from torch import Tensor
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 # The first passes: what a width costs is not known before it has been tried, and wide passes rarely pay for a batch.
-WARM_UP, BATCH_WARM_UP = (16, 16, 1, 4, 1), (4, 1, 4, 1)
+WARM_UP, BATCH_WARM_UP = (16, 16, 1, 4, 1), (2, 1, 2, 1)
 LOOK_AROUND = 12  # passes after which a neighbour of the best width is tried again
 CLOSE = 0.9  # share of the best width's speed that makes a neighbour worth it
 THINK = 4  # passes after which the best width is found again
