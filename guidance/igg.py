@@ -110,6 +110,7 @@ def hidden(tile: Area, near: Area, radius: int, like: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # it is kept for runs that are not in that mode, too
 def _hidden(
     tile: Area, near: Area, radius: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:

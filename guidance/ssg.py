@@ -94,6 +94,7 @@ def upsample(x: Tensor, grid: Grid, prior: str, interpolation: str, amplitude: s
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # it is kept for runs that are not in that mode, too
 def enlargement(
     small: Grid,
     grid: Grid,

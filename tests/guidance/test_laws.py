@@ -316,3 +316,15 @@ def test_settings_are_frozen_described_and_ranged(name) -> None:
 def test_bad_settings(make) -> None:
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.parametrize("guidance", VARIANTS, ids=names)
+def test_what_is_kept_of_a_run_in_inference_mode_serves_one_that_is_differentiated(
+    guidance,
+) -> None:
+    with torch.inference_mode():
+        apply((guidance,), branches(3))
+    steps = [(c.requires_grad_(), u.requires_grad_()) for c, u in branches(3)]
+    guided = apply((guidance,), steps)
+    sum(step.square().sum() for step in guided).backward()  # type: ignore[union-attr]
+    assert all(cond.grad is not None and cond.grad.isfinite().all() for cond, _ in steps)
