@@ -68,6 +68,7 @@ TITLES = {
 # Width and height below which a renderer would draw the node over what stands beneath it.
 SMALLEST = {
     "ARDecode": (480, 900),
+    "ARCompare": (480, 900),
     "ARLoadCheckpoint": (340, 138),
     "ARSampler": (300, 366),
     "ARSweep": (340, 386),

@@ -7,7 +7,7 @@ import { StatusLine, progressText } from "./status.mjs";
 import { showFullSize } from "./dialog.mjs";
 import { say } from "./words.mjs";
 
-const HEIGHT = 440;
+const HEIGHT = 560;
 const SMALL = 128; // pixels of an image up to which every one of them is shown as a square
 const FIRST = { left: "0", right: "1", row: "0", place: "50" }; // what is looked at first: two runs, an image, the line in percent
 
