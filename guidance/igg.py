@@ -36,9 +36,10 @@ GLOBAL, AUTO, FIXED = "global", "auto", "fixed side"
 
 def attention(queries: Tensor, keys: Tensor, hiding: Tensor | None = None) -> Tensor:
     """Rows of A (B, n, m): queries (B, n, V), keys (B, m, V); `hiding` (n, m): see `hidden`."""
-    added, weight = (queries.new_empty(()), 0) if hiding is None else (hiding, 1)
     scale = 1 / math.sqrt(queries.shape[-1])
-    return torch.baddbmm(added, queries, keys.mT, beta=weight, alpha=scale).softmax(-1)
+    if hiding is None:
+        return (queries @ keys.mT).mul_(scale).softmax(-1)
+    return torch.baddbmm(hiding, queries, keys.mT, alpha=scale).softmax(-1)
 
 
 def attend(nudge: Tensor, hiding: Tensor | None = None) -> tuple[Tensor, Tensor]:
