@@ -5,7 +5,8 @@
     python -m tools.train_bundled --modules DIR        # icon packages already downloaded
 
 Parts, in order: data, tokenizer, decoder (more training of the tokenizer's decoder, tokens fixed),
-classifier, transformer, token_codec and token_transformer (the token-wise model), release (writes the
+classifier, transformer, onward (more training of the transformer; without a checkpoint of the part before, of the
+released one: --only onward), token_codec and token_transformer (the token-wise model), release (writes the
 files of `bundled/` and the tests' classifier).
 Running the command again goes on from the last checkpoint. Then `python -m tools.bundled.evaluate`
 prints the table and `python -m tools.bundled.pictures` draws the images of the model card.
@@ -28,12 +29,14 @@ from .bundled.classifier import (
     store_reference,
     train_classifier,
 )
+from .bundled.onward import VARIANTS, OnwardRecipe, newest_weights, starting_weights, train_onward
 from .bundled.release import (
     release_token_codec,
     release_token_transformer,
     release_tokenizer,
     release_transformer,
 )
+from .bundled.sample import load_pair
 from .bundled.token_codec import TokenCodecRecipe, TokenCodecTraining, train_token_codec
 from .bundled.token_transformer import (
     TokenTransformerRecipe,
@@ -43,7 +46,7 @@ from .bundled.token_transformer import (
 )
 from .bundled.tokenizer import TokenizerRecipe, train_tokenizer, trained_tokenizer
 from .bundled.tokens import load_or_make
-from .bundled.transformer import TransformerRecipe, train_transformer, trained_weights
+from .bundled.transformer import TransformerRecipe, train_transformer
 from .pack import ROOT
 
 PARTS = (
@@ -52,6 +55,7 @@ PARTS = (
     "decoder",
     "classifier",
     "transformer",
+    "onward",
     "token_codec",
     "token_transformer",
     "release",
@@ -103,6 +107,18 @@ def transformer(options: argparse.Namespace, drawings: data.Drawings) -> None:
     workers.launch(train_transformer, count, *job)
 
 
+def onward(options: argparse.Namespace, drawings: data.Drawings) -> None:
+    """The transformer's second course, on the tokenizer of `work` or, where there is none, the released one."""
+    trained = (options.work / "tokenizer.pt").exists()
+    codec = trained_tokenizer(options.work) if trained else load_pair(options.weights)[0]
+    count = options.workers if options.device == "cpu" else 1
+    path = options.work / "tokens_onward.pt"
+    tokens = load_or_make(codec.to(options.device), drawings, path, VARIANTS, count)
+    start = starting_weights(options.work, options.weights)
+    job = (start, drawings, codec, tokens, options.work, OnwardRecipe(), options.device)
+    workers.launch(train_onward, count, *job)
+
+
 def token_codec(options: argparse.Namespace, drawings: data.Drawings) -> None:
     """The codec of the token-wise model."""
     job = (drawings, options.work, TokenCodecRecipe(), options.device)
@@ -122,7 +138,7 @@ def token_transformer(options: argparse.Namespace, drawings: data.Drawings) -> N
 def release(options: argparse.Namespace, drawings: data.Drawings) -> None:
     """Write what has been trained so far, whole files only."""
     release_tokenizer(options.work, options.weights)
-    release_transformer(trained_weights(options.work), options.weights)
+    release_transformer(newest_weights(options.work), options.weights)
     release_token_codec(options.work, options.weights)
     release_token_transformer(trained_token_weights(options.work), options.weights)
     store_classifier(options.work, options.classifier)
@@ -143,6 +159,8 @@ def main() -> None:
         train_classifier(drawings, options.work, ClassifierRecipe(), options.device)
     if "transformer" in wanted:
         transformer(options, drawings)
+    if "onward" in wanted:
+        onward(options, drawings)
     if "token_codec" in wanted:
         token_codec(options, drawings)
     if "token_transformer" in wanted:
