@@ -14,8 +14,14 @@ from .host import ProgressReport
 Described = TypeVar("Described", Sampling, EDM2Sampling)
 Made = TypeVar("Made")
 
-# What PyTorch says where it has no type for it: on the processor (Linux and macOS; Windows), and on Apple's GPUs.
-WORDS = ("allocate memory", "DefaultCPUAllocator: not enough memory", "backend out of memory")
+# What PyTorch says where it has no type for it: on the processor (Linux and macOS; Windows; oneDNN, which has no room for
+# its code), and on Apple's GPUs.
+WORDS = (
+    "allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "could not create a primitive",
+    "backend out of memory",
+)
 
 
 def out_of_memory(error: BaseException) -> bool:
