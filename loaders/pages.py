@@ -11,9 +11,8 @@ from torch import Tensor
 from .scaled import EIGHT_BITS
 
 AT_ONCE = 1 << 18  # numbers that are looked at together
-MAPS = Path(
-    "/proc/self/smaps"
-)  # of Linux: what lies where in this process's memory, and whether it was written to
+# Of Linux: what lies where in this process's memory, and whether it was written to.
+MAPS = Path("/proc/self/smaps")
 
 
 def finite(value: Tensor) -> bool:
@@ -60,10 +59,8 @@ def _file_spans() -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     for line in MAPS.read_text(errors="replace").splitlines():
         row = line.split(maxsplit=5)
-        if (
-            row[0] == "Anonymous:" and row[1] != "0" and spans
-        ):  # pages of its own, in place of the file's
-            spans[-1] = (0, 0)
+        if row[0] == "Anonymous:" and row[1] != "0" and spans:
+            spans[-1] = (0, 0)  # it has pages of its own, in place of the file's
         elif not row[0].endswith(":"):
             of_file = len(row) == 6 and row[5].startswith("/")
             start, end = row[0].split("-")

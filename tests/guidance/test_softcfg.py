@@ -171,9 +171,8 @@ def test_half_precision_keeps_weights_next_to_one(dtype, perturb, queries) -> No
     def moved(kind: torch.dtype) -> float:
         given = [x.to(kind) for x in (q, k, v)]
         plain, other = attend(*given), attend(*given, weights=weights)
-        rounding = (
-            64 if kind == torch.float32 else 4
-        )  # computed in another order, never rounded to a half
+        # Single precision is computed in another order; it is never rounded to a half.
+        rounding = 64 if kind == torch.float32 else 4
         assert torch.allclose(plain[0], other[0], rtol=0, atol=rounding * torch.finfo(kind).eps)
         return (other.float() - plain.float())[1].mean().item()
 

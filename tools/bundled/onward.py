@@ -19,7 +19,7 @@ VARIANTS = 16  # of every drawing
 
 @dataclass(frozen=True)
 class OnwardRecipe(TransformerRecipe):
-    """How long and how fast; the defaults are those of the released weights."""
+    """How long and how fast. The released weights have not been through this course."""
 
     steps: int = 2600
     rate: float = 1.2e-3
