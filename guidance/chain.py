@@ -264,7 +264,9 @@ class ActiveChain:
         self.recorder.note_vocabulary(cond.shape[-1])
         names = ("added",) if raw is None else ("nudge", "added")
         if head is None:
-            self.recorder.later(names, index, lambda: _lengths(cond, signal), _changes)
+            self.recorder.later(
+                names, index, lambda: (_length(cond), *_lengths(cond, signal)), _changes
+            )
             return
 
         def parts() -> tuple[Tensor, ...]:
@@ -289,25 +291,29 @@ class ActiveChain:
         self.recorder.sample(names, index, both, partial(_entropies, head))
 
 
+def _length(logits: Tensor) -> Tensor:
+    """L2 norms (B, T)."""
+    return vector_norm(logits, dim=-1)
+
+
 def _lengths(cond: Tensor, signal: Signal) -> tuple[Tensor, ...]:
-    """L2 norms (B, T) of the base, of the nudge where there is one, and of what was added."""
+    """L2 norms (B, T) of the nudge where there is one, and of what was added to the base."""
     raw = signal.raw
-    base = cond if raw is None else raw.uncond
-    if raw is not None and signal.alone is not None:
-        return vector_norm(base, dim=-1), raw.lengths, raw.lengths * abs(signal.alone)
-    added = vector_norm(signal.result - base, dim=-1)
-    nudge = () if raw is None else (raw.lengths,)
-    return vector_norm(base, dim=-1), *nudge, added
+    if raw is None:
+        return (_length(signal.result - cond),)
+    if signal.alone is not None:
+        return raw.lengths, raw.lengths * abs(signal.alone)
+    return raw.lengths, _length(signal.result - raw.uncond)
 
 
 def _changes(beside: Tensor, *sizes: Tensor) -> tuple[Tensor, ...]:
-    """Maps of `_lengths`."""
+    """Maps of `_lengths`; `beside`: those of the conditional logits."""
     return tuple(without_rounding(size, beside) for size in sizes)
 
 
 def _maps(head: Head, cond: Tensor, guided: Tensor, *lengths: Tensor) -> tuple[Tensor, ...]:
     """Maps of `_lengths`, confidence and entropy (B, T)."""
-    return *_changes(*lengths), head.confidence(cond), head.entropy(guided)
+    return *_changes(_length(cond), *lengths), head.confidence(cond), head.entropy(guided)
 
 
 def _entropies(head: Head, both: Tensor) -> tuple[Tensor, ...]:

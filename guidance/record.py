@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .waiting import FEW, WAITING, Measure, Queue
+from .waiting import FEW, WAITING, Measure, Piece, Queue
 
 Grid = tuple[int, int]
+Names = tuple[str, ...]
 Parts = Callable[[], tuple[Tensor, ...]]
 Maps = Sequence[Tensor | None]
 
@@ -19,9 +20,7 @@ class Recorder:
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         """Store the (B, T) map that `make` computes, if this recorder wants it."""
 
-    def later(
-        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
-    ) -> None:
+    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
         """Store maps (B, T), one per name, that `measure` finds of what `make` gives: now, or of several steps at once.
 
         Args:
@@ -33,7 +32,7 @@ class Recorder:
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
 
-    def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+    def sample(self, names: Names, step: int, make: Parts, measure: Measure) -> None:
         """`later` with some of a step's tokens; what is stored is the mean over them, a number (B,) per name and image.
 
         `make`: gives tensors (rows, tokens, ...) that nobody writes over.
@@ -87,14 +86,13 @@ class Numbered(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
 
-    def later(
-        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
-    ) -> None:
-        own = [numbered(name, self.numbers) for name in names]
+    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
+        own = tuple(numbered(name, self.numbers) for name in names)
         self.inner.later(own, step, make, measure, lent)
 
-    def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
-        self.inner.sample([numbered(name, self.numbers) for name in names], step, make, measure)
+    def sample(self, names: Names, step: int, make: Parts, measure: Measure) -> None:
+        own = tuple(numbered(name, self.numbers) for name in names)
+        self.inner.sample(own, step, make, measure)
 
 
 def numbered(name: str, numbers: Mapping[str, int]) -> str:
@@ -169,54 +167,61 @@ class TraceRecorder(Recorder):
     maps: dict[str, list[Tensor | None]] = field(default_factory=dict)
     numbers: dict[str, list[float | None]] = field(default_factory=dict)
     vocabulary: int = 0
-    samples: dict[str, list[Tensor | None]] = field(default_factory=dict)
-    waiting: dict[tuple[str, ...], Queue] = field(default_factory=dict)
-    waiting_samples: dict[tuple[str, ...], Queue] = field(default_factory=dict)
+    pieces: list[Piece] = field(default_factory=list)  # measured, not yet in `maps`
+    sampled: list[Piece] = field(default_factory=list)
+    waiting: dict[Names, Queue] = field(default_factory=dict)
+    waiting_samples: dict[Names, Queue] = field(default_factory=dict)
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
-        self.maps.setdefault(name, [None] * len(self.grids))[step] = make()
+        self._keep(name, step, make())
 
-    def later(
-        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
-    ) -> None:
+    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
         parts = make()
         if parts[0].nbytes > FEW:
-            self._keep(names, step, measure(*parts))
+            for name, found in zip(names, measure(*parts), strict=True):
+                self._keep(name, step, found)
         else:
             self._wait(self.waiting, names, step, parts, measure, lent)
 
     def _wait(
         self,
-        queues: dict[tuple[str, ...], Queue],
-        names: Sequence[str],
+        queues: dict[Names, Queue],
+        names: Names,
         step: int,
         parts: tuple[Tensor, ...],
         measure: Measure,
         lent: int = 0,
     ) -> None:
-        queue = queues.setdefault(tuple(names), Queue(measure))
+        queue = queues.get(names)
+        if queue is None:
+            queue = queues[names] = Queue(names, measure)
         queue.put(step, parts, lent)
         if queue.nbytes > WAITING:
-            self.measure_waiting()
+            self._measure()
 
-    def _keep(self, names: Sequence[str], step: int, maps: Sequence[Tensor]) -> None:
-        for name, found in zip(names, maps, strict=True):
-            self.maps.setdefault(name, [None] * len(self.grids))[step] = found
+    def _keep(self, name: str, step: int, found: Tensor) -> None:
+        if name not in self.maps:
+            self.maps[name] = [None] * len(self.grids)
+        self.maps[name][step] = found
+
+    def _measure(self) -> None:
+        """Nothing waits any more."""
+        self.pieces += [piece for queue in self.waiting.values() for piece in queue.measured()]
+        for queue in self.waiting_samples.values():
+            self.sampled += queue.measured()
 
     def measure_waiting(self) -> None:
-        """Put what waits into `maps` and `samples`, for who looks at them before the run is over."""
-        for names, queue in self.waiting.items():
-            for step, maps in queue.measured():
-                self._keep(names, step, maps)
-        for names, queue in self.waiting_samples.items():
-            for step, maps in queue.measured():
-                for name, found in zip(names, maps, strict=True):
-                    self.samples.setdefault(name, [None] * len(self.grids))[step] = found.mean(-1)
+        """Put what waits into `maps`, for who looks at them before the run is over."""
+        self._measure()
+        for piece in self.pieces:
+            for step, found in piece.split():
+                self._keep(piece.name, step, found)
+        self.pieces.clear()
 
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
 
-    def sample(self, names: Sequence[str], step: int, make: Parts, measure: Measure) -> None:
+    def sample(self, names: Names, step: int, make: Parts, measure: Measure) -> None:
         self._wait(self.waiting_samples, names, step, make(), measure)
 
     def note_vocabulary(self, size: int) -> None:
@@ -224,10 +229,10 @@ class TraceRecorder(Recorder):
 
     def finish(self) -> Trace:
         """The trace, on the CPU."""
-        self.measure_waiting()
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
-        maps = _off_device(self.maps, self.grids)
+        self._measure()
+        maps = _off_device([*_pieces(self.maps), *self.pieces], self.grids)
         return Trace(
             self.grids,
             maps,
@@ -235,36 +240,63 @@ class TraceRecorder(Recorder):
             _batch(maps),
             vocabulary=self.vocabulary,
             noise=self.noise,
-            samples={name: _to_cpu(steps) for name, steps in self.samples.items()},
+            samples=self._means_of_samples(),
         )
 
     def _by_rows(self, height: int, width: int) -> Trace:
         """The trace of a token-by-token run; a token at which a guidance was off counts as 0 in a row where it acted."""
+        self.measure_waiting()
         count, grids = height * width, ((1, width),) * height
         starts = range(0, count, width)
         rows = {
             name: [_joined(tokens[-count:][s : s + width]) for s in starts]
             for name, tokens in self.maps.items()
         }
-        maps = _off_device(rows, grids)
+        maps = _off_device(_pieces(rows), grids)
         numbers = {
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
         }
         samples = {
-            name: _to_cpu([_mean_image(steps[-count:][s : s + width]) for s in starts])
-            for name, steps in self.samples.items()
+            name: [_mean_image(steps[-count:][s : s + width]) for s in starts]
+            for name, steps in self._means_of_samples().items()
         }
         return Trace(
             grids, maps, numbers, _batch(maps), self.image_grid, self.vocabulary, samples=samples
         )
 
+    def _means_of_samples(self) -> dict[str, list[Tensor | None]]:
+        """Name -> per step the mean (B,) over the tokens that were looked at, or None."""
+        if not self.sampled:
+            return {}
+        together = torch.cat([piece.maps for piece in self.sampled], dim=1).float().cpu()
+        sizes = torch.tensor([size for piece in self.sampled for size in piece.sizes])
+        sums = together.new_zeros(len(together), len(sizes))
+        sums.index_add_(1, torch.repeat_interleave(sizes), together)
+        means = iter((sums / sizes).unbind(1))
+        return _by_name(self.sampled, len(self.grids), lambda step: next(means))
 
-def _to_cpu(steps: Maps) -> Maps:
-    """Numbers (B,) of every step in one copy."""
-    there = [step for step in steps if step is not None]
-    copied = iter(torch.stack(there).float().cpu()) if there else iter(())
-    return [None if step is None else next(copied) for step in steps]
+
+def _pieces(maps: Mapping[str, Maps]) -> list[Piece]:
+    """Maps (B, T) of single steps, where there are any."""
+    return [
+        Piece(name, (step,), (row.shape[1],), row)
+        for name, rows in maps.items()
+        for step, row in enumerate(rows)
+        if row is not None
+    ]
+
+
+def _by_name(
+    pieces: Sequence[Piece], count: int, of: Callable[[int], Tensor]
+) -> dict[str, list[Tensor | None]]:
+    """Name -> per step of `count`, what `of` gives for the steps of every piece in turn."""
+    found: dict[str, list[Tensor | None]] = {}
+    for piece in pieces:
+        rows = found.setdefault(piece.name, [None] * count)
+        for step in piece.steps:
+            rows[step] = of(step)
+    return found
 
 
 def _mean_image(steps: Maps) -> Tensor | None:
@@ -273,23 +305,17 @@ def _mean_image(steps: Maps) -> Tensor | None:
     return torch.stack(there).mean(0) if there else None
 
 
-def _off_device(maps: Mapping[str, Maps], grids: Sequence[Grid]) -> dict[str, Maps]:
+def _off_device(pieces: Sequence[Piece], grids: Sequence[Grid]) -> dict[str, list[Tensor | None]]:
     """All maps in one copy: halves, or as they are where one passes the largest half, 65504."""
-    there = [row for rows in maps.values() for row in rows if row is not None]
-    if not there:
-        return {name: [None] * len(grids) for name in maps}
-    together = torch.cat(there, dim=1)
+    if not pieces:
+        return {}
+    together = torch.cat([piece.maps for piece in pieces], dim=1)
     if together.amax() <= torch.finfo(torch.half).max:
         together = together.half()
-    together = together.to("cpu")
-    parts = iter(together.split([row.shape[1] for row in there], dim=1))
-    return {
-        name: [
-            None if row is None else next(parts).unflatten(1, grid)
-            for row, grid in zip(rows, grids, strict=True)
-        ]
-        for name, rows in maps.items()
-    }
+    sizes = [size for piece in pieces for size in piece.sizes]
+    parts = iter(together.to("cpu").split(sizes, dim=1))
+    batch = len(together)
+    return _by_name(pieces, len(grids), lambda step: next(parts).view(batch, *grids[step]))
 
 
 def _joined(maps: Maps) -> Tensor | None:

@@ -1,6 +1,6 @@
 """Steps of few tokens are measured together: calling a function then takes longer than what it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,10 +13,25 @@ FEW = 512 << 10  # bytes of a step's logits up to which it waits
 WAITING = 16 << 20  # bytes that may wait
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A name's maps (B, n) of some steps side by side, `sizes` tokens of each."""
+
+    name: str
+    steps: Sequence[int]
+    sizes: Sequence[int]
+    maps: Tensor
+
+    def split(self) -> Iterator[tuple[int, Tensor]]:
+        """(step, its map (B, T)) of every one."""
+        return zip(self.steps, self.maps.split(list(self.sizes), dim=1), strict=True)
+
+
 @dataclass
 class Queue:
     """Steps that wait to be measured in one pass: of few tokens, a pass costs as much as of many."""
 
+    names: tuple[str, ...]
     measure: Measure
     steps: list[int] = field(default_factory=list)
     parts: list[tuple[Tensor, ...]] = field(default_factory=list)
@@ -29,13 +44,14 @@ class Queue:
         self.parts.append(own)
         self.nbytes += sum(part.nbytes for part in own)
 
-    def measured(self) -> list[tuple[int, tuple[Tensor, ...]]]:
-        """(step, its maps) of all that wait; nothing waits any more."""
+    def measured(self) -> list[Piece]:
+        """The maps of all that wait, a piece per name; nothing waits any more."""
         if not self.steps:
             return []
-        sizes = [parts[0].shape[1] for parts in self.parts]
+        steps, sizes = self.steps, [parts[0].shape[1] for parts in self.parts]
         together = (torch.cat(same, dim=1) for same in zip(*self.parts, strict=True))
-        maps = [found.split(sizes, dim=1) for found in self.measure(*together)]
-        found = list(zip(self.steps, zip(*maps, strict=True), strict=True))
+        maps = self.measure(*together)
         self.steps, self.parts, self.nbytes = [], [], 0
-        return found
+        return [
+            Piece(name, steps, sizes, found) for name, found in zip(self.names, maps, strict=True)
+        ]

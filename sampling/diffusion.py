@@ -5,7 +5,7 @@
 c and u are (B, C, H, W) in the network's units; a token is a position, its vector the C channels (`guidance.diffusion`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import ActiveChain, Chain
 from ..guidance.diffusion import from_tokens, to_tokens
-from ..guidance.record import NULL_RECORDER, Parts, Recorder
+from ..guidance.record import NULL_RECORDER, Names, Parts, Recorder
 from ..guidance.schedule import Schedule
 from ..guidance.waiting import Measure
 
@@ -37,9 +37,7 @@ class Gate(Recorder):
         if self.is_open:
             self.inner.add(name, step, make)
 
-    def later(
-        self, names: Sequence[str], step: int, make: Parts, measure: Measure, lent: int = 0
-    ) -> None:
+    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
         if self.is_open:
             self.inner.later(names, step, make, measure, lent)
 
