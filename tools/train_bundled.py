@@ -136,14 +136,21 @@ def token_transformer(options: argparse.Namespace, drawings: data.Drawings) -> N
 
 
 def release(options: argparse.Namespace, drawings: data.Drawings) -> None:
-    """Write what has been trained so far, whole files only."""
-    release_tokenizer(options.work, options.weights)
-    release_transformer(newest_weights(options.work), options.weights)
-    release_token_codec(options.work, options.weights)
-    release_token_transformer(trained_token_weights(options.work), options.weights)
-    store_classifier(options.work, options.classifier)
-    reference = options.classifier.with_name("reference.safetensors")
-    store_reference(load_classifier(options.classifier), drawings, reference)
+    """Write what has been trained so far, whole files only; where nothing has, the released file stays."""
+    work, target = options.work, options.weights
+    trained = {path.name for path in work.glob("*.pt")}
+    if "tokenizer.pt" in trained:
+        release_tokenizer(work, target)
+    if trained & {"transformer.pt", "transformer_onward.pt"}:
+        release_transformer(newest_weights(work), target)
+    if "token_codec.pt" in trained:
+        release_token_codec(work, target)
+    if "token_transformer.pt" in trained:
+        release_token_transformer(trained_token_weights(work), target)
+    if "classifier.pt" in trained:
+        store_classifier(work, options.classifier)
+        reference = options.classifier.with_name("reference.safetensors")
+        store_reference(load_classifier(options.classifier), drawings, reference)
 
 
 def main() -> None:

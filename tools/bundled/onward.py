@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .checkpoint import load_state
@@ -21,11 +22,11 @@ VARIANTS = 16  # of every drawing
 class OnwardRecipe(TransformerRecipe):
     """How long and how fast. The released weights have not been through this course."""
 
-    steps: int = 2600
+    steps: int = 4800
     rate: float = 1.2e-3
     dropout: float = 0.05
     average: float = 0.998
-    report_every: int = 100
+    report_every: int = 200
 
 
 def training_layout(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -53,6 +54,11 @@ class OnwardTraining(TransformerTraining):
     def __init__(self, start: dict[str, Tensor], *run: Any) -> None:
         self.start = start
         super().__init__(*run)
+
+    def logits(self, network: Any, labels: Tensor, used: Tensor) -> Tensor:
+        """In bfloat16 while training, a third faster where the processor knows it; measured in single precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=network.training):
+            return super().logits(network, labels, used).float()
 
     def fresh(self) -> Any:
         network = build(spread=1.0)  # its numbers are replaced
