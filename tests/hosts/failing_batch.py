@@ -38,6 +38,7 @@ KINDS = [
     (mm.OOM_EXCEPTION, "no memory left"),
     (RuntimeError, "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
     (RuntimeError, "[enforce fail] DefaultCPUAllocator: not enough memory: you tried to"),
+    (RuntimeError, "could not create a primitive"),  # oneDNN's, for the code it makes
     (RuntimeError, "MPS backend out of memory (MPS allocated: 9 GB)"),
 ]
 if hasattr(mm, "is_oom"):

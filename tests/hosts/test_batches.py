@@ -153,7 +153,7 @@ def test_a_failing_batch_names_what_is_finished(host: RunningHost, tmp_path: Pat
     assert f"{PART} of {PART + 5} images were finished before" in lines[4]
     files = sorted(path.name for path in tmp_path.glob("*.png"))
     assert len(files) == PART and files[0] in lines[4] and files[-1] in lines[4]
-    kinds = 4 if host.version == "0.3.75" else 5
+    kinds = 5 if host.version == "0.3.75" else 6
     assert lines[5 : 5 + kinds] == ["[3, 1, 2]: the same tokens"] * kinds
     assert_what_fits(lines[5 + kinds : -4])
     assert lines[-4:] == [  # what ends ComfyUI itself is not held up by finished images
