@@ -125,6 +125,13 @@ CURVES = {
         ("transformer", "transformer, nats a token", {"loss": "#999999", "held_loss": "#c03020"}),
         ("classifier", "classifier, held-out accuracy", {"group": "#c03020", "style": "#2060c0"}),
     ),
+    "onward": (
+        (
+            "transformer_onward",
+            "second course, nats a token",
+            {"loss": "#999999", "held_loss": "#c03020"},
+        ),
+    ),
     "token": (
         ("token_codec", "codec: held-out PSNR", {"psnr_plain": "#999999", "psnr": "#c03020"}),
         (
@@ -137,7 +144,10 @@ CURVES = {
 
 
 def curves(work: Path, kind: str, path: Path) -> None:
-    """The logs of a model's parts over their training steps."""
+    """The logs of a model's parts over their training steps, where all of them are there."""
+    if not all((work / f"{name}.jsonl").exists() for name, _, _ in CURVES[kind]):
+        print(f"no logs of the {kind} model's parts in {work}: {path.name} stays as it is")
+        return
     logs = [(read_log(work / f"{name}.jsonl"), title, keys) for name, title, keys in CURVES[kind]]
     panels = [plot(lines, keys, title) for lines, title, keys in logs]
     sheet = Image.new("RGB", (420 * len(panels), 260), "white")
@@ -147,7 +157,7 @@ def curves(work: Path, kind: str, path: Path) -> None:
 
 
 def main() -> None:
-    """Write the three images."""
+    """Write the images."""
     parser = argparse.ArgumentParser(description="Pictures of the bundled model's card")
     parser.add_argument("--work", type=Path, default=ROOT / ".bundled-work")
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
@@ -163,6 +173,8 @@ def main() -> None:
     reconstructions(pair, options.work, options.target / f"{stem}-reconstructions.png")
     contact_sheet(pair, how, options.target / f"{stem}-contact-sheet.png")
     curves(options.work, options.kind, options.target / f"{stem}-curves.png")
+    if options.kind == "scale":
+        curves(options.work, "onward", options.target / "bundled-onward-curves.png")
 
 
 if __name__ == "__main__":
