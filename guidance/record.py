@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .waiting import FEW, WAITING, Measure, Piece, Queue
+from .pieces import Grid, Maps, Piece, by_name, off_device, pieces_of
+from .waiting import FEW, WAITING, Measure, Queue
 
-Grid = tuple[int, int]
 Names = tuple[str, ...]
 Parts = Callable[[], tuple[Tensor, ...]]
-Maps = Sequence[Tensor | None]
 
 
 class Recorder:
@@ -232,7 +231,7 @@ class TraceRecorder(Recorder):
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
         self._measure()
-        maps = _off_device([*_pieces(self.maps), *self.pieces], self.grids)
+        maps = off_device([*pieces_of(self.maps), *self.pieces], self.grids)
         return Trace(
             self.grids,
             maps,
@@ -252,7 +251,7 @@ class TraceRecorder(Recorder):
             name: [_joined(tokens[-count:][s : s + width]) for s in starts]
             for name, tokens in self.maps.items()
         }
-        maps = _off_device(_pieces(rows), grids)
+        maps = off_device(pieces_of(rows), grids)
         numbers = {
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
@@ -274,48 +273,13 @@ class TraceRecorder(Recorder):
         sums = together.new_zeros(len(together), len(sizes))
         sums.index_add_(1, torch.repeat_interleave(sizes), together)
         means = iter((sums / sizes).unbind(1))
-        return _by_name(self.sampled, len(self.grids), lambda step: next(means))
-
-
-def _pieces(maps: Mapping[str, Maps]) -> list[Piece]:
-    """Maps (B, T) of single steps, where there are any."""
-    return [
-        Piece(name, (step,), (row.shape[1],), row)
-        for name, rows in maps.items()
-        for step, row in enumerate(rows)
-        if row is not None
-    ]
-
-
-def _by_name(
-    pieces: Sequence[Piece], count: int, of: Callable[[int], Tensor]
-) -> dict[str, list[Tensor | None]]:
-    """Name -> per step of `count`, what `of` gives for the steps of every piece in turn."""
-    found: dict[str, list[Tensor | None]] = {}
-    for piece in pieces:
-        rows = found.setdefault(piece.name, [None] * count)
-        for step in piece.steps:
-            rows[step] = of(step)
-    return found
+        return by_name(self.sampled, len(self.grids), lambda step: next(means))
 
 
 def _mean_image(steps: Maps) -> Tensor | None:
     """Mean of numbers (B,) over the steps that have some."""
     there = [step for step in steps if step is not None]
     return torch.stack(there).mean(0) if there else None
-
-
-def _off_device(pieces: Sequence[Piece], grids: Sequence[Grid]) -> dict[str, list[Tensor | None]]:
-    """All maps in one copy: halves, or as they are where one passes the largest half, 65504."""
-    if not pieces:
-        return {}
-    together = torch.cat([piece.maps for piece in pieces], dim=1)
-    if together.amax() <= torch.finfo(torch.half).max:
-        together = together.half()
-    sizes = [size for piece in pieces for size in piece.sizes]
-    parts = iter(together.to("cpu").split(sizes, dim=1))
-    batch = len(together)
-    return _by_name(pieces, len(grids), lambda step: next(parts).view(batch, *grids[step]))
 
 
 def _joined(maps: Maps) -> Tensor | None:

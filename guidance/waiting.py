@@ -1,30 +1,18 @@
 """Steps of few tokens are measured together: calling a function then takes longer than what it does."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from .pieces import Piece
 
 Measure = Callable[..., tuple[Tensor, ...]]
 """Tensors (B, T, ...) of any steps in a row -> maps (B, T)."""
 
 FEW = 512 << 10  # bytes of a step's logits up to which it waits
 WAITING = 16 << 20  # bytes that may wait
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A name's maps (B, n) of some steps side by side, `sizes` tokens of each."""
-
-    name: str
-    steps: Sequence[int]
-    sizes: Sequence[int]
-    maps: Tensor
-
-    def split(self) -> Iterator[tuple[int, Tensor]]:
-        """(step, its map (B, T)) of every one."""
-        return zip(self.steps, self.maps.split(list(self.sizes), dim=1), strict=True)
 
 
 @dataclass
