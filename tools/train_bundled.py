@@ -6,7 +6,7 @@
 
 Parts, in order: data, tokenizer, decoder (more training of the tokenizer's decoder, tokens fixed),
 classifier, transformer, onward (more training of the transformer; without a checkpoint of the part before, of the
-released one: --only onward), token_codec and token_transformer (the token-wise model), release (writes the
+file in --weights: --only onward), token_codec and token_transformer (the token-wise model), release (writes the
 files of `bundled/` and the tests' classifier).
 Running the command again goes on from the last checkpoint. Then `python -m tools.bundled.evaluate`
 prints the table and `python -m tools.bundled.pictures` draws the images of the model card.

@@ -1,4 +1,4 @@
-"""The transformer's second course begins where the released weights end."""
+"""The transformer's second course begins at the weights it is given."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -11,7 +11,7 @@ from ar_guidance.tools.pack import ROOT
 from safetensors.torch import load_file
 
 
-def test_it_begins_with_the_released_weights(tmp_path: Path) -> None:
+def test_it_begins_with_weights_of_the_released_layout(tmp_path: Path) -> None:
     start = starting_weights(tmp_path, ROOT / "bundled")
     run = OnwardTraining.__new__(OnwardTraining)
     run.start = start

@@ -20,7 +20,7 @@ VARIANTS = 16  # of every drawing
 
 @dataclass(frozen=True)
 class OnwardRecipe(TransformerRecipe):
-    """How long and how fast. The released weights have not been through this course."""
+    """How long and how fast; the defaults are those of the released weights."""
 
     steps: int = 4800
     rate: float = 1.2e-3
@@ -40,7 +40,10 @@ def training_layout(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def starting_weights(work: Path, released: Path) -> dict[str, Tensor]:
-    """The averaged weights of the first course in `work`; where there is none, the released ones."""
+    """The averaged weights of the first course in `work`; where there is none, those of the file in `released`.
+
+    The present file has been through this course: from it, a run is a third.
+    """
     if load_state(work / "transformer.pt") is not None:
         return trained_weights(work)
     return {name: value.clone() for name, value in load_pair(released)[1].state_dict().items()}

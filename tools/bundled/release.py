@@ -16,19 +16,23 @@ from .tokenizer import CONFIG as TOKENIZER
 NAME = "Emoji 64"
 LICENCE = "Apache-2.0 AND MIT (trained on Noto Emoji and Fluent Emoji; see bundled/LICENSES.md)"
 
+TRANSFORMER_VERSION = "2"  # 1: before its second course of training
+
 # Preselected in the sampler: the best row of the model card's table.
 DEFAULTS = {"scale": 4.0, "schedule": "linear ramp", "top_k": 0, "top_p": 0.9}
 TOKENWISE_DEFAULTS = {"scale": 4.0, "schedule": "constant", "top_k": 0, "top_p": 1.0}
 
 
-def _metadata(part: str, defaults: dict, groups: int, **own: object) -> dict[str, str]:
+def _metadata(
+    part: str, defaults: dict, groups: int, version: str = "1", **own: object
+) -> dict[str, str]:
     """Text entries of a file's header; `own` are those of its layout."""
     preselected = {"defaults": json.dumps(defaults)} if part == "transformer" else {}
     return {key: str(value) for key, value in (preselected | own).items()} | {
         "format": "pt",
         "name": NAME,
         "part": part,
-        "version": "1",
+        "version": version,
         "norm_groups": str(groups),
         "labels": json.dumps(labels()),
         "label_set": "Emoji",
@@ -44,7 +48,7 @@ def release_tokenizer(work: Path, target: Path) -> None:
 
 def release_transformer(weights: dict[str, Tensor], target: Path) -> None:
     """`emoji_var.safetensors` from weights in the family's layout."""
-    metadata = _metadata("transformer", DEFAULTS, TOKENIZER.norm_groups)
+    metadata = _metadata("transformer", DEFAULTS, TOKENIZER.norm_groups, TRANSFORMER_VERSION)
     save_weights(target / "emoji_var.safetensors", weights, metadata)
 
 

@@ -30,7 +30,7 @@ CONFIG = VARConfig(
 
 @dataclass(frozen=True)
 class TransformerRecipe:
-    """How long and how fast; the defaults are those of the released weights."""
+    """How long and how fast; the defaults are those of the released weights' first course."""
 
     steps: int = 2250
     batch: int = 32
