@@ -23,6 +23,15 @@ class Piece:
         """(step, its map (B, T)) of every one."""
         return zip(self.steps, self.maps.split(list(self.sizes), dim=1), strict=True)
 
+    def is_line(self, count: int) -> bool:
+        """Whether it holds all of `count` steps of one token each."""
+        return self.maps.shape[1] == count == len(self.steps)
+
+    def in_rows(self, height: int, width: int) -> "Piece":
+        """The last height * width tokens of a line, a step for every row."""
+        tokens = self.maps[:, -height * width :]
+        return Piece(self.name, range(height), (width,) * height, tokens)
+
 
 def pieces_of(maps: Mapping[str, Maps]) -> list[Piece]:
     """Maps (B, T) of single steps, where there are any."""

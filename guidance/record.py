@@ -212,10 +212,13 @@ class TraceRecorder(Recorder):
     def measure_waiting(self) -> None:
         """Put what waits into `maps`, for who looks at them before the run is over."""
         self._measure()
-        for piece in self.pieces:
+        self._take_apart(self.pieces)
+        self.pieces = []
+
+    def _take_apart(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
             for step, found in piece.split():
                 self._keep(piece.name, step, found)
-        self.pieces.clear()
 
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
@@ -244,14 +247,17 @@ class TraceRecorder(Recorder):
 
     def _by_rows(self, height: int, width: int) -> Trace:
         """The trace of a token-by-token run; a token at which a guidance was off counts as 0 in a row where it acted."""
-        self.measure_waiting()
+        self._measure()
+        whole = [p for p in self.pieces if p.is_line(len(self.grids))]
+        self._take_apart([p for p in self.pieces if not p.is_line(len(self.grids))])
+        self.pieces = whole
         count, grids = height * width, ((1, width),) * height
         starts = range(0, count, width)
         rows = {
             name: [_joined(tokens[-count:][s : s + width]) for s in starts]
             for name, tokens in self.maps.items()
         }
-        maps = off_device(pieces_of(rows), grids)
+        maps = off_device([*pieces_of(rows), *(p.in_rows(height, width) for p in whole)], grids)
         numbers = {
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
