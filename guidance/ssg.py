@@ -196,7 +196,8 @@ class SSG(Scheduled):
     neutral: ClassVar[Mapping[str, float | str]] = {"beta": 0.0}
     remembers: ClassVar[bool] = True
 
-    # 1.2: the best of those tried on the bundled model, on a plateau from 0.8 to 2.5 (docs/guidance-sweep.md).
+    # 1.2: the best of those tried on the bundled model with its earlier weights, on a plateau from 0.8 to 2.5
+    # (docs/guidance-sweep.md).
     beta: float = parameter(
         1.2,
         "How far each scale is pushed away from the previous one. 0 = off. Too little: no change. Too much: noisy, torn"

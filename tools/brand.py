@@ -11,7 +11,7 @@ from PIL import Image
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SHEET = IMAGES / "bundled-contact-sheet.png"
 LEFT, TOP, CELL, PITCH = 85, 19, 64, 66  # where its images lie, in pixels
-FIRST, SECOND = (3, 4), (16, 1)  # row and column of those shown: a heart, a car
+FIRST, SECOND = (3, 2), (16, 8)  # row and column of those shown: a heart, a car
 BACKGROUND = (24, 26, 32)
 SIDES = (1, 2, 4, 8, 16, 64)  # blocks a side
 

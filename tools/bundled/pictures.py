@@ -24,6 +24,7 @@ SHOWN = (
 )  # fmt: skip
 SWEPT = ("face", "animal face", "heart", "fruit", "sign", "clock")
 SWEEP = (1.0, 2.0, 4.0, 6.0)
+BEST = {"scale": (6.0, 0.8), "token": (4.0, 0.95)}  # scale and top-p that the card recommends
 LABEL = 84  # pixels left of each row for its name
 
 
@@ -163,12 +164,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=ROOT / "bundled")
     parser.add_argument("--target", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--kind", choices=FILES, default="scale", help="which bundled model")
-    parser.add_argument("--scale", type=float, default=4.0)
+    parser.add_argument("--scale", type=float)
     parser.add_argument("--top-k", type=int, default=0)
-    parser.add_argument("--top-p", type=float, default=0.95)
+    parser.add_argument("--top-p", type=float)
     options = parser.parse_args()
     pair = load_pair(options.weights, options.kind)
-    how = Sampling(options.scale, options.top_k, options.top_p)
+    scale, top_p = BEST[options.kind]
+    how = Sampling(options.scale or scale, options.top_k, options.top_p or top_p)
     stem = "bundled" if options.kind == "scale" else "bundled-token"
     reconstructions(pair, options.work, options.target / f"{stem}-reconstructions.png")
     contact_sheet(pair, how, options.target / f"{stem}-contact-sheet.png")
