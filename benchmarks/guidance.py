@@ -12,6 +12,7 @@ take more than 300 MB (three links together can), or the script exits with 1. So
 """
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -97,10 +98,16 @@ def record_token_run(batch: int) -> tuple[float, RunInfo, Steps]:
     return seconds, job.run, steps
 
 
+def image_grid(run: RunInfo) -> tuple[int, int] | None:
+    """What AR Decode gives a recorder: the (h, w) of a token-wise run's square image."""
+    side = math.isqrt(run.count)
+    return (side, side) if run.kind == "token" else None
+
+
 def guide(name: str, run: RunInfo, steps: Steps) -> float:
     """Seconds one chain takes over all steps."""
     started = time.perf_counter()
-    recorder = TraceRecorder(run.grids) if name == "CFG recorded" else None
+    recorder = TraceRecorder(run.grids, image_grid(run)) if name == "CFG recorded" else None
     chain = Chain(CHAINS[name])
     going = chain.begin(run, recorder) if recorder else chain.begin(run)
     for k, (cond, uncond) in enumerate(steps):
