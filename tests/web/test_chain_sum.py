@@ -17,13 +17,15 @@ from ar_guidance.guidance.schedule import Schedule
 MODULE = Path(__file__).resolve().parents[2] / "web" / "js" / "chain_sum.mjs"
 SCRIPT = """
 const { chainSum } = await import(MODULE);
+globalThis.window = { LiteGraph: { LGraphNode: { prototype: { getInputLink() { return this.link; } } } } };
 console.log(JSON.stringify(JSON.parse(process.argv[1]).map((chain) => {
-  let before = null;
-  for (const [comfyClass, rows, mode] of chain) {
-    const source = before;
-    before = { comfyClass, rows, mode, inputs: [{ name: 'ar_sampling' }], getInputNode: () => source };
-  }
-  return chainSum(before, ({ rows }) => rows);
+  const graph = { nodes: [], getNodeById: (id) => graph.nodes[id] };
+  graph.rootGraph = graph;
+  chain.forEach(([comfyClass, rows, mode], id) => {
+    const link = id ? { origin_id: id - 1, origin_slot: 0 } : null;
+    graph.nodes.push({ id, graph, comfyClass, rows, mode, link, inputs: [{ name: 'ar_sampling' }] });
+  });
+  return chainSum(graph.nodes.at(-1), ({ rows }) => rows);
 })));"""
 STEPS = 7
 RUN = RunInfo("scale", tuple((k, k) for k in range(1, STEPS + 1)))

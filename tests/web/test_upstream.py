@@ -25,7 +25,7 @@ class SubgraphNode extends LGraphNode {
 globalThis.window = { LiteGraph: { LGraphNode } };
 const graph = (...names) => {
   const nodes = [];
-  return { nodes, inputs: names.map((name) => ({ name })), getNodeById: (id) => nodes.find((node) => node.id === id) ?? null };
+  return { nodes, outputs: [], links: {}, getLink(id) { return this.links[id] ?? null; }, inputs: names.map((name) => ({ name })), getNodeById: (id) => nodes.find((node) => node.id === id) ?? null };
 };
 const link = (node, name, origin_id, origin_slot = 0) => { node.links[node.inputs.findIndex((input) => input.name === name)] = { origin_id, origin_slot }; };
 const seed = (value) => ({ name: "seed", value });
@@ -50,17 +50,33 @@ link(guidance, "other", 7);
 link(inside, "seed", -10, 1);
 link(decode, "ar_sampling", 3);
 
-const { upstream, checkpointOf } = await import(FOLDER + "upstream.mjs");
+const { upstream, checkpointOf, settingOf } = await import(FOLDER + "upstream.mjs");
 const { keepSeed, useSeed } = await import(FOLDER + "seeds.mjs");
-const names = (around) => [...upstream(decode, around)].map(({ comfyClass, id }) => `${comfyClass} ${id}`);
+const names = (around) => [...upstream(decode, around)].map(({ node: { comfyClass, id } }) => `${comfyClass} ${id}`);
 const told = { all: names([between, home]), some: names([between]), none: names([]) };
 told.checkpoints = [checkpointOf(decode, [between, home]), checkpointOf(decode, [])];
 told.kept = keepSeed(decode, { seed: "91" }, [between, home]);
 told.seeds = [sampler.widgets[0].value, home.widgets[0].value, inside.widgets[0].value];
+told.given = [settingOf(inside, "seed", [between, home]), settingOf(inside, "seed", [])];
 told.alone = keepSeed(decode, { seed: "92" }, []);
 link(home, "noise", 2);
 told.linked = useSeed(inside, "seed", "93", [between, home]);
 told.after = [sampler.widgets[0].value, home.widgets[0].value, inside.widgets[0].value];
+// A loader and a guidance in a graph that two nodes stand for, one behind the other; the second is bypassed later on.
+const twin = graph("in");
+twin.outputs = [{ linkIds: [1] }];
+twin.links[1] = { origin_id: 11, origin_slot: 0 };
+new LGraphNode(twin, 11, "ARGuidanceIGG", ["ar_sampling"]);
+link(twin.nodes[0], "ar_sampling", -10);
+const [first, second] = [20, 21].map((id) => Object.assign(new SubgraphNode(root, id, "twin", ["in"]), { subgraph: twin }));
+const last = new LGraphNode(root, 22, "ARDecode", ["ar_sampling"]);
+link(last, "ar_sampling", 21);
+link(second, "in", 20);
+link(first, "in", 2);
+const walked = () => [...upstream(last)].map(({ node: { id }, around }) => [id, ...around.map(({ id }) => id)].join(" in "));
+told.twice = walked();
+second.mode = 4;
+told.bypassed = walked();
 console.log(JSON.stringify(told));"""
 
 
@@ -80,9 +96,15 @@ def test_the_walk_leaves_the_subgraphs_it_is_told_of(told: dict) -> None:
     assert told["checkpoints"] == ["a.pth", None]
 
 
+def test_the_walk_enters_subgraphs(told: dict) -> None:
+    assert told["twice"] == ["11 in 21", "11 in 20", "2", "1"]
+    assert told["bypassed"] == ["21", "11 in 20", "2", "1"]
+
+
 def test_a_seed_is_set_where_it_is_given(told: dict) -> None:
     assert told["kept"] is True
     assert told["seeds"] == [91, 91, 6]  # the inner sampler's is given from outside, two levels up
+    assert told["given"] == [{"value": 91, "known": True}, {"value": 6, "known": False}]
 
 
 def test_a_seed_that_a_link_gives_stays(told: dict) -> None:

@@ -10,6 +10,7 @@ import { SearchPanel } from "./search.mjs";
 import { ResolvedText } from "./resolved.mjs";
 import { LastSeed } from "./last_seed.mjs";
 import { ClassPicker } from "./class_picker.mjs";
+import { watchOpened } from "./instances.mjs";
 import { nameAuto, watchAuto } from "./auto_words.mjs";
 import { colourLinks } from "./link_colours.mjs";
 import { nameOptions } from "./option_words.mjs";
@@ -158,6 +159,7 @@ app.registerExtension({
 
   async setup() {
     startChecking();
+    watchOpened(app.canvas.canvas);
     colourLinks();
     watchAuto();
     api.addEventListener("executed", ({ detail }) => showNew(detail.display_node ?? detail.node, detail.output));

@@ -1,29 +1,37 @@
 // What the guidances of a chain add up to: Chain.strength of guidance/chain.py, for the nodes of the graph.
 
+import { placesOf } from "./instances.mjs";
 import { LIKE_CFG, OTHERS } from "./methods.mjs";
+import { nameOf, runs, sourceOf } from "./upstream.mjs";
 
 const COMBINES = [...LIKE_CFG, ...OTHERS];
-const [MUTED, BYPASSED] = [2, 4];
 
-/** The chain that ends in a node: itself, then every node before it along ar_sampling. */
-function* chain(node) {
-  for (const seen = new Set(); node && !seen.has(node); ) {
-    seen.add(node);
-    yield node;
-    const slot = node.inputs?.findIndex((input) => input.name === "ar_sampling") ?? -1;
-    node = slot < 0 || node.subgraph ? null : node.getInputNode?.(slot); // what a subgraph holds is not known here
+/** The chain that ends in a node, as {node, around}: itself, then every node before it along ar_sampling, outside of subgraphs and inside. */
+function* chain(place) {
+  for (const seen = new Set(); place && !seen.has(nameOf(place)); ) {
+    seen.add(nameOf(place));
+    yield place;
+    const { node, around } = place;
+    const slot = node.inputs?.findIndex(({ name, type }) => name === "ar_sampling" || type === "AR_SAMPLING") ?? -1;
+    place = slot < 0 ? null : sourceOf(node, slot, around);
   }
 }
 
 /**
  * Multiples of the nudge that a node and those before it add up to at the step where they are most; null where fewer than two of
- * them act together, or where one is not known. `rowsOf(node)`: strengths of its weights at every step, null where off; or null.
+ * them act together, where one is not known, or where it depends on which node of a subgraph is meant. `rowsOf(node, around)`:
+ * strengths of its weights at every step, null where off; or null.
  */
 export function chainSum(node, rowsOf) {
   if (!COMBINES.includes(node.comfyClass)) return null;
-  const acting = [...chain(node)].filter(({ comfyClass, mode }) => COMBINES.includes(comfyClass) && mode !== MUTED && mode !== BYPASSED);
-  if (acting.length < 2 || acting[0] !== node) return null;
-  const all = acting.map((one) => ({ likeCfg: LIKE_CFG.includes(one.comfyClass), rows: rowsOf(one) }));
+  const [sum, ...others] = placesOf(node).map((around) => sumBehind({ node, around }, rowsOf));
+  return others.every((other) => other === sum) ? (sum ?? null) : null;
+}
+
+function sumBehind(place, rowsOf) {
+  const acting = [...chain(place)].filter((one) => COMBINES.includes(one.node.comfyClass) && runs(one));
+  if (acting.length < 2 || acting[0].node !== place.node) return null;
+  const all = acting.map(({ node, around }) => ({ likeCfg: LIKE_CFG.includes(node.comfyClass), rows: rowsOf(node, around) }));
   if (all.some(({ rows }) => !rows)) return null;
   const count = all[0].rows[0].length;
   const together = Array.from({ length: count }, (_, k) => sumAt(all, k, count)).filter((sum) => sum !== null);

@@ -1,6 +1,7 @@
 // The long list of labels on AR Class Condition, shortened to those of the model that is wired.
 
 import { widgetOf } from "./dom.mjs";
+import { aroundOf } from "./instances.mjs";
 import { checkpointOf } from "./upstream.mjs";
 
 const BUNDLED = "Emoji: "; // how labels of the bundled models begin
@@ -12,7 +13,7 @@ export function listClasses(node) {
   if (!Array.isArray(widget?.options?.values)) return;
   const known = lists.get(widget) ?? { all: widget.options.values, checkpoint: null };
   lists.set(widget, known);
-  const checkpoint = checkpointOf(node);
+  const checkpoint = checkpointOf(node, aroundOf(node));
   if (checkpoint === known.checkpoint) return;
   known.checkpoint = checkpoint;
   widget.options.values = checkpoint === null ? known.all : known.all.filter((label) => fits(label, checkpoint) || label === widget.value);

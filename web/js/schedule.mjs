@@ -5,9 +5,10 @@ import { element, setWidget, svg, widgetOf } from "./dom.mjs";
 import { addPanel } from "./panels.mjs";
 import { showCurve, watchCurve } from "./curve.mjs";
 import { chainSum } from "./chain_sum.mjs";
+import { aroundOf } from "./instances.mjs";
 import { keep, kept } from "./memory.mjs";
 import { FAMILY, firstWrong, inForce, parseCurve, parseList, strengths } from "./shapes.mjs";
-import { checkpointOf } from "./upstream.mjs";
+import { checkpointOf, settingOf } from "./upstream.mjs";
 import { say } from "./words.mjs";
 
 const HEIGHT = 136; // 20 of them stay free around the panel in LiteGraph
@@ -56,7 +57,7 @@ export class ScheduleEditor {
 
   /** A bundled model's steps are known before its first run, and when another one is wired. */
   async foresee() {
-    const checkpoint = checkpointOf(this.node);
+    const checkpoint = checkpointOf(this.node, aroundOf(this.node));
     if (checkpoint === this.checkpoint) return;
     this.checkpoint = checkpoint;
     const run = (await bundledRuns())[checkpoint];
@@ -81,13 +82,19 @@ export class ScheduleEditor {
   }
 
   get settings() {
-    const read = (name, otherwise) => widgetOf(this.node, name)?.value ?? otherwise;
+    return this.settingsIn([]);
+  }
+
+  /** What the node is set to inside these nodes of subgraphs. */
+  settingsIn(around) {
+    const read = (name, otherwise) => settingOf(this.node, name, around).value ?? otherwise;
     const adds = !widgetOf(this.node, "scale"); // a term that is simply added rests at 0, a scale at 1
     const kind = read("schedule", "constant");
     return {
       kind,
-      linked: this.linked(kind),
+      linked: this.linked(kind, around),
       full: Number(read(adds ? "beta" : "scale", 1)),
+      second: widgetOf(this.node, "igg_scale") && Number(read("igg_scale")),
       rest: adds ? 0 : 1,
       start: Number(read("start", 0)),
       end: Number(read("end", 1)),
@@ -99,13 +106,13 @@ export class ScheduleEditor {
   }
 
   /** The widgets behind what is drawn that a link overrules: their values are not those of a run. */
-  linked(kind) {
+  linked(kind, around) {
     const needed = ["schedule", "start", "end"];
     if (kind === "list") needed.push("values");
     else needed.push(...STRENGTHS);
     if (kind === "curve") needed.push("curve");
     if (kind === "cosine power") needed.push("power");
-    return needed.filter((name) => this.node.inputs?.some((input, slot) => input.name === name && this.node.isInputConnected(slot)));
+    return needed.filter((name) => widgetOf(this.node, name) && !settingOf(this.node, name, around).known);
   }
 
   /** The strengths to draw, one row for each weight of the node; the mix has a second one. */
@@ -113,14 +120,13 @@ export class ScheduleEditor {
     const unknown = settings.linked.some((name) => !STRENGTHS.includes(name));
     const known = unknown ? null : inForce(settings, this.run?.published);
     const shape = known ?? { ...settings, kind: "constant", start: 0, end: 1 };
-    const second = widgetOf(this.node, "igg_scale")?.value;
-    const weights = second === undefined ? [settings.full] : [settings.full, Number(second)];
+    const weights = [settings.full, settings.second].filter((full) => full !== undefined);
     return weights.map((full) => strengths({ ...shape, full }, this.steps));
   }
 
-  /** The strengths of every weight and step, or null where a link gives them. */
-  known() {
-    const settings = this.settings;
+  /** The strengths of every weight and step inside these nodes of subgraphs, or null where a link gives them. */
+  known(around) {
+    const settings = this.settingsIn(around);
     return settings.linked.length ? null : this.rows(settings);
   }
 
@@ -153,8 +159,8 @@ export class ScheduleEditor {
     if (!this.plot.isConnected) return;
     const settings = this.settings;
     if (settings.kind === "list" && settings.values.length) this.steps = settings.values.length;
-    const sum = chainSum(this.node, (node) => editors.get(node)?.known());
-    const state = JSON.stringify([settings, this.steps, this.run, widgetOf(this.node, "igg_scale")?.value, sum]);
+    const sum = chainSum(this.node, (node, around) => editors.get(node)?.known(around));
+    const state = JSON.stringify([settings, this.steps, this.run, sum]);
     if (state === this.state) return;
     this.state = state;
     this.sum.hidden = sum === null;

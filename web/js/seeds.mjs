@@ -14,8 +14,8 @@ export function seedValue(text) {
 export function keepSeed(node, { seed }, around) {
   let taken = false;
   for (const source of upstream(node, around)) {
-    if (source.comfyClass === "ARSeeds") fix(source);
-    if (source.comfyClass === "ARSampler") taken = useSeed(source, "seed", seed, around) || taken;
+    if (source.node.comfyClass === "ARSeeds") fix(source.node);
+    if (source.node.comfyClass === "ARSampler") taken = useSeed(source.node, "seed", seed, source.around) || taken;
   }
   return taken;
 }

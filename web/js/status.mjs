@@ -1,6 +1,7 @@
 // One line that says what a node is doing, and what went wrong, in words.
 
 import { element, setWidget, widgetOf } from "./dom.mjs";
+import { aroundOf } from "./instances.mjs";
 import { upstream } from "./upstream.mjs";
 import { sayMessage } from "./messages.mjs";
 import { say } from "./words.mjs";
@@ -76,5 +77,6 @@ function replaceClass(node, wrong, name) {
 }
 
 function onSampler(node, name, value) {
-  for (const source of [node, ...upstream(node)]) if (source.comfyClass === "ARSampler") return setWidget(source, name, value);
+  const sampler = [{ node }, ...upstream(node, aroundOf(node))].find((source) => source.node.comfyClass === "ARSampler");
+  if (sampler) setWidget(sampler.node, name, value);
 }

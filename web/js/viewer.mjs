@@ -5,6 +5,7 @@ import { element, pressable, widgetOf } from "./dom.mjs";
 import { addPanel, fitNode } from "./panels.mjs";
 import { keep, kept } from "./memory.mjs";
 import { showFullSize } from "./dialog.mjs";
+import { aroundOf } from "./instances.mjs";
 import { Filmstrip } from "./filmstrip.mjs";
 import { Inside } from "./inside.mjs";
 import { inPaint, sampleAgain, vary } from "./actions.mjs";
@@ -37,9 +38,9 @@ export class Viewer {
     return this.find()[0];
   }
 
-  /** The subgraphs' nodes around that AR Decode, from the inside to `home`. */
+  /** The subgraphs' nodes around that AR Decode, from the inside out. */
   get around() {
-    return this.find().slice(1);
+    return [...this.find().slice(1), ...aroundOf(this.home)];
   }
 
   get off() {
