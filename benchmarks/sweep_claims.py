@@ -5,11 +5,13 @@
     python -m benchmarks.sweep_claims .evaluation/claims .evaluation/claims-igg .evaluation/claims-token
     python -m tools.evaluate claims-later && python -m benchmarks.sweep_claims .evaluation/claims-later
     python -m tools.evaluate claims-ssg         # likewise claims-mixes, claims-softcfg: more images of some rows
+    python -m benchmarks.sweep_claims --present .evaluation/claims .evaluation/claims-igg .evaluation/claims-ssg
     python -m benchmarks.sweep_document
 
 Reads the folders' reports into docs/data/claims.json, and of a plan that is still running the seeds that are finished in all its
 settings; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are others. Within a run differences are taken
-block by block and averaged over the strengths; runs are averaged by their numbers of
+block by block and averaged over the strengths; images of other weights are refused; with --present the reports are those of
+the weights in bundled/ and go to docs/data/claims-present.json, for a table of their own; runs are averaged by their numbers of
 images. The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
 """
 
@@ -25,12 +27,14 @@ from ar_guidance.tools.pack import ROOT
 from scipy.special import stdtrit
 
 from .sweep_so_far import report_of
+from .sweep_weights import WEIGHTS, check_weights, present_weights
 
 Row = dict[str, Any]
 Runs = Mapping[str, Sequence[Row]]
 Pair = tuple[tuple[str, float], tuple[str, float]]
 
 DATA = ROOT / "docs" / "data" / "claims.json"
+PRESENT = DATA.with_name("claims-present.json")
 MEASURES = {"frechet": 2, "accuracy": 3}  # and digits
 LEVEL = 0.05
 BEFORE = {"scale": "sweep-before", "token": "sweep-tokens-before"}
@@ -307,6 +311,11 @@ def all_runs(sweep: Mapping[str, Any]) -> Runs:
     return {name: sweep[name] for name in ("scale", "token")} | made
 
 
+def answered(runs: Runs) -> list[Claim]:
+    """The claims that some of the runs are about."""
+    return [claim for claim in CLAIMS if runs.keys() & claim.pairs.keys()]
+
+
 def record(report: Mapping[str, Any]) -> list[Row]:
     """What is kept of a report: blocks of both measures for every setting."""
     return [
@@ -321,14 +330,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", type=Path, nargs="+", help="of plans, named as they are")
-    folders = parser.parse_args().folders
-    made = {folder.name: record(report_of(folder)) for folder in folders}
-    kept = json.loads(DATA.read_text("utf-8")) if DATA.is_file() else {}
+    parser.add_argument("--present", action="store_true", help="of the weights in bundled/")
+    options = parser.parse_args()
+    target, wanted = (PRESENT, present_weights()) if options.present else (DATA, WEIGHTS)
+    reports = {folder.name: report_of(folder) for folder in options.folders}
+    for report in reports.values():
+        check_weights(report, wanted)
+    made = {name: record(report) for name, report in reports.items()}
+    kept = json.loads(target.read_text("utf-8")) if target.is_file() and not options.present else {}
     parts = []
     for name, rows in (kept | made).items():
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
         parts.append(f'"{name}": [\n{lines}\n]')
-    DATA.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
+    target.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

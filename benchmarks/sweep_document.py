@@ -280,6 +280,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if a table is not up to date")
     check = parser.parse_args().check
     content = json.loads(DATA.read_text(encoding="utf-8"))
+    present = json.loads(sweep_claims.PRESENT.read_text("utf-8"))
     tables = {
         "comparisons": comparisons(content["scale"]),
         "settings": everything(content["scale"]),
@@ -287,6 +288,7 @@ def main() -> int:
         "token settings": everything(content["token"]),
         "completion": completion.table(json.loads(COMPLETION.read_text("utf-8")), "classifier"),
         "claims": sweep_claims.table(sweep_claims.all_runs(content)),
+        "present": sweep_claims.table(present, sweep_claims.answered(present)),
         "later": sweep_claims.table(sweep_claims.all_runs(content), sweep_claims.LATER),
     }
     before = DOCUMENT.read_text(encoding="utf-8")

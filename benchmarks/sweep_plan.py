@@ -5,7 +5,8 @@
     python -m benchmarks.sweep_plan .evaluation/sweep/report.json .evaluation/sweep-tokens/report.json
     python -m benchmarks.sweep_document
 
-A report's model takes the place of what the data had of it; the other model stays. Settings whose samples are not all there are left out.
+A report's model takes the place of what the data had of it; the other model stays. Reports of other weights than those of the claims'
+data, which the document adds up with these, are refused (--output makes another file). Settings whose samples are not all there are left out.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ar_guidance.tools.pack import ROOT
+
+from .sweep_weights import WEIGHTS, check_weights
 
 Row = dict[str, Any]
 
@@ -54,8 +57,10 @@ def main() -> None:
     options = parser.parse_args()
     content = json.loads(options.output.read_text("utf-8")) if options.output.is_file() else {}
     for path in options.reports:
-        for model, made in records(json.loads(path.read_text("utf-8"))).items():
-            content[model] = made
+        report = json.loads(path.read_text("utf-8"))
+        if options.output == DATA:
+            check_weights(report, WEIGHTS)
+        content |= records(report)
     options.output.write_text(as_text(content), encoding="utf-8")
 
 

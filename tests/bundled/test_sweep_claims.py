@@ -11,13 +11,16 @@ from ar_guidance.benchmarks.sweep_claims import (
     CLAIMS,
     DATA,
     LEVEL,
+    PRESENT,
     Claim,
     Pooled,
     all_runs,
+    answered,
     pooled,
     verdict,
 )
 from ar_guidance.benchmarks.sweep_so_far import BLOCK, report_so_far
+from ar_guidance.benchmarks.sweep_weights import WEIGHTS, check_weights, present_weights
 from ar_guidance.tests.evaluate.plans import written
 from ar_guidance.tools.evaluate.command import PLANS, main
 from ar_guidance.tools.evaluate.plan_file import read_plan
@@ -53,6 +56,21 @@ def test_runs_count_by_their_images() -> None:
     assert both.images == 400 and both.mean == pytest.approx(1.5, abs=0.2)
     one = pooled(Claim("", "", -1, {"x": [PAIR]}), runs, "frechet")
     assert both.half(0.05) < one.half(0.05)
+
+
+def test_images_of_other_weights_are_not_added() -> None:
+    report = {"name": "x", "weights": {"scale": {"transformer": WEIGHTS["scale"] + "0" * 48}}}
+    check_weights(report, WEIGHTS)
+    with pytest.raises(SystemExit, match="'x': its scale model has other weights"):
+        check_weights(report, present_weights())
+
+
+def test_the_document_says_which_weights() -> None:
+    text = (ROOT / "docs" / "guidance-sweep.md").read_text("utf-8")
+    digits = [*WEIGHTS.values(), *(whole[:16] for whole in present_weights().values())]
+    assert all(f"`{start}…`" in text for start in digits)
+    runs = json.loads(PRESENT.read_text("utf-8"))
+    assert {"claims", "claims-igg", "claims-ssg"} == runs.keys() and len(answered(runs)) == 9
 
 
 def test_a_verdict_is_that_of_all_claims_at_once() -> None:
