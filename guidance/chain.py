@@ -20,7 +20,10 @@ from torch.linalg import vector_norm
 
 from .base import Branches, Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Numbered, Recorder, numbered, sampled, without_rounding
+from .record import NULL_RECORDER, Numbered, Recorder, numbered, without_rounding
+from .waiting import Sample
+
+SAMPLED = ("conditional entropy", "nudge entropy")
 
 
 @dataclass(frozen=True)
@@ -270,25 +273,17 @@ class ActiveChain:
             return
 
         def parts() -> tuple[Tensor, ...]:
-            return cond, guided, *_lengths(cond, signal)
+            nudge = () if raw is None else (raw.nudge,)
+            return cond, guided, *nudge, *_lengths(cond, signal)
 
         names = (*names, "confidence", "entropy")
         lent = 2 if guided is cond else 1  # what the chain has made nobody writes to
-        self.recorder.later(names, index, parts, partial(_maps, head), lent)
-        if raw is not None:
-            self._sample(index, head, raw)
-
-    def _sample(self, index: int, head: Head, raw: Branches) -> None:
-        """Entropies, of some tokens, of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C)."""
-        some = sampled(index, raw.cond.shape[1])
-        if some is None:
+        if raw is None:
+            self.recorder.later(names, index, parts, partial(_maps, head), lent)
             return
-
-        def both() -> tuple[Tensor]:
-            return (torch.cat((raw.cond[:, some], raw.nudge[:, some])),)
-
-        names = ("conditional entropy", "nudge entropy")
-        self.recorder.sample(names, index, both, partial(_entropies, head))
+        # Of some tokens: entropies of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C).
+        sample = Sample(SAMPLED, partial(_entropies, head), parts=(0, 2))
+        self.recorder.later(names, index, parts, partial(_maps_beside_nudge, head), lent, sample)
 
 
 def _length(logits: Tensor) -> Tensor:
@@ -316,6 +311,13 @@ def _maps(head: Head, cond: Tensor, guided: Tensor, *lengths: Tensor) -> tuple[T
     return *_changes(_length(cond), *lengths), head.confidence(cond), head.entropy(guided)
 
 
-def _entropies(head: Head, both: Tensor) -> tuple[Tensor, ...]:
-    """Entropies (B, n) of the first and of the second half of rows (2 B, n, V)."""
-    return head.entropy(both).chunk(2)
+def _maps_beside_nudge(
+    head: Head, cond: Tensor, guided: Tensor, nudge: Tensor, *lengths: Tensor
+) -> tuple[Tensor, ...]:
+    """`_maps`; the nudge itself is there for the sampled entropies."""
+    return _maps(head, cond, guided, *lengths)
+
+
+def _entropies(head: Head, cond: Tensor, nudge: Tensor) -> tuple[Tensor, ...]:
+    """Entropies (B, n) of both."""
+    return head.entropy(torch.cat((cond, nudge))).chunk(2)

@@ -33,6 +33,13 @@ class Piece:
         return Piece(self.name, range(height), (width,) * height, tokens)
 
 
+def named(
+    names: Sequence[str], steps: Sequence[int], sizes: Sequence[int], maps: Sequence[Tensor]
+) -> list[Piece]:
+    """A piece for every name."""
+    return [Piece(name, steps, sizes, found) for name, found in zip(names, maps, strict=True)]
+
+
 def pieces_of(maps: Mapping[str, Maps]) -> list[Piece]:
     """Maps (B, T) of single steps, where there are any."""
     return [

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .pieces import Grid, Maps, Piece, by_name, off_device, pieces_of
-from .waiting import FEW, WAITING, Measure, Queue
+from .waiting import FEW, WAITING, Measure, Queue, Sample
 
 Names = tuple[str, ...]
 Parts = Callable[[], tuple[Tensor, ...]]
@@ -19,31 +19,32 @@ class Recorder:
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         """Store the (B, T) map that `make` computes, if this recorder wants it."""
 
-    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
+    def later(
+        self,
+        names: Names,
+        step: int,
+        make: Parts,
+        measure: Measure,
+        lent: int = 0,
+        sample: Sample | None = None,
+    ) -> None:
         """Store maps (B, T), one per name, that `measure` finds of what `make` gives: now, or of several steps at once.
 
         Args:
             make: gives tensors (B, T, ...).
             measure: those of any steps, one after the other, to as many maps as there are names.
             lent: how many of the first of them may be written over later, as a network's logits may.
+            sample: what else is measured, of some tokens; of it the means over them are stored, a number (B,) per name.
         """
 
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
-
-    def sample(self, names: Names, step: int, make: Parts, measure: Measure) -> None:
-        """`later` with some of a step's tokens; what is stored is the mean over them, a number (B,) per name and image.
-
-        `make`: gives tensors (rows, tokens, ...) that nobody writes over.
-        """
 
     def note_vocabulary(self, size: int) -> None:
         """Store the length of a row of logits."""
 
 
 NULL_RECORDER = Recorder()
-# Sampled are every 4th of the steps of one token, and at most 8 tokens of the others.
-SINGLE, SEVERAL = 4, 8
 ROUNDING = 1e-5  # of the logits' own norm; rounding comes to 2e-6, a CFG of 1.01 to 5e-4 and more
 
 
@@ -58,13 +59,6 @@ def without_rounding(sizes: Tensor, beside: Tensor) -> Tensor:
     Branches with the same condition are rows of one batch, and some processors round the rows of a batch apart.
     """
     return sizes.masked_fill(sizes <= ROUNDING * beside, 0.0)
-
-
-def sampled(step: int, tokens: int) -> slice | None:
-    """Which tokens of a step are looked at where looking at all would cost too much; None: none of this step's."""
-    if tokens > 1:
-        return slice(None, None, -(-tokens // SEVERAL))
-    return None if step % SINGLE else slice(None)
 
 
 @dataclass(frozen=True)
@@ -85,13 +79,17 @@ class Numbered(Recorder):
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
 
-    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
+    def later(
+        self,
+        names: Names,
+        step: int,
+        make: Parts,
+        measure: Measure,
+        lent: int = 0,
+        sample: Sample | None = None,
+    ) -> None:
         own = tuple(numbered(name, self.numbers) for name in names)
-        self.inner.later(own, step, make, measure, lent)
-
-    def sample(self, names: Names, step: int, make: Parts, measure: Measure) -> None:
-        own = tuple(numbered(name, self.numbers) for name in names)
-        self.inner.sample(own, step, make, measure)
+        self.inner.later(own, step, make, measure, lent, sample)
 
 
 def numbered(name: str, numbers: Mapping[str, int]) -> str:
@@ -169,31 +167,29 @@ class TraceRecorder(Recorder):
     pieces: list[Piece] = field(default_factory=list)  # measured, not yet in `maps`
     sampled: list[Piece] = field(default_factory=list)
     waiting: dict[Names, Queue] = field(default_factory=dict)
-    waiting_samples: dict[Names, Queue] = field(default_factory=dict)
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self._keep(name, step, make())
 
-    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
+    def later(
+        self,
+        names: Names,
+        step: int,
+        make: Parts,
+        measure: Measure,
+        lent: int = 0,
+        sample: Sample | None = None,
+    ) -> None:
         parts = make()
         if parts[0].nbytes > FEW:
             for name, found in zip(names, measure(*parts), strict=True):
                 self._keep(name, step, found)
-        else:
-            self._wait(self.waiting, names, step, parts, measure, lent)
-
-    def _wait(
-        self,
-        queues: dict[Names, Queue],
-        names: Names,
-        step: int,
-        parts: tuple[Tensor, ...],
-        measure: Measure,
-        lent: int = 0,
-    ) -> None:
-        queue = queues.get(names)
+            if sample is not None:
+                self.sampled += sample.of([step], [parts[0].shape[1]], parts)
+            return
+        queue = self.waiting.get(names)
         if queue is None:
-            queue = queues[names] = Queue(names, measure)
+            queue = self.waiting[names] = Queue(names, measure, sample)
         queue.put(step, parts, lent)
         if queue.nbytes > WAITING:
             self._measure()
@@ -205,9 +201,10 @@ class TraceRecorder(Recorder):
 
     def _measure(self) -> None:
         """Nothing waits any more."""
-        self.pieces += [piece for queue in self.waiting.values() for piece in queue.measured()]
-        for queue in self.waiting_samples.values():
-            self.sampled += queue.measured()
+        for queue in self.waiting.values():
+            maps, some = queue.measured()
+            self.pieces += maps
+            self.sampled += some
 
     def measure_waiting(self) -> None:
         """Put what waits into `maps`, for who looks at them before the run is over."""
@@ -222,9 +219,6 @@ class TraceRecorder(Recorder):
 
     def note(self, name: str, step: int, value: float) -> None:
         self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
-
-    def sample(self, names: Names, step: int, make: Parts, measure: Measure) -> None:
-        self._wait(self.waiting_samples, names, step, make(), measure)
 
     def note_vocabulary(self, size: int) -> None:
         self.vocabulary = size

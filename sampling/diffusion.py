@@ -16,7 +16,7 @@ from ..guidance.chain import ActiveChain, Chain
 from ..guidance.diffusion import from_tokens, to_tokens
 from ..guidance.record import NULL_RECORDER, Names, Parts, Recorder
 from ..guidance.schedule import Schedule
-from ..guidance.waiting import Measure
+from ..guidance.waiting import Measure, Sample
 
 Network = Callable[[Tensor, Tensor], Tensor]  # (image, noise level) -> denoised image
 
@@ -37,9 +37,17 @@ class Gate(Recorder):
         if self.is_open:
             self.inner.add(name, step, make)
 
-    def later(self, names: Names, step: int, make: Parts, measure: Measure, lent: int = 0) -> None:
+    def later(
+        self,
+        names: Names,
+        step: int,
+        make: Parts,
+        measure: Measure,
+        lent: int = 0,
+        sample: Sample | None = None,
+    ) -> None:
         if self.is_open:
-            self.inner.later(names, step, make, measure, lent)
+            self.inner.later(names, step, make, measure, lent, sample)
 
     def note(self, name: str, step: int, value: float) -> None:
         if self.is_open:

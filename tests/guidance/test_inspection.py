@@ -14,9 +14,9 @@ from ar_guidance.guidance.chain import Chain
 from ar_guidance.guidance.head import CATEGORICAL
 from ar_guidance.guidance.igg import IGG
 from ar_guidance.guidance.mixed import Mixed
-from ar_guidance.guidance.record import Trace, TraceRecorder, join_traces, norms, sampled
+from ar_guidance.guidance.record import Trace, TraceRecorder, join_traces, norms
 from ar_guidance.guidance.ssg import SSG
-from ar_guidance.guidance.waiting import FEW
+from ar_guidance.guidance.waiting import FEW, sampled
 from ar_guidance.tests.tiny import tiny_var
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,8 +8,9 @@ import torch
 from ar_guidance.analysis.measure import SHARE, background_of, measure
 from ar_guidance.analysis.metrics import background_picks, divergence, evenness
 from ar_guidance.guidance.cfg import CFG
-from ar_guidance.guidance.record import SINGLE, Trace, TraceRecorder
+from ar_guidance.guidance.record import Trace, TraceRecorder
 from ar_guidance.guidance.softcfg import SoftCFG
+from ar_guidance.guidance.waiting import SINGLE
 from ar_guidance.imaging import report
 from ar_guidance.imaging.maps import MapStyle, draw_maps, overlay
 from ar_guidance.sampling.tokenwise import Progress, generate
