@@ -11,7 +11,7 @@
 Reads the folders' reports into docs/data/claims.json, and of a plan that is still running the seeds that are finished in all its
 settings; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are others. Within a run differences are taken
 block by block and averaged over the strengths; images of other weights are refused; with --present the reports are those of
-the weights in bundled/ and go to docs/data/claims-present.json, for a table of their own; runs are averaged by their numbers of
+the weights in bundled/ and take the place of docs/data/claims-present.json, for a table of their own; runs are averaged by their numbers of
 images. The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
 """
 

@@ -18,10 +18,11 @@ def check_weights(report: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
         SystemExit: a model's transformer is not the one that is wanted.
     """
     for model, files in report["weights"].items():
-        if not files["transformer"].startswith(wanted[model]):
+        kept = wanted.get(model, "none")
+        if not files["transformer"].startswith(kept):
             raise SystemExit(
                 f"'{report['name']}': its {model} model has other weights ({files['transformer'][:16]}) than those whose"
-                f" numbers these would be added to ({wanted[model]}); see 'Which weights' in docs/guidance-sweep.md"
+                f" numbers these would be added to ({kept}); see 'Which weights' in docs/guidance-sweep.md"
             )
 
 

@@ -25,7 +25,7 @@ class Piece:
 
     def is_line(self, count: int) -> bool:
         """Whether it holds all of `count` steps of one token each."""
-        return self.maps.shape[1] == count == len(self.steps)
+        return self.maps.shape[1] == count and list(self.steps) == list(range(count))
 
     def in_rows(self, height: int, width: int) -> "Piece":
         """The last height * width tokens of a line, a step for every row."""

@@ -201,7 +201,7 @@ class SSG(Scheduled):
     beta: float = parameter(
         1.2,
         "How far each scale is pushed away from the previous one. 0 = off. Too little: no change. Too much: noisy, torn"
-        " textures. The default did best on the bundled model, where anything from 0.8 to 2.5 did about as well; larger"
+        " textures. The default did best on the bundled model as it was first trained, where anything from 0.8 to 2.5 did about as well; larger"
         " models may want less.",
         minimum=0.0,
         maximum=5.0,

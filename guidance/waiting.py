@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -51,10 +51,18 @@ class Sample:
             return []
         starts = accumulate(sizes[:-1], initial=0)
         tokens = [start + k for start, place in zip(starts, places, strict=True) for k in place]
-        index = torch.tensor(tokens, device=parts[0].device)
-        maps = self.measure(*(parts[place].index_select(1, index) for place in self.parts))
+        maps = self.measure(*_picked([parts[place] for place in self.parts], tokens))
         own_steps, own_sizes = zip(*seen, strict=True)
         return named(self.names, own_steps, own_sizes, maps)
+
+
+def _picked(parts: Sequence[Tensor], tokens: Sequence[int]) -> list[Tensor]:
+    """Of tensors (rows, T, ...) some tokens; evenly spaced ones, as those of one step are, without telling the device which."""
+    if len(tokens) == 1 or len({b - a for a, b in pairwise(tokens)}) == 1:
+        every = tokens[1] - tokens[0] if len(tokens) > 1 else 1
+        return [part[:, tokens[0] : tokens[-1] + 1 : every] for part in parts]
+    index = torch.tensor(tokens, device=parts[0].device)
+    return [part.index_select(1, index) for part in parts]
 
 
 @dataclass

@@ -24,7 +24,7 @@ SHOWN = (
 )  # fmt: skip
 SWEPT = ("face", "animal face", "heart", "fruit", "sign", "clock")
 SWEEP = (1.0, 2.0, 4.0, 6.0)
-BEST = {"scale": (6.0, 0.8), "token": (4.0, 0.95)}  # scale and top-p that the card recommends
+BEST = {"scale": (6.0, 0.8), "token": (4.0, 0.95)}  # scale and top-p of the sheets
 LABEL = 84  # pixels left of each row for its name
 
 
@@ -170,7 +170,9 @@ def main() -> None:
     options = parser.parse_args()
     pair = load_pair(options.weights, options.kind)
     scale, top_p = BEST[options.kind]
-    how = Sampling(options.scale or scale, options.top_k, options.top_p or top_p)
+    scale = scale if options.scale is None else options.scale
+    top_p = top_p if options.top_p is None else options.top_p
+    how = Sampling(scale, options.top_k, top_p)
     stem = "bundled" if options.kind == "scale" else "bundled-token"
     reconstructions(pair, options.work, options.target / f"{stem}-reconstructions.png")
     contact_sheet(pair, how, options.target / f"{stem}-contact-sheet.png")

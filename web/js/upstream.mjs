@@ -56,7 +56,8 @@ function outerInput(graph, link, around) {
   const node = around.find(({ subgraph }) => subgraph === graph);
   if (!node) return null;
   const name = graph.inputs[link.origin_slot]?.name;
-  return { node, slot: node.inputs.findIndex((input) => input.name === name), name };
+  const slot = node.inputs.findIndex((input) => input.name === name);
+  return slot < 0 ? null : { node, slot, name };
 }
 
 /** Whether a node takes part in a run. */
