@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from ar_guidance.tests.browser.comfy_page import ComfyPage
 from ar_guidance.tests.browser.test_copies import INTO_SUBGRAPH, LEAVE, own_problems
 from ar_guidance.tests.browser.test_panels import SET_WIDGET
 from ar_guidance.tests.browser.test_schedule import APPEND
 from ar_guidance.tests.hosts.examples import first_workflow
+from playwright.sync_api import Locator, Page, TimeoutError
 
 pytestmark = pytest.mark.browser
 SUM = "guidance adds up to {}"
@@ -48,21 +51,40 @@ def chain_with(screen: ComfyPage, *kinds: str) -> None:
         screen.page.evaluate(APPEND, kind)
 
 
+def wait_in_view(page: Page, shown: Locator) -> None:
+    """The frontend puts the view of a subgraph in order some frames after it was opened: what was brought into view before is out again."""
+    for _ in range(60):
+        page.evaluate(FIT)
+        with suppress(TimeoutError):
+            shown.first.wait_for(timeout=2000)
+            break
+    else:
+        raise AssertionError(f"never seen: {shown}")
+
+
+def see_sum(page: Page, total: float) -> None:
+    wait_in_view(page, page.get_by_text(SUM.format(total)).locator("visible=true"))
+
+
+def see_schedule(page: Page) -> None:
+    wait_in_view(page, page.locator(".arg-schedule:visible"))
+
+
 def test_what_is_outside_and_what_is_inside_counts(screen: ComfyPage) -> None:
     page = screen.page
     chain_with(screen, "ARGuidanceIGG", "ARGuidanceMixed")
     page.get_by_text(SUM.format(10.6)).wait_for()
     group = page.evaluate(INTO_SUBGRAPH, ["ARGuidanceIGG"])
     page.evaluate(FIT)
-    page.get_by_text(SUM.format(10.6)).locator("visible=true").wait_for()
+    see_sum(page, 10.6)
     page.evaluate(OPEN, [group])
-    page.get_by_text(SUM.format(8)).locator("visible=true").wait_for()
+    see_sum(page, 8)
     page.evaluate(LEAVE)
     outer, inner = page.evaluate(WRAP, group)
     page.evaluate(FIT)
-    page.get_by_text(SUM.format(10.6)).locator("visible=true").wait_for()
+    see_sum(page, 10.6)
     page.evaluate(OPEN, [outer, inner])
-    page.get_by_text(SUM.format(8)).locator("visible=true").wait_for()
+    see_sum(page, 8)
     assert own_problems(screen) == []
 
 
@@ -74,14 +96,14 @@ def test_every_instance_counts_its_own_outside(screen: ComfyPage) -> None:
     shown = page.locator(".arg-sum:visible")
     for group, total in ((first, 8), (second, 12)):
         page.evaluate(OPEN, [group])
-        page.get_by_text(SUM.format(total)).locator("visible=true").wait_for()
+        see_sum(page, total)
         page.evaluate(LEAVE)
     page.evaluate(SHOW, first)  # of the two nobody knows which
-    page.locator(".arg-schedule:visible").wait_for()
+    see_schedule(page)
     shown.wait_for(state="hidden")
     page.evaluate(LEAVE)
     page.evaluate(SET_WIDGET, ["ARGuidanceCFG", "scale", 5.0])
     page.evaluate(OPEN, [second])
-    page.get_by_text(SUM.format(13)).locator("visible=true").wait_for()
+    see_sum(page, 13)
     assert shown.count() == 1
     assert own_problems(screen) == []
