@@ -56,3 +56,16 @@ def test_a_row_that_is_not_translated_is_no_fault_and_another_is() -> None:
         assert lacking == ["two"]
         kept = facts(known_rows(english, lacking), inputs)
         assert (facts(said, inputs) == kept) == right
+
+
+def test_traditional_chinese_has_the_words_of_taiwan() -> None:
+    """Another converter of the same import name changes the letters alone: an image is then no longer called as it is there."""
+    made = [
+        *ROOT.glob("web/docs/*/zh-TW.md"),
+        *ROOT.glob("locales/zh-TW/*.json"),
+        ROOT / "web" / "notes" / "zh-TW.json",
+        ROOT / "web" / "js" / "words_tw.mjs",
+    ]
+    texts = {path: path.read_text("utf-8") for path in made}
+    assert any("影像" in text for text in texts.values())
+    assert [path for path, text in texts.items() if "影象" in text] == []

@@ -25,6 +25,10 @@ def converter() -> Callable[[str], str]:
     from opencc import OpenCC  # pyright: ignore[reportMissingImports]
 
     convert = OpenCC("s2twp").convert
+    if convert("图像") != "影像":  # another package of the same import name, with other words
+        raise SystemExit(
+            "this is not the package 'opencc', or it lacks Taiwan's words: pip install opencc"
+        )
     return lambda text: convert(text).translate(QUOTES)
 
 
