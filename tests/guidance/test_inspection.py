@@ -313,3 +313,31 @@ def test_sampled_numbers_of_the_parts_of_a_batch_are_joined() -> None:
     joined = join_traces(parts)
     for step, values in enumerate(joined.samples["nudge entropy"]):
         assert torch.equal(values, torch.cat([p.samples["nudge entropy"][step] for p in parts]))
+
+
+@pytest.mark.parametrize("few", [0, FEW])
+def test_a_sampled_number_is_the_mean_over_its_tokens(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every step and image, whether steps are measured one by one or together."""
+    monkeypatch.setattr(record, "FEW", few)
+    grids = ((1, 1), (1, 3), (4, 5), (1, 1), (1, 1), (3, 3))
+    recorder, generator = TraceRecorder(grids), torch.Generator().manual_seed(0)
+    going = Chain((CFG(3.0, "constant"),)).begin(RunInfo("scale", grids), recorder)
+    expected: dict[str, list[torch.Tensor | None]] = {
+        "conditional entropy": [],
+        "nudge entropy": [],
+    }
+    for step, (height, width) in enumerate(grids):
+        cond, uncond = torch.randn(2, 2, height * width, 50, generator=generator) * 3
+        going.apply(step, cond, uncond)
+        some = sampled(step, height * width)
+        for name, logits in zip(expected, (cond, cond - uncond), strict=True):
+            one = None if some is None else CATEGORICAL.entropy(logits[:, some]).mean(1)
+            expected[name].append(one)
+    samples = recorder.finish().samples
+    for name, steps in expected.items():
+        for found, wanted in zip(samples[name], steps, strict=True):
+            assert (found is None) == (wanted is None)
+            if found is not None:
+                torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
