@@ -4,7 +4,7 @@
     python -m benchmarks.generation [--model bundled d16] [--batch 1] [--device cpu|cuda] [--dtype float32] [--json FILE]
 
 Each model runs in a process of its own, so that its peak is its own. "at the limit" is the time the run's matrix
-products would take at the rate that one large product reaches in the same process: the reported share says how far
+products would take at the rate that one large linear layer reaches in the same process: the reported share says how far
 from the machine's limit the run is.
 """
 
@@ -25,6 +25,7 @@ from ar_guidance.guidance.schedule import Schedule
 from ar_guidance.loaders.detect import find_part
 from ar_guidance.loaders.read import read_weights
 from ar_guidance.models.parts.levels import KNOWN_SIDES
+from ar_guidance.models.parts.linear import quick
 from ar_guidance.models.tokenizers.multiscale_vq import (
     MultiScaleVQ,
     MultiScaleVQConfig,
@@ -33,6 +34,7 @@ from ar_guidance.models.var import VAR, VARConfig
 from ar_guidance.sampling.draw import Filters, Streams, StreamSampler
 from ar_guidance.sampling.scalewise import ScalewiseJob, generate
 from ar_guidance.tools.pack import ROOT
+from torch import nn
 
 from .harness import report
 from .peaks import peak_bytes
@@ -66,9 +68,11 @@ MODELS: dict[str, Callable[[torch.dtype], tuple[Any, Any]]] = {"bundled": bundle
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP per second of a large matrix product."""
+    """FLOP per second of a large linear layer, as the networks have them."""
+    layer = quick(nn).Linear(2048, 2048, bias=False, device=device, dtype=dtype)
     a = torch.randn(2048, 2048, device=device, dtype=dtype)
-    best = min(timed(lambda: a @ a, device) for _ in range(5))
+    with torch.inference_mode():
+        best = min(timed(lambda: layer(a), device) for _ in range(5))
     return 2 * 2048**3 / best
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ar_guidance.models.parts.linear import linear
+from ar_guidance.models.parts.linear import quick
 from torch import nn
 
 from .generation import matrix_rate
@@ -31,7 +31,7 @@ def measure(layers: list[nn.Linear], rows: int, rate: float) -> dict[str, Any]:
 
     def own() -> None:
         for layer, x in inputs.items():
-            layer(x)
+            nn.Linear.forward(layer, x)
 
     def turned() -> None:
         for layer, x in inputs.items():
@@ -39,7 +39,7 @@ def measure(layers: list[nn.Linear], rows: int, rate: float) -> dict[str, Any]:
 
     def ours() -> None:
         for layer, x in inputs.items():
-            linear(layer, x)
+            layer(x)
 
     found = in_turns({"x W": own, "W x": turned, "pack": ours}, TURNS)
     flops = 2 * rows * sum(layer.weight.numel() for layer in layers)
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    layers = [nn.Linear(*shape) for shape in SHAPES for _ in range(COPIES)]
+    layers = [quick(nn).Linear(*shape) for shape in SHAPES for _ in range(COPIES)]
     with torch.inference_mode():
         rate = matrix_rate(torch.device("cpu"), torch.float32)
         rows = [measure(layers, rows, rate) for rows in options.rows]

@@ -14,7 +14,6 @@ from .family import Defaults, FileFacts, TransformerFamily
 from .parts.attention import Sight
 from .parts.causal import CausalNetwork, EvenSizes
 from .parts.grid import Grid
-from .parts.linear import linear
 from .parts.norms import RMSNorm
 from .parts.operations import Operations, Place
 from .parts.rope import grid_angles, line_angles, rope_table
@@ -54,9 +53,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, layer: int, sight: Sight) -> Tensor:
         """x (rows, T, D) -> (rows, T, D)."""
-        q, k, v = linear(self.qkv, x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = self.q_norm(q).to(x.dtype), self.k_norm(k).to(x.dtype)
-        return linear(self.proj, sight.attend(layer, q, k, v))
+        return self.proj(sight.attend(layer, q, k, v))
 
 
 class Block(nn.Module):
@@ -117,7 +116,7 @@ class AliTok(CausalNetwork[AliTokConfig, Tensor]):
         return x
 
     def head(self, x: Tensor) -> Tensor:
-        return linear(self.output, self.norm(x).to(self.compute_dtype))
+        return self.output(self.norm(x).to(self.compute_dtype))
 
 
 def config_from_file(facts: FileFacts) -> AliTokConfig:

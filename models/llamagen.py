@@ -17,7 +17,6 @@ from .parts.attention import Sight
 from .parts.cast import cast_like
 from .parts.causal import CausalNetwork, EvenSizes
 from .parts.grid import Grid
-from .parts.linear import linear
 from .parts.norms import RMSNorm
 from .parts.operations import Operations, Place
 from .parts.rope import grid_angles, rope_table
@@ -58,8 +57,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, layer: int, sight: Sight) -> Tensor:
         """x (rows, T, D) -> (rows, T, D)."""
-        q, k, v = linear(self.wqkv, x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return linear(self.wo, sight.attend(layer, q, k, v))
+        q, k, v = self.wqkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.wo(sight.attend(layer, q, k, v))
 
 
 class Block(nn.Module):
@@ -170,7 +169,7 @@ class LlamaGen(CausalNetwork[LlamaGenConfig, Tensor | Caption]):
         return x
 
     def head(self, x: Tensor) -> Tensor:
-        return linear(self.output, self.norm(x).to(self.compute_dtype))
+        return self.output(self.norm(x).to(self.compute_dtype))
 
 
 def head_count(width: int) -> int:

@@ -101,7 +101,7 @@ class Attention(Attending):
     ) -> Tensor:
         """Softmax attention and output projection, -> (rows, T, C)."""
         out = attend_many(q, k, v, mask, weights, self.scale, self.kernel)
-        return linear(self.proj, out.transpose(1, 2).flatten(2))
+        return self.proj(out.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -267,7 +267,7 @@ class VAR(Cached[VARConfig]):
     def _logits(self, x: Tensor, head: Tensor) -> Tensor:
         scale, shift = head.unbind(2)
         x = (plain_norm(x) * (1 + scale) + shift).to(self.compute_dtype)
-        return linear(self.head, x).float()
+        return self.head(x).float()
 
 
 class VARSizes(TypedDict):

@@ -51,7 +51,11 @@ HOST = {  # optional features of ComfyUI, by its version or by how a node was ca
     "nodes/guide.py": {"Curve", "points"},
     "nodes/sample.py": {"unique_id"},
     "nodes/templates.py": {"PromptServer", "instance", "app"},
-    "models/parts/linear.py": {"weight_function", "bias_function"},  # of a host's layers
+    "models/parts/linear.py": {
+        "_linear_pointwise",  # of PyTorch's builds with oneDNN
+        "weight_function",
+        "bias_function",  # of a host's layers
+    },
 }
 ARRIVING = {  # of values that any other node may have made, and of streams and errors
     "imaging/token_file.py": {"short"},

@@ -19,7 +19,6 @@ from ..parts.cache import KVCache, Weighable
 from ..parts.diffusion import step_count
 from ..parts.heads import head_count
 from ..parts.levels import MOST_SCALES, sides_of_levels
-from ..parts.linear import linear
 from ..parts.network import Cached
 from ..parts.norms import RMSNorm
 from ..parts.operations import Operations, Place
@@ -142,7 +141,7 @@ class HART(Cached[HARTConfig]):
 
     def logits(self, x: Tensor, head: Tensor) -> Tensor:
         """Output of the blocks (rows, T, C), modulation (rows, 1, 2, C) -> (rows, T, V), fp32."""
-        return linear(self.head, self.head_nm(x, head).to(self.compute_dtype)).float()
+        return self.head(self.head_nm(x, head).to(self.compute_dtype)).float()
 
     # --- pieces ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from typing_extensions import Unpack
 from ..parts.cache import KVCache
 from ..parts.cast import cast_like
 from ..parts.feedforward import FeedForward
-from ..parts.linear import linear
 from ..parts.norms import plain_norm
 from ..parts.operations import Operations, Place
 from ..parts.rope import line_angles, rotate
@@ -73,12 +72,12 @@ class CrossAttention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """q (rows, H, T, d), live (rows, 1, 1, n) -> (rows, T, C)."""
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=live)
-        return linear(self.proj, out.transpose(1, 2).flatten(2))
+        return self.proj(out.transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
         assert isinstance(self.mat_q, nn.Linear), "the queries are the layer's"
-        q = linear(self.mat_q, x).contiguous().unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q = self.mat_q(x).contiguous().unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return self.attend(q, k, v, live)
 
 
@@ -128,7 +127,7 @@ class Block(nn.Module):
         Args:
             shared: (rows, 1, 6, C) modulation all blocks share: gamma1, gamma2, scale1, scale2, shift1, shift2.
             text: keys and values (rows, H, n, d), and which are real, (rows, 1, 1, n).
-            table: (2, T, d/2) rotary turns of the step's tokens.
+            table: (T, d/2, 2) rotary turns of the step's tokens.
             cache: the run's cache and the place of this block in it.
             dtype: of the matrix products.
         """

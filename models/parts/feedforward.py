@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from .linear import linear
 from .operations import Operations, Place
 
 
@@ -29,4 +28,4 @@ class FeedForward(nn.Module):
         self.fc2 = ops.Linear(config.ffn, config.width, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.fc2, F.gelu(linear(self.fc1, x), approximate="tanh"))
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))

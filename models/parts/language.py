@@ -13,7 +13,6 @@ from typing_extensions import Unpack
 
 from .attention import Sight
 from .causal import CausalConfig, CausalNetwork, places
-from .linear import linear
 from .norms import RMSNorm
 from .operations import Operations, Place
 from .prompt import Prompt, stack_prompts
@@ -88,11 +87,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, layer: int, sight: Sight) -> Tensor:
         """x (rows, T, D) -> (rows, T, D)."""
         q, k, v = (
-            linear(proj, x).unflatten(-1, (-1, self.head_width)).transpose(1, 2)
+            proj(x).unflatten(-1, (-1, self.head_width)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = self.normed(q, k)
-        return linear(self.o_proj, sight.attend(layer, q, k, v))
+        return self.o_proj(sight.attend(layer, q, k, v))
 
     def normed(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Queries (rows, H, T, d) and keys (rows, G, T, d) before they are rotated."""
@@ -193,7 +192,7 @@ class LanguageNetwork(CausalNetwork[L, Prompt]):
         return x
 
     def head(self, x: Tensor) -> Tensor:
-        return linear(self.lm_head, self.model.norm(x).to(self.compute_dtype))
+        return self.lm_head(self.model.norm(x).to(self.compute_dtype))
 
 
 def tie(network: "LanguageNetwork") -> None:

@@ -1,61 +1,108 @@
-"""Linear layers on the processor: the same products in the order that its libraries do better."""
+"""Linear layers on the processor: the same products by what computes them fastest."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-LARGE = 1 << 18  # elements of a weight; a smaller one lies in the processor's cache
-FEW = 400  # rows up to which parts of W are faster; from there on it is the whole of it times x^T
-PARTS = 8  # that a weight's rows are taken in: as many products that are shared out over the cores
+from .operations import Layers, Operations
+
+# oneDNN's product, which compiled PyTorch takes. The one of plain PyTorch is MKL's in single precision, which does not use the
+# widest vectors of every processor.
+ONEDNN: Callable[..., Tensor] | None = None
+if torch.backends.mkldnn.is_available():
+    ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+Product = Callable[
+    [Tensor, Tensor, Tensor | None], Tensor
+]  # x (rows, D), W (outputs, D), bias -> (rows, outputs)
+
+FEW = 4  # rows up to which W is read as fast as memory gives it
+LARGE = 1 << 18  # elements of a weight that does not lie in the processor's cache
+PARTS = 8  # that such a weight's rows are taken in, shared out over the cores
+WORTH = 1 << 22  # multiplications from which on oneDNN gains more than it takes to begin
+BLOCK = 16  # rows of oneDNN's kernels
+NARROW = 128  # rows up to which it takes W x^T where they fill its blocks
 
 
-def linear(layer: nn.Linear, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """layer(x) + bias, x (..., D), on the processor in single precision where W is large: for a few rows by parts of W,
-    for many as W x^T.
+def quick(operations: Operations) -> Operations:
+    """The same layers, linear ones of large products on the processor by what computes those fastest."""
 
-    Libraries share out several products over the cores well, a single one of a few rows badly, and W x^T better than x W^T.
-    Left to the layer on a single core, and where a host's does more than a product (another type or place of its weight,
-    patches on it).
+    class Linear(operations.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            y = product(self, input, self.bias)
+            return super().forward(input) if y is None else y
 
-    Args:
-        bias: in place of the layer's own, where a file keeps it in parts.
+    return Layers(
+        Linear,
+        operations.Embedding,
+        operations.Conv2d,
+        operations.GroupNorm,
+        operations.LayerNorm,
+    )
+
+
+def linear(layer: nn.Linear, x: Tensor, bias: Tensor) -> Tensor:
+    """layer(x) + bias, x (..., D), for a layer without a bias whose file keeps it in parts."""
+    y = product(layer, x, bias)
+    return layer(x) + bias if y is None else y
+
+
+def product(layer: nn.Linear, x: Tensor, bias: Tensor | None) -> Tensor | None:
+    """x W^T + bias, x (..., D), on the processor in single precision: a few rows times a large W as W x^T in parts, more by oneDNN.
+
+    None, and so left to the layer, where it is small, where oneDNN is not built in, where gradients are asked for, and where
+    a host's layer does more than a product (another type or place of its weight, patches on it).
     """
     rows = x.numel() // x.shape[-1]
-    if torch.get_num_threads() < 2 or not _plain(layer, x):
-        return layer(x) if bias is None else layer(x) + bias
-    bias = layer.bias if bias is None else bias
-    multiply = _by_parts if rows <= FEW else _turned
+    multiply = _way(rows, layer.weight)
+    if multiply is None or not _plain(layer, x):
+        return None
     return multiply(x.reshape(rows, -1), layer.weight, bias).unflatten(0, x.shape[:-1])
 
 
-def _by_parts(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x W^T + bias, x (rows, D) -> (rows, outputs)."""
-    columns = weight.unflatten(0, (PARTS, -1)).transpose(1, 2)  # (parts, D, outputs / parts)
-    alike = x.expand(PARTS, -1, -1)
-    if bias is None:
-        y = torch.bmm(alike, columns)
-    else:
-        y = torch.baddbmm(bias.unflatten(0, (PARTS, 1, -1)), alike, columns)
-    return y.transpose(0, 1).flatten(1)
+def _way(rows: int, weight: Tensor) -> Product | None:
+    """How so many rows are multiplied; None: as the layer does."""
+    if rows <= FEW:
+        return _in_parts if weight.numel() >= LARGE and weight.shape[0] % PARTS == 0 else None
+    if ONEDNN is None or rows * weight.numel() < WORTH:
+        return None
+    return _turned if rows <= BLOCK or (rows <= NARROW and rows % BLOCK == 0) else _straight
+
+
+def _in_parts(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W^T + bias, x (rows, D) -> (rows, outputs), as W x^T: W's rows in parts, side by side."""
+    y = torch.bmm(weight.unflatten(0, (PARTS, -1)), x.t().expand(PARTS, -1, -1)).flatten(0, 1).t()
+    return y if bias is None else y + bias
 
 
 def _turned(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The same as (W x^T + bias)^T: its columns lie in memory one behind the other."""
-    y = torch.mm(weight, x.t()) if bias is None else torch.addmm(bias[:, None], weight, x.t())
-    return y.t()
+    """The same by oneDNN, as (W x^T)^T: its columns lie in memory one behind the other."""
+    y = _onednn(weight, x, None).t()
+    return y if bias is None else y + bias
+
+
+def _straight(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same by oneDNN, as it stands."""
+    return _onednn(x, weight, bias)
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W^T + bias."""
+    assert ONEDNN is not None
+    return ONEDNN(x, weight, bias, "none", [], "")
 
 
 def _plain(layer: nn.Linear, x: Tensor) -> bool:
-    """Whether the layer is a product with its weight and nothing else, and a large one."""
+    """Whether the layer is a product with its weight and nothing else, of what the ways above take."""
     weight = layer.weight
     return (
         x.device.type == "cpu"
         and type(weight) is torch.nn.Parameter
         and weight.dtype == x.dtype == torch.float32
         and weight.device == x.device
-        and weight.numel() >= LARGE
-        and weight.shape[0] % PARTS == 0
+        and weight.is_contiguous()
+        and not torch.is_grad_enabled()
         and not getattr(layer, "weight_function", ())
         and not getattr(layer, "bias_function", ())
-        and not layer._forward_hooks
-        and not layer._forward_pre_hooks
     )

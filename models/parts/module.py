@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from typing_extensions import Unpack
 
+from .linear import quick
 from .operations import Operations, Place
 
 C = TypeVar("C")
@@ -34,7 +35,7 @@ class ConfiguredModule(nn.Module, Generic[C]):
         super().__init__()
         self.config = config
         self.compute_dtype = dtype or torch.get_default_dtype()
-        self.build(operations, dtype=dtype, device=device)
+        self.build(quick(operations), dtype=dtype, device=device)
 
     def build(self, operations: Operations, **place: Unpack[Place]) -> None:
         """Make the layers; their names are the keys of the file."""

@@ -1,5 +1,6 @@
 """Where a network's layers come from, and where its weights go."""
 
+from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
 import torch
@@ -30,3 +31,14 @@ class Operations(Protocol):
 
     @property
     def LayerNorm(self) -> type[nn.LayerNorm]: ...
+
+
+@dataclass(frozen=True)
+class Layers:
+    """`Operations` put together from any layers."""
+
+    Linear: type[nn.Linear]
+    Embedding: type[nn.Embedding]
+    Conv2d: type[nn.Conv2d]
+    GroupNorm: type[nn.GroupNorm]
+    LayerNorm: type[nn.LayerNorm]

@@ -4,7 +4,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from .linear import linear
 from .operations import Operations, Place
 
 
@@ -18,7 +17,7 @@ class SwiGLU(nn.Module):
         self.down_proj = ops.Linear(hidden, width, bias=False, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.down_proj, gated(linear(self.gate_proj, x), linear(self.up_proj, x)))
+        return self.down_proj(gated(self.gate_proj(x), self.up_proj(x)))
 
 
 class LlamaSwiGLU(nn.Module):
@@ -31,7 +30,7 @@ class LlamaSwiGLU(nn.Module):
         self.w2 = ops.Linear(ffn, width, bias=False, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.w2, gated(linear(self.w1, x), linear(self.w3, x)))
+        return self.w2(gated(self.w1(x), self.w3(x)))
 
 
 def gated(gate: Tensor, up: Tensor) -> Tensor:

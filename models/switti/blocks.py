@@ -16,7 +16,6 @@ from ..parts.attention import attend_many
 from ..parts.cache import KVCache, Weighable
 from ..parts.cast import cast_like
 from ..parts.levels import SquareScales
-from ..parts.linear import linear
 from ..parts.norms import RMSNorm, plain_norm
 from ..parts.operations import Operations, Place
 from ..parts.plain_attention import Attending
@@ -80,7 +79,7 @@ class SelfAttention(Attending):
 
     def forward(self, x: Tensor, table: Tensor, cache: KVCache | None, layer: int) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
-        q, k, v = linear(self.to_qkv, x).contiguous().chunk(3, dim=-1)
+        q, k, v = self.to_qkv(x).contiguous().chunk(3, dim=-1)
         q = rotate(split_heads(plain_norm(q), self.heads), table).to(x.dtype)
         k = rotate(split_heads(plain_norm(k), self.heads), table).to(x.dtype)
         v = split_heads(v, self.heads)
@@ -89,7 +88,7 @@ class SelfAttention(Attending):
             k, v = cache.append(layer, k, v)
             weights = cache.weights
         out = attend_many(q, k, v, weights=weights, kernel=self.kernel)
-        return linear(self.proj, out.transpose(1, 2).flatten(2))
+        return self.proj(out.transpose(1, 2).flatten(2))
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -114,9 +113,9 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """x (rows, T, C), live (rows, 1, 1, n) -> (rows, T, C)."""
-        q = split_heads(plain_norm(linear(self.to_q, x)).to(x.dtype), self.heads)
+        q = split_heads(plain_norm(self.to_q(x)).to(x.dtype), self.heads)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=live)
-        return linear(self.proj, out.transpose(1, 2).flatten(2))
+        return self.proj(out.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -194,5 +193,5 @@ class SwittiStep:
     """What every block of a step is given."""
 
     state: SwittiState
-    turns: Tensor  # (2, T, d/2)
+    turns: Tensor  # (T, d/2, 2)
     dtype: torch.dtype
