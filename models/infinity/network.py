@@ -37,7 +37,7 @@ class InfinityState(Weighable):
     live: Tensor  # (rows, 1, 1, n)
     shared: Tensor  # (rows, 1, 6, C)
     head: Tensor  # (rows, 1, 2, C)
-    turns: list[Tensor]  # K x (2, T, d/2)
+    turns: list[Tensor]  # K x (T, d/2, 2)
     cache: KVCache
     mixes: Sequence[Mapping[int, float]] = field(default_factory=list)
 

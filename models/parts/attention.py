@@ -153,7 +153,7 @@ class Sight:
     """What one forward pass sees: positions of its tokens, the cache, hidden columns.
 
     Attributes:
-        table: (2, T, d/2) rotations of this pass's positions, or (2, rows, 1, T, d/2) where rows have their own.
+        table: (T, d/2, 2) rotations of this pass's positions, or (rows, 1, T, d/2, 2) where rows have their own.
         hidden: see `attend`.
         cache: of the run; None when a whole sequence is passed at once.
         turn: how `table` turns queries and keys: which components of a head are pairs.

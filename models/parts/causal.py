@@ -65,7 +65,7 @@ class TokenState(Weighable):
 
     prefix: Tensor  # (rows, P, D) fp32
     hidden: Tensor | None  # (rows, 1, 1, L): positions nobody sees (padding)
-    table: Tensor  # (2, L, d/2), or (2, rows, 1, L, d/2)
+    table: Tensor  # (L, d/2, 2), or (rows, 1, L, d/2, 2)
     cache: KVCache
     line: int  # tokens after which a line end stands in the cache, 0 = never
     tokens: int = 0  # image tokens in the cache
@@ -108,11 +108,11 @@ class CausalNetwork(BranchedModule[S], Generic[S, B]):
         return self.fixed_prefix
 
     def rotations(self) -> Tensor:
-        """The table (2, L, d/2) of every position."""
+        """The table (L, d/2, 2) of every position."""
         raise NotImplementedError
 
     def table(self, prefix: int, padding: Tensor | None) -> Tensor:
-        """The table of `prefix` positions and all tokens; rows of their own, (2, rows, 1, L, d/2), where padding shifts them."""
+        """The table of `prefix` positions and all tokens; rows of their own, (rows, 1, L, d/2, 2), where padding shifts them."""
         return self.rotations()
 
     def trunk(self, x: Tensor, sight: Sight) -> Tensor:
@@ -260,8 +260,8 @@ def with_line_ends(weights: Tensor, line: int) -> Tensor:
 
 def positions(table: Tensor, start: int, end: int, rows: int) -> Tensor:
     """Positions start .. end - 1 of a table, of the first `rows` rows where rows have their own."""
-    part = table[..., start:end, :]
-    return part if part.dim() == 3 else part[:, :rows]
+    part = table[..., start:end, :, :]
+    return part if part.dim() == 3 else part[:rows]
 
 
 def causal(length: int, hidden: Tensor | None, device: torch.device, start: int = 0) -> Tensor:

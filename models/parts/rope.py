@@ -31,30 +31,43 @@ def grid_angles(grid: tuple[int, int], pairs: int, start: int = 0) -> Tensor:
 
 
 def rope_table(angles: Tensor, prefix: int) -> Tensor:
-    """(2, prefix + T, pairs): cosines and sines; zero for the prefix.
+    """(prefix + T, pairs, 2): cosines and sines; zero for the prefix.
 
     Zero, not the identity: queries and keys of the prefix vanish, so it is attended to with logit 0 by everybody.
     """
     table = turns(angles)
-    return torch.cat((table.new_zeros(2, prefix, angles.shape[1]), table), dim=1)
+    return torch.cat((table.new_zeros(prefix, *table.shape[1:]), table))
 
 
 def turns(angles: Tensor) -> Tensor:
-    """Angles (T, pairs), or (rows, T, pairs) -> a table (2, T, pairs), or (2, rows, 1, T, pairs): cosines and sines."""
+    """Angles (T, pairs), or (rows, T, pairs) -> a table (T, pairs, 2), or (rows, 1, T, pairs, 2): cosines and sines."""
     if angles.dim() == 3:
         angles = angles[:, None]  # the same for every head
-    return torch.stack((angles.cos(), angles.sin()))
+    return torch.stack((angles.cos(), angles.sin()), dim=-1)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """x (rows, H, T, d) turned by a table of `turns`, interleaved pairs, in fp32 and cast back."""
-    cos, sin = table[0], table[1]
-    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2).to(x.dtype)
+    pairs = x.float().unflatten(-1, (-1, 2))
+    # One operation for six; not every other device has complex numbers.
+    turned = as_complex(pairs, table) if x.device.type == "cpu" else as_pairs(pairs, table)
+    return turned.flatten(-2).to(x.dtype)
+
+
+def as_complex(pairs: Tensor, table: Tensor) -> Tensor:
+    """Pairs (..., T, d/2, 2) turned, (a + ib)(cos + i sin)."""
+    product = torch.view_as_complex(pairs.contiguous()) * torch.view_as_complex(table)
+    return torch.view_as_real(product)
+
+
+def as_pairs(pairs: Tensor, table: Tensor) -> Tensor:
+    """The same, written out."""
+    (a, b), (cos, sin) = pairs.unbind(-1), table.unbind(-1)
+    return torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
 def rotate_halves(x: Tensor, table: Tensor) -> Tensor:
     """x (rows, H, T, d) turned by a table of `turns`, halves as pairs, in fp32 and cast back."""
-    cos, sin = table[0], table[1]
-    a, b = x.float().chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
+    (a, b), (cos, sin) = x.float().chunk(2, dim=-1), table.unbind(-1)
+    first, second = torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(b * cos, a, sin)
+    return torch.cat((first, second), dim=-1).to(x.dtype)

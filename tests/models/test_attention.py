@@ -7,7 +7,15 @@ import torch
 from ar_guidance.models.parts.attention import Sight, attend
 from ar_guidance.models.parts.cache import KVCache, PositionWeights
 from ar_guidance.models.parts.causal import causal
-from ar_guidance.models.parts.rope import line_angles, rotate, rotate_halves, turns
+from ar_guidance.models.parts.norms import RMSNorm
+from ar_guidance.models.parts.rope import (
+    as_complex,
+    as_pairs,
+    line_angles,
+    rotate,
+    rotate_halves,
+    turns,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +105,21 @@ def test_rows_may_have_positions_of_their_own() -> None:
     for row in range(2):
         alone = rotate_halves(x[row : row + 1], turns(line_angles(places[row], 4)))
         assert torch.equal(turned[row : row + 1], alone)
+
+
+def test_other_devices_turn_as_the_processor_does() -> None:
+    torch.manual_seed(0)
+    pairs, table = torch.randn(2, 3, 5, 4, 2), turns(line_angles(torch.arange(5), 4))
+    assert torch.allclose(as_complex(pairs, table), as_pairs(pairs, table), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 8), (3, 7, 24)])
+def test_a_norm_is_pytorch_s(shape) -> None:
+    torch.manual_seed(0)
+    norm, x = RMSNorm(shape[-1], eps=1e-3), torch.randn(shape) * 0.1
+    with torch.no_grad():
+        norm.weight.normal_()
+        expected = torch.nn.functional.rms_norm(x, shape[-1:], norm.weight, 1e-3)
+        assert torch.allclose(norm(x), expected, atol=1e-5)
+        assert norm(torch.zeros(shape)).abs().max() == 0
+    assert norm(x).requires_grad

@@ -70,13 +70,9 @@ class CausalSight(Sight):
     """The family's attention over a whole sequence, in fewer passes over memory."""
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q, k, v (B, H, T, d) -> (B, T, D); pairs of numbers are turned as complex numbers."""
-        turn = torch.view_as_complex(self.table.movedim(0, -1).contiguous())
-        q, k = (
-            torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous()) * turn)
-            for x in (q, k)
-        )
-        out = F.scaled_dot_product_attention(q.flatten(-2), k.flatten(-2), v, is_causal=True)
+        """q, k, v (B, H, T, d) -> (B, T, D)."""
+        q, k = self.turn(q, self.table), self.turn(k, self.table)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return out.transpose(1, 2).flatten(2)
 
 
@@ -99,7 +95,7 @@ class TokenTransformerTraining(TransformerTraining):
         """As `network(labels, used)`, see `CausalSight`."""
         prefix, _ = network.prefix([labels], used.device)
         x = torch.cat((prefix, network.embed(used[:, :-1])), 1)
-        sight = CausalSight(network.rotations()[:, : x.shape[1]].to(x.device))
+        sight = CausalSight(network.rotations()[: x.shape[1]].to(x.device))
         return network.head(network.trunk(x, sight))
 
     def probe(self) -> Any:
