@@ -175,11 +175,10 @@ def host_arguments(host: Host, base: Path, port: int) -> list[str]:
 
 
 def host_environment() -> dict[str, str]:
-    """The environment variables of the host: ours, offline, and idle threads that do not spin."""
+    """The environment variables of the host: ours, offline."""
     return {
         **os.environ,
         "HF_HUB_OFFLINE": "1",
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONUNBUFFERED": "1",
     }
 
