@@ -23,7 +23,7 @@ THINK = 4  # passes after which the best width is found again
 MEMORY = 8  # timings of a width that count
 PASSES = 24  # whose settled tokens count
 GROWTH = 0.45  # exponent of the tokens that a pass settles for one image, in its width; before anything is known
-BELIEVED = 6  # passes that this counts as
+BELIEVED = 6  # passes, as wide as the widest of the first ones, that this counts as
 SLOWEST = -0.2  # exponent of the batch in it: images wait for the slowest of them
 MOST = 128  # positions of a pass, kept tokens among them
 LOGITS = 1 << 27  # bytes
@@ -60,8 +60,10 @@ class Window:
         self.widths = [width for width in WIDTHS if width <= widest]
         self.seconds: dict[int, deque[float]] = {}
         self.settled: deque[tuple[int, int]] = deque(maxlen=PASSES)  # of passes: width, tokens
-        self.growth = self.belief = GROWTH * batch**SLOWEST
+        self.growth = GROWTH * batch**SLOWEST
         self.warm_up = WARM_UP if batch == 1 else BATCH_WARM_UP
+        first = max(self.warm_up)
+        self.believed = [(first, first**self.growth)] * BELIEVED
         self.best = self.other = self.widths[-1]
         self.passes = 0
 
@@ -84,7 +86,7 @@ class Window:
             self.seconds.setdefault(width, deque(maxlen=MEMORY)).append(seconds)
         if width > 1:
             self.settled.append((width, right))
-            self.growth = growth([*self.settled, *[(16, 16**self.belief)] * BELIEVED])
+            self.growth = growth([*self.settled, *self.believed])
         if self.passes % THINK == 0:
             self._choose()
 
@@ -138,10 +140,12 @@ def guess(tokens: Tensor, start: int, end: int, row: int) -> None:
 
     `row`: tokens of a row of the image; 0 = there are none.
     """
-    for position in range(start, end):
-        above = position - row if 0 < row <= position else position - 1
-        if above >= 0:
-            tokens[:, position] = tokens[:, above]
+    while start < end:
+        back = row if 0 < row <= start else 1
+        stop = min(end, start + back)
+        if start:
+            tokens[:, start:stop] = tokens[:, start - back : stop - back]
+        start = stop
 
 
 def agreeing(drawn: Tensor, guessed: Tensor) -> int:
