@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-import comfy.ops
 from torch import Tensor, nn
 
+from . import layers
 from .scaled import EIGHT_BITS
 
 
-class Linear(comfy.ops.manual_cast.Linear):
+class Linear(layers.Linear):
     """W (s x) + b: the host casts the weight when it is used, and the scale of its whole tensor is put on the input."""
 
     weight_scale: float = 1.0
@@ -20,8 +20,8 @@ class Linear(comfy.ops.manual_cast.Linear):
         return super().forward(input, *args, **kwargs)
 
 
-class Operations(comfy.ops.manual_cast):
-    """The host's layers that cast their weights, with these linear ones."""
+class Operations(layers.Operations):
+    """The same with these linear ones."""
 
     Linear = Linear
 

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 import comfy.model_management as mm
 import comfy.model_patcher
-import comfy.ops
 import torch
 from torch import nn
 
 from ..models.family import Family
+from . import eight_bit, layers
 from .detect import Part
-from .eight_bit import Operations, any_in, kept, set_scales
+from .eight_bit import any_in, kept, set_scales
 from .pages import MappedFiles
 from .scaled import plain
 
@@ -28,7 +28,7 @@ def place_part(part: Part[Family, object]) -> Patcher:
     """Build the network of a checked part and hand it to ComfyUI: a `ModelPatcher`, weights still off the GPU."""
     load_device, offload_device = mm.get_torch_device(), mm.unet_offload_device()
     storage, compute = _dtypes(part, load_device)
-    operations = Operations if any_in(part.tensors) else comfy.ops.manual_cast
+    operations = eight_bit.Operations if any_in(part.tensors) else layers.Operations
     network = part.family.build(
         part.config, operations=operations, dtype=storage, device=offload_device
     ).eval()
@@ -42,7 +42,7 @@ def place_part(part: Part[Family, object]) -> Patcher:
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
     # Tensors that need no other type are taken as they lie in the mapped file: there is no second copy.
     network.load_state_dict(_state(network, part, storage), strict=False, assign=True)
-    if operations is Operations:
+    if operations is eight_bit.Operations:
         set_scales(network, part.scales)
         if hasattr(mm, "archive_model_dtypes"):
             mm.archive_model_dtypes(network)

@@ -31,6 +31,7 @@ HOST_FREE = {"conditioning", "imaging"}
 HOST_BOUND_LOADERS = {
     "place.py",
     "eight_bit.py",
+    "layers.py",
     "checkpoint.py",
     "encoders.py",
 }  # the others open files without a host
