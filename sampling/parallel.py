@@ -28,6 +28,7 @@ SLOWEST = -0.2  # exponent of the batch in it: images wait for the slowest of th
 MOST = 128  # positions of a pass, kept tokens among them
 LOGITS = 1 << 27  # bytes
 FINE = 1e-4  # seconds: a clock that tells shorter times apart can time a pass
+OWN_TIME = time.get_clock_info("thread_time").resolution < FINE
 
 
 def widest_pass(vocab: int, batch: int) -> int:
@@ -37,8 +38,7 @@ def widest_pass(vocab: int, batch: int) -> int:
 
 def stopwatch() -> float:
     """Seconds of this thread's own work, which others on the machine do not lengthen; where those are coarse, of the clock."""
-    fine = time.get_clock_info("thread_time").resolution < FINE
-    return time.thread_time() if fine else time.perf_counter()
+    return time.thread_time() if OWN_TIME else time.perf_counter()
 
 
 class Window:

@@ -31,6 +31,7 @@ from ...sampling.plan import plan, steps
 from ...sampling.tokenwise import TokenwiseJob
 from ..types import Sampling
 from .attention import chosen_attention
+from .bar import Bar
 from .batches import (
     Finished,
     branches_of,
@@ -239,7 +240,7 @@ class Reporter:
         self.loop = LOOPS[sampling.model.family.kind]
         self.every = self.loop.report_every(sampling.model.config)
         self.total = runs * len(steps(sampling.model, sampling.sampler_settings))
-        self.bar = comfy.utils.ProgressBar(self.total)
+        self.bar = Bar(comfy.utils.ProgressBar(self.total))
         self.status = Status(steps(sampling.model), runs, sampling.batch, status)
         self.done = 0
         self.shown = time.monotonic()
@@ -263,7 +264,7 @@ class Reporter:
                 frames: list[tuple[str, Image.Image, int]] = []
                 harmless(lambda: frames.append(framed(self.so_far(progress))))
                 preview = frames[0] if frames else None
-        self.bar.update_absolute(self.done, self.total, preview)
+        self.bar.update(self.done, self.total, preview)
         return due
 
     def again(self, done: int) -> None:
@@ -276,7 +277,7 @@ class Reporter:
     def finish(self, image: Tensor) -> None:
         """Show the first of the finished images (B, H, W, 3)."""
         if wants_previews():
-            self.bar.update_absolute(self.done, self.total, framed(image[0]))
+            self.bar.update(self.done, self.total, framed(image[0]))
 
     def due(self) -> bool:
         """Whether the user wants previews and the last one is old enough."""
