@@ -30,6 +30,9 @@ def quick(operations: Operations) -> Operations:
 
     class Linear(operations.Linear):
         def forward(self, input: Tensor) -> Tensor:
+            many = input.numel() * self.out_features >= WORTH  # multiplications
+            if not many and self.in_features * self.out_features < LARGE:
+                return super().forward(input)
             y = product(self, input, self.bias)
             return super().forward(input) if y is None else y
 
