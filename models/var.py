@@ -83,7 +83,7 @@ class Attention(Attending):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (rows, T, C) -> q, k, v (rows, H, T, d); q and k normalised in fp32."""
         bias = torch.cat([self.q_bias, self.zero_k_bias.to(self.q_bias.device), self.v_bias])
-        qkv = linear(self.mat_qkv, x, cast_like(bias, x)).contiguous()
+        qkv = linear(self.mat_qkv, x, cast_like(bias, x))
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.scale_mul_1H11 is not None:
             scale = self.scale_mul_1H11.to(x.device, torch.float32).clamp_max(math.log(100)).exp()

@@ -77,7 +77,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, k: Tensor, v: Tensor, live: Tensor) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
         assert isinstance(self.mat_q, nn.Linear), "the queries are the layer's"
-        q = self.mat_q(x).contiguous().unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q = self.mat_q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         return self.attend(q, k, v, live)
 
 

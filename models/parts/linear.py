@@ -22,7 +22,7 @@ LARGE = 1 << 18  # elements of a weight that does not lie in the processor's cac
 PARTS = 8  # that such a weight's rows are taken in, shared out over the cores
 WORTH = 1 << 22  # multiplications from which on oneDNN gains more than it takes to begin
 BLOCK = 16  # rows of oneDNN's kernels
-NARROW = 128  # rows up to which it takes W x^T where they fill its blocks
+NARROW = 64  # rows up to which it takes W x^T where they fill its blocks
 
 
 def quick(operations: Operations) -> Operations:
@@ -61,7 +61,8 @@ def product(layer: nn.Linear, x: Tensor, bias: Tensor | None) -> Tensor | None:
     multiply = _way(rows, layer.weight)
     if multiply is None or not _plain(layer, x):
         return None
-    return multiply(x.reshape(rows, -1), layer.weight, bias).unflatten(0, x.shape[:-1])
+    y = multiply(x.reshape(rows, -1), layer.weight, bias)
+    return y.view(*x.shape[:-1], y.shape[1])
 
 
 def _way(rows: int, weight: Tensor) -> Product | None:
@@ -75,19 +76,23 @@ def _way(rows: int, weight: Tensor) -> Product | None:
 
 def _in_parts(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x W^T + bias, x (rows, D) -> (rows, outputs), as W x^T: W's rows in parts, side by side."""
-    y = torch.bmm(weight.unflatten(0, (PARTS, -1)), x.t().expand(PARTS, -1, -1)).flatten(0, 1).t()
-    return y if bias is None else y + bias
+    y = torch.bmm(weight.unflatten(0, (PARTS, -1)), x.t().expand(PARTS, -1, -1)).flatten(0, 1)
+    return _plus(y.t().contiguous(), bias)
 
 
 def _turned(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The same by oneDNN, as (W x^T)^T: its columns lie in memory one behind the other."""
-    y = _onednn(weight, x, None).t()
-    return y if bias is None else y + bias
+    """The same by oneDNN, as (W x^T)^T."""
+    return _plus(_onednn(weight, x, None).t().contiguous(), bias)
 
 
 def _straight(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The same by oneDNN, as it stands."""
     return _onednn(x, weight, bias)
+
+
+def _plus(y: Tensor, bias: Tensor | None) -> Tensor:
+    """y + bias, in the place of y."""
+    return y if bias is None else y.add_(bias)
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

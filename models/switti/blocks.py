@@ -79,7 +79,7 @@ class SelfAttention(Attending):
 
     def forward(self, x: Tensor, table: Tensor, cache: KVCache | None, layer: int) -> Tensor:
         """x (rows, T, C) -> (rows, T, C)."""
-        q, k, v = self.to_qkv(x).contiguous().chunk(3, dim=-1)
+        q, k, v = self.to_qkv(x).chunk(3, dim=-1)
         q = rotate(split_heads(plain_norm(q), self.heads), table).to(x.dtype)
         k = rotate(split_heads(plain_norm(k), self.heads), table).to(x.dtype)
         v = split_heads(v, self.heads)
