@@ -88,16 +88,12 @@ class Branches:
 
     cond: Tensor
     uncond: Tensor
+    called: list[str] = field(default_factory=list)  # what guidances record the nudge's norms as
 
     @cached_property
     def nudge(self) -> Tensor:
         """G = c - u."""
         return self.cond - self.uncond
-
-    @cached_property
-    def lengths(self) -> Tensor:
-        """L2 norms (B, T) of G."""
-        return vector_norm(self.nudge, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -125,11 +121,12 @@ class Signal:
             return self.raw.nudge
         return self.cond - self._uncond()
 
-    def lengths(self, term: Tensor) -> Tensor:
-        """L2 norms (B, T) of a term (B, T, V)."""
+    def record_lengths(self, step: Step, name: str, term: Tensor) -> None:
+        """Record the L2 norms (B, T) of a term (B, T, V); those of the nudge are found in any case."""
         if self.raw is not None and term is self.raw.nudge:
-            return self.raw.lengths
-        return vector_norm(term, dim=-1)
+            self.raw.called.append(step.recorder.claim(name))
+        else:
+            step.recorder.add(name, step.index, lambda: vector_norm(term, dim=-1))
 
     @property
     def result(self) -> Tensor:

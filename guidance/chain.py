@@ -11,19 +11,15 @@ another CFG changes nothing.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import takewhile
 
-import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
+from . import measured
 from .base import Branches, Guidance, RunInfo, Signal, Step, StepResult, TokenWeights
 from .head import CATEGORICAL, Head
-from .record import NULL_RECORDER, Numbered, Recorder, numbered, without_rounding
-from .waiting import Sample
-
-SAMPLED = ("conditional entropy", "nudge entropy")
+from .record import NULL_RECORDER, Numbered, Recorder, numbered
 
 
 @dataclass(frozen=True)
@@ -263,61 +259,20 @@ class ActiveChain:
 
     def _record(self, index: int, head: Head | None, cond: Tensor, signal: Signal) -> None:
         """Per-token maps of the step, computed only if the recorder wants them."""
-        raw, guided = signal.raw, signal.result
-        self.recorder.note_vocabulary(cond.shape[-1])
-        names = ("added",) if raw is None else ("nudge", "added")
-        if head is None:
-            self.recorder.later(
-                names, index, lambda: (_length(cond), *_lengths(cond, signal)), _changes
-            )
-            return
-
-        def parts() -> tuple[Tensor, ...]:
-            nudge = () if raw is None else (raw.nudge,)
-            return cond, guided, *nudge, *_lengths(cond, signal)
-
-        names = (*names, "confidence", "entropy")
+        raw, guided, recorder = signal.raw, signal.result, self.recorder
+        recorder.note_vocabulary(cond.shape[-1])
         lent = 2 if guided is cond else 1  # what the chain has made nobody writes to
         if raw is None:
-            self.recorder.later(names, index, parts, partial(_maps, head), lent)
+            what = measured.refined(head, lent)
+            recorder.later(what, index, lambda: (cond, guided, measured.length(guided - cond)))
             return
-        # Of some tokens: entropies of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C).
-        sample = Sample(SAMPLED, partial(_entropies, head), parts=(0, 2))
-        self.recorder.later(names, index, parts, partial(_maps_beside_nudge, head), lent, sample)
+        what = measured.combined(head, lent, tuple(raw.called), signal.alone is not None)
+        recorder.later(what, index, lambda: (cond, guided, raw.nudge, _added(signal)))
 
 
-def _length(logits: Tensor) -> Tensor:
-    """L2 norms (B, T)."""
-    return vector_norm(logits, dim=-1)
-
-
-def _lengths(cond: Tensor, signal: Signal) -> tuple[Tensor, ...]:
-    """L2 norms (B, T) of the nudge where there is one, and of what was added to the base."""
-    raw = signal.raw
-    if raw is None:
-        return (_length(signal.result - cond),)
+def _added(signal: Signal) -> Tensor | float:
+    """L2 norms (B, T) of what was added to u; gamma where that is gamma (c - u)."""
     if signal.alone is not None:
-        return raw.lengths, raw.lengths * abs(signal.alone)
-    return raw.lengths, _length(signal.result - raw.uncond)
-
-
-def _changes(beside: Tensor, *sizes: Tensor) -> tuple[Tensor, ...]:
-    """Maps of `_lengths`; `beside`: those of the conditional logits."""
-    return tuple(without_rounding(size, beside) for size in sizes)
-
-
-def _maps(head: Head, cond: Tensor, guided: Tensor, *lengths: Tensor) -> tuple[Tensor, ...]:
-    """Maps of `_lengths`, confidence and entropy (B, T)."""
-    return *_changes(_length(cond), *lengths), head.confidence(cond), head.entropy(guided)
-
-
-def _maps_beside_nudge(
-    head: Head, cond: Tensor, guided: Tensor, nudge: Tensor, *lengths: Tensor
-) -> tuple[Tensor, ...]:
-    """`_maps`; the nudge itself is there for the sampled entropies."""
-    return _maps(head, cond, guided, *lengths)
-
-
-def _entropies(head: Head, cond: Tensor, nudge: Tensor) -> tuple[Tensor, ...]:
-    """Entropies (B, n) of both."""
-    return head.entropy(torch.cat((cond, nudge))).chunk(2)
+        return signal.alone
+    assert signal.raw is not None
+    return measured.length(signal.result - signal.raw.uncond)

@@ -101,5 +101,5 @@ class Combining(Scheduled):
         assert gamma is not None
         term = self.term(step, signal)
         step.recorder.note(f"{self.name} scale", step.index, gamma)
-        step.recorder.add(f"{self.name} direction", step.index, lambda: signal.lengths(term))
+        signal.record_lengths(step, f"{self.name} direction", term)
         return self.add(signal, term, gamma)

@@ -57,17 +57,33 @@ class Head:
             margins = self._margins(logits)
             both = torch.special.entr(margins.sigmoid()) + torch.special.entr((-margins).sigmoid())
             return both.sum(-1) / (self.bits * math.log(2))
-        # ln sum e^l - sum p l, and ln sum e^l = max l - ln max p: one exponential per class and no logarithm, which cost the
-        # most. 0 * -inf counts as 0; what is not a number stays so, by max l.
         likely = logits.softmax(-1)
-        whole = logits.amax(-1) - likely.amax(-1).log_()
-        mean = likely.mul_(logits).nansum(-1)
-        return (whole.sub_(mean) / math.log(logits.shape[-1])).clamp_(0.0, 1.0)
+        return _entropy(logits, likely, likely.amax(-1))
+
+    def entropy_and_confidence(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Entropies (B, count) of the first `count` tokens and confidence of the others, of one softmax: (B, T, V) -> (B, T - count)."""
+        if self.bits:
+            return self.entropy(logits[:, :count]), self.confidence(logits[:, count:])
+        likely = logits.softmax(-1)
+        most = likely.amax(-1)
+        entropy = _entropy(logits[:, :count], likely[:, :count], most[:, :count])
+        return entropy, most[:, count:]
 
     def _margins(self, logits: Tensor) -> Tensor:
         """Log odds of every bit being on, (..., D)."""
         pairs = self.unflatten(logits)
         return pairs[..., 1] - pairs[..., 0]
+
+
+def _entropy(logits: Tensor, likely: Tensor, most: Tensor) -> Tensor:
+    """Entropy (..., V) -> (...) of logits, as `Head.entropy`; `likely`: their softmax, which is written over, `most`: its largest.
+
+    ln sum e^l - sum p l, and ln sum e^l = max l - ln max p: one exponential per class and no logarithm, which cost the most.
+    0 * -inf counts as 0; what is not a number stays so, by max l.
+    """
+    whole = logits.amax(-1) - most.log()
+    mean = likely.mul_(logits).nansum(-1)
+    return (whole.sub_(mean) / math.log(logits.shape[-1])).clamp_(0.0, 1.0)
 
 
 CATEGORICAL = Head()

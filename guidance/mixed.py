@@ -109,7 +109,7 @@ class Mixed(IGG):
     def _record(self, name: str, step: Step, gamma: float, signal: Signal, term: Tensor) -> None:
         """One of the two terms, under the name of the method it comes from."""
         step.recorder.note(f"{name} scale", step.index, gamma)
-        step.recorder.add(f"{name} direction", step.index, lambda: signal.lengths(term))
+        signal.record_lengths(step, f"{name} direction", term)
 
     def _strengths(self, index: int, run: RunInfo) -> tuple[float, float] | None:
         """gamma and gamma' of a step, or None where the guidance is off."""

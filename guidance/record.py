@@ -1,16 +1,13 @@
 """Per-token maps of a run for whoever listens; by default nobody does, and then nothing is computed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from .pieces import Grid, Maps, Piece, by_name, off_device, pieces_of
-from .waiting import FEW, WAITING, Measure, Queue, Sample
-
-Names = tuple[str, ...]
-Parts = Callable[[], tuple[Tensor, ...]]
+from .waiting import FEW, WAITING, Measurement, Part, Queue
 
 
 class Recorder:
@@ -19,23 +16,12 @@ class Recorder:
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         """Store the (B, T) map that `make` computes, if this recorder wants it."""
 
-    def later(
-        self,
-        names: Names,
-        step: int,
-        make: Parts,
-        measure: Measure,
-        lent: int = 0,
-        sample: Sample | None = None,
-    ) -> None:
-        """Store maps (B, T), one per name, that `measure` finds of what `make` gives: now, or of several steps at once.
+    def later(self, what: Measurement, step: int, make: Callable[[], tuple[Part, ...]]) -> None:
+        """Store the maps that are found of what `make` gives: now, or of several steps at once."""
 
-        Args:
-            make: gives tensors (B, T, ...).
-            measure: those of any steps, one after the other, to as many maps as there are names.
-            lent: how many of the first of them may be written over later, as a network's logits may.
-            sample: what else is measured, of some tokens; of it the means over them are stored, a number (B,) per name.
-        """
+    def claim(self, name: str) -> str:
+        """A place among the names of maps for one that is measured `later`; gives what it is stored as."""
+        return name
 
     def note(self, name: str, step: int, value: float) -> None:
         """Store one number of a step."""
@@ -73,23 +59,18 @@ class Numbered(Recorder):
     inner: Recorder
     numbers: Mapping[str, int]
 
+    def claim(self, name: str) -> str:
+        return self.inner.claim(numbered(name, self.numbers))
+
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self.inner.add(numbered(name, self.numbers), step, make)
 
     def note(self, name: str, step: int, value: float) -> None:
         self.inner.note(numbered(name, self.numbers), step, value)
 
-    def later(
-        self,
-        names: Names,
-        step: int,
-        make: Parts,
-        measure: Measure,
-        lent: int = 0,
-        sample: Sample | None = None,
-    ) -> None:
-        own = tuple(numbered(name, self.numbers) for name in names)
-        self.inner.later(own, step, make, measure, lent, sample)
+    def later(self, what: Measurement, step: int, make: Callable[[], tuple[Part, ...]]) -> None:
+        own = tuple(numbered(name, self.numbers) for name in what.names)
+        self.inner.later(replace(what, names=own), step, make)
 
 
 def numbered(name: str, numbers: Mapping[str, int]) -> str:
@@ -166,45 +147,40 @@ class TraceRecorder(Recorder):
     vocabulary: int = 0
     pieces: list[Piece] = field(default_factory=list)  # measured, not yet in `maps`
     sampled: list[Piece] = field(default_factory=list)
-    waiting: dict[Names, Queue] = field(default_factory=dict)
+    waiting: dict[Hashable, Queue] = field(default_factory=dict)
 
     def add(self, name: str, step: int, make: Callable[[], Tensor]) -> None:
         self._keep(name, step, make())
 
-    def later(
-        self,
-        names: Names,
-        step: int,
-        make: Parts,
-        measure: Measure,
-        lent: int = 0,
-        sample: Sample | None = None,
-    ) -> None:
+    def later(self, what: Measurement, step: int, make: Callable[[], tuple[Part, ...]]) -> None:
         parts = make()
         if parts[0].nbytes > FEW:
-            for name, found in zip(names, measure(*parts), strict=True):
-                self._keep(name, step, found)
-            if sample is not None:
-                self.sampled += sample.of([step], [parts[0].shape[1]], parts)
+            self._store(*what.found([step], [parts]))
             return
-        queue = self.waiting.get(names)
+        kind = what.names, what.measure
+        queue = self.waiting.get(kind)
         if queue is None:
-            queue = self.waiting[names] = Queue(names, measure, sample)
-        queue.put(step, parts, lent)
+            queue = self.waiting[kind] = Queue(what)
+        queue.put(step, parts)
         if queue.nbytes > WAITING:
             self._measure()
 
-    def _keep(self, name: str, step: int, found: Tensor) -> None:
+    def claim(self, name: str) -> str:
         if name not in self.maps:
             self.maps[name] = [None] * len(self.grids)
-        self.maps[name][step] = found
+        return name
+
+    def _keep(self, name: str, step: int, found: Tensor) -> None:
+        self.maps[self.claim(name)][step] = found
 
     def _measure(self) -> None:
         """Nothing waits any more."""
         for queue in self.waiting.values():
-            maps, some = queue.measured()
-            self.pieces += maps
-            self.sampled += some
+            self._store(*queue.measured())
+
+    def _store(self, maps: list[Piece], some: list[Piece]) -> None:
+        self.pieces += maps
+        self.sampled += some
 
     def measure_waiting(self) -> None:
         """Put what waits into `maps`, for who looks at them before the run is over."""
@@ -218,7 +194,9 @@ class TraceRecorder(Recorder):
                 self._keep(piece.name, step, found)
 
     def note(self, name: str, step: int, value: float) -> None:
-        self.numbers.setdefault(name, [None] * len(self.grids))[step] = value
+        if name not in self.numbers:
+            self.numbers[name] = [None] * len(self.grids)
+        self.numbers[name][step] = value
 
     def note_vocabulary(self, size: int) -> None:
         self.vocabulary = size
@@ -228,7 +206,7 @@ class TraceRecorder(Recorder):
         if self.image_grid is not None:
             return self._by_rows(*self.image_grid)
         self._measure()
-        maps = off_device([*pieces_of(self.maps), *self.pieces], self.grids)
+        maps = self._in_order(off_device([*pieces_of(self.maps), *self.pieces], self.grids))
         return Trace(
             self.grids,
             maps,
@@ -251,7 +229,8 @@ class TraceRecorder(Recorder):
             name: [_joined(tokens[-count:][s : s + width]) for s in starts]
             for name, tokens in self.maps.items()
         }
-        maps = off_device([*pieces_of(rows), *(p.in_rows(height, width) for p in whole)], grids)
+        pieces = [*pieces_of(rows), *(p.in_rows(height, width) for p in whole)]
+        maps = self._in_order(off_device(pieces, grids))
         numbers = {
             name: [_mean(steps[-count:][s : s + width]) for s in starts]
             for name, steps in self.numbers.items()
@@ -263,6 +242,10 @@ class TraceRecorder(Recorder):
         return Trace(
             grids, maps, numbers, _batch(maps), self.image_grid, self.vocabulary, samples=samples
         )
+
+    def _in_order(self, maps: Mapping[str, Maps]) -> dict[str, Maps]:
+        """Maps that were added or claimed before those that were found with others."""
+        return {name: maps[name] for name in dict.fromkeys((*self.maps, *maps)) if name in maps}
 
     def _means_of_samples(self) -> dict[str, list[Tensor | None]]:
         """Name -> per step the mean (B,) over the tokens that were looked at, or None."""

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..guidance.base import Grid, Guidance, RunInfo
 from ..guidance.chain import ActiveChain, Chain
 from ..guidance.diffusion import from_tokens, to_tokens
-from ..guidance.record import NULL_RECORDER, Names, Parts, Recorder
+from ..guidance.record import NULL_RECORDER, Recorder
 from ..guidance.schedule import Schedule
-from ..guidance.waiting import Measure, Sample
+from ..guidance.waiting import Measurement, Part
 
 Network = Callable[[Tensor, Tensor], Tensor]  # (image, noise level) -> denoised image
 
@@ -37,17 +37,12 @@ class Gate(Recorder):
         if self.is_open:
             self.inner.add(name, step, make)
 
-    def later(
-        self,
-        names: Names,
-        step: int,
-        make: Parts,
-        measure: Measure,
-        lent: int = 0,
-        sample: Sample | None = None,
-    ) -> None:
+    def later(self, what: Measurement, step: int, make: Callable[[], tuple[Part, ...]]) -> None:
         if self.is_open:
-            self.inner.later(names, step, make, measure, lent, sample)
+            self.inner.later(what, step, make)
+
+    def claim(self, name: str) -> str:
+        return self.inner.claim(name)
 
     def note(self, name: str, step: int, value: float) -> None:
         if self.is_open:

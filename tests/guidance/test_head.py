@@ -66,3 +66,14 @@ def test_a_greedy_sampler_has_no_temperature() -> None:
 def test_entropy_is_a_share_of_the_logarithm_of_the_classes() -> None:
     logits = torch.tensor([[[0.0, 0.0, -math.inf, -math.inf]]])
     assert CATEGORICAL.entropy(logits).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("bits", [0, 4])
+def test_both_measures_of_one_softmax_are_those_of_each(bits: int) -> None:
+    logits = torch.randn(2, 7, 8, generator=torch.Generator().manual_seed(0)) * 3
+    logits[0, 1, 2] = -math.inf if not bits else 5.0
+    head, kept = Head(bits), logits.clone()
+    entropy, confidence = head.entropy_and_confidence(logits, 3)
+    assert torch.allclose(entropy, head.entropy(logits[:, :3]))
+    assert torch.allclose(confidence, head.confidence(logits[:, 3:]))
+    assert torch.equal(logits, kept)

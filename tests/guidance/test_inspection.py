@@ -114,6 +114,8 @@ def test_maps_are_norms_of_what_they_are_called(guidances) -> None:
     for step, (cond, uncond, guided, head) in enumerate(made):
         defined = {"nudge": (cond - uncond).norm(dim=-1), "added": (guided - uncond).norm(dim=-1)}
         defined |= {"confidence": head.confidence(cond), "entropy": head.entropy(guided)}
+        if any(guidance.name == "cfg" for guidance in guidances[:1]):
+            defined["cfg direction"] = defined["nudge"]
         for name, values in defined.items():
             found = maps[name][step]
             assert found is not None
@@ -142,6 +144,19 @@ def test_steps_measured_together_have_the_maps_of_each(
     for found, values in zip(recorder.finish().maps["entropy"], expected, strict=True):
         assert found is not None and found.shape[1] * found.shape[2] == values.shape[1]
         torch.testing.assert_close(found.flatten(1).float(), values, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("few", [0, FEW])
+def test_directions_come_first_among_the_maps(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the links, whichever of them are measured with others: the viewer lists them so."""
+    monkeypatch.setattr(record, "FEW", few)
+    recorder = TraceRecorder(((2, 2), (3, 3)))
+    links = (CFG(3.0, "constant"), IGG(2.0, "constant"), CFG(2.0, "constant"))
+    going = Chain(links).begin(RunInfo("scale", recorder.grids), recorder)
+    for step, tokens in enumerate((4, 9)):
+        going.apply(step, *torch.randn(2, 1, tokens, 50))
+    directions = ["cfg direction", "attention", "igg direction", "cfg 2 direction"]
+    assert list(recorder.finish().maps) == [*directions, "nudge", "added", "confidence", "entropy"]
 
 
 def test_rounding_apart_is_no_change() -> None:
