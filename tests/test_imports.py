@@ -1,9 +1,15 @@
 """The import law: which folder may import which. Read from the import statements, so nothing has to run."""
 
 import ast
+import json
+import os
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+from ar_guidance.tests.threads import ALONE, TEAM
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"guidance", "analysis", "models", "sampling", "loaders", "conditioning", "imaging", "nodes"}
@@ -104,6 +110,40 @@ def dependencies(path: Path) -> set[Path]:
             options = (target / f"{name}.py", target.with_suffix(".py"), target / "__init__.py")
             found |= {next((option for option in options if option.is_file()), path)} - {path}
     return found
+
+
+@cache
+def needs_host(path: Path) -> bool:
+    """Whether a file imports the host's modules, itself or through others."""
+    own = any(level == 0 and module.split(".")[0] in HOST for level, module in imports(path))
+    return own or any(needs_host(other) for other in dependencies(path))
+
+
+COUNTED = """
+import importlib, json, sys
+import tools
+from ar_guidance.tests.threads import counted
+print(json.dumps(counted(lambda: [importlib.import_module(name) for name in sys.argv[1:]])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_importing_computes_nothing_in_parallel() -> None:
+    """A host imports in one thread and runs prompts in another; if both computed in parallel, OpenMP's threads would sleep
+    at every wait (`findings/openmp-second-thread-sleeps.sh`). What needs a host: `tests/hosts/test_import_threads.py`."""
+    free = [path.relative_to(ROOT).with_suffix("") for path in files() if not needs_host(path)]
+    assert {path.parts[0] for path in free} == OURS
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, *(".".join(("ar_guidance", *path.parts)) for path in free)],
+        cwd=ROOT,
+        env={**os.environ, **ALONE},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, after, parallel = json.loads(done.stdout)
+    assert after == before
+    assert parallel == after + TEAM - 1  # such an operation would have been seen
 
 
 def test_no_file_imports_itself_through_others() -> None:
