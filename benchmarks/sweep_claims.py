@@ -1,18 +1,14 @@
 #!/usr/bin/env python3
 """What is said of the papers' claims in docs/guidance-sweep.md: one difference each, over all runs that made it.
 
-    python -m tools.evaluate claims && python -m tools.evaluate claims-igg && python -m tools.evaluate claims-token
-    python -m benchmarks.sweep_claims .evaluation/claims .evaluation/claims-igg .evaluation/claims-token
-    python -m tools.evaluate claims-later && python -m benchmarks.sweep_claims .evaluation/claims-later
-    python -m tools.evaluate claims-ssg         # likewise claims-mixes, claims-softcfg: more images of some rows
-    python -m benchmarks.sweep_claims --present .evaluation/claims .evaluation/claims-igg .evaluation/claims-ssg
+    python -m tools.evaluate claims             # likewise claims-igg, claims-ssg, claims-mixes, claims-later, claims-token, claims-softcfg
+    python -m benchmarks.sweep_claims .evaluation/claims
     python -m benchmarks.sweep_document
 
 Reads the folders' reports into docs/data/claims.json, and of a plan that is still running the seeds that are finished in all its
 settings; `sweep_document` makes the table of it and of docs/data/sweep.json, whose seeds are others. Within a run differences are taken
-block by block and averaged over the strengths; images of other weights are refused; with --present the reports are those of
-the weights in bundled/ and take the place of docs/data/claims-present.json, for a table of their own; runs are averaged by their numbers of
-images. The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
+block by block and averaged over the strengths; runs are averaged by their numbers of images; images of other weights are refused.
+The interval is Student's with Welch's degrees of freedom, once for every claim alone and once for all of them together (Bonferroni).
 """
 
 import argparse
@@ -27,18 +23,17 @@ from ar_guidance.tools.pack import ROOT
 from scipy.special import stdtrit
 
 from .sweep_so_far import report_of
-from .sweep_weights import WEIGHTS, check_weights, present_weights
+from .sweep_weights import check_weights
 
 Row = dict[str, Any]
 Runs = Mapping[str, Sequence[Row]]
 Pair = tuple[tuple[str, float], tuple[str, float]]
 
 DATA = ROOT / "docs" / "data" / "claims.json"
-PRESENT = DATA.with_name("claims-present.json")
 MEASURES = {"frechet": 2, "accuracy": 3}  # and digits
 LEVEL = 0.05
-BEFORE = {"scale": "sweep-before", "token": "sweep-tokens-before"}
-"""Model -> a sweep that was made before, with other images of most of the same settings (commit 1732f72, `benchmarks.sweep`)."""
+BEFORE = "sweep-tokens-before"
+"""A token-wise sweep that was made before, of the same weights, with other images of the same settings (commit 1732f72, `benchmarks.sweep`)."""
 FOUR, SIX = (2.0, 3.0, 4.0, 6.0), (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -148,7 +143,10 @@ CLAIMS = (
         "SoftCFG − CFG",
         -1,
         {
-            **{run: at("SoftCFG", "CFG", (2.0, 4.0, 6.0)) for run in ("token", "claims-softcfg")},
+            **{
+                run: at("SoftCFG", "CFG", (2.0, 4.0, 6.0))
+                for run in ("token", BEFORE, "claims-softcfg")
+            },
             "claims-token": at("SoftCFG", "CFG", (4.0,)),
         },
     ),
@@ -251,11 +249,10 @@ class Pooled:
 def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
     """A claim's difference over the runs there are."""
     parts = []
-    for run, wanted in _runs_of(claim):
-        found = {(row["method"], row["strength"]): row for row in runs.get(run, ())}
-        pairs = [(a, b) for a, b in wanted if a in found and b in found]
-        if not pairs:
+    for run, pairs in claim.pairs.items():
+        if run not in runs:
             continue
+        found = {(row["method"], row["strength"]): row for row in runs[run]}
         apart = [np.subtract(found[a][measure], found[b][measure]) for a, b in pairs]
         blocks = np.mean(apart, axis=0)
         images = sum(found[a]["pictures"] for a, _ in pairs)
@@ -268,12 +265,6 @@ def pooled(claim: Claim, runs: Runs, measure: str) -> Pooled:
         v**2 / f for v, (_, _, _, f) in zip(scatter, parts, strict=True)
     )
     return Pooled(float(mean), float(np.sqrt(sum(scatter))), float(freedom), total)
-
-
-def _runs_of(claim: Claim) -> list[tuple[str, Sequence[Pair]]]:
-    """The claim's runs, and those that were made before them of the same settings."""
-    before = [(BEFORE[run], pairs) for run, pairs in claim.pairs.items() if run in BEFORE]
-    return [*claim.pairs.items(), *before]
 
 
 def verdict(claim: Claim, found: Pooled, level: float) -> str:
@@ -311,11 +302,6 @@ def all_runs(sweep: Mapping[str, Any]) -> Runs:
     return {name: sweep[name] for name in ("scale", "token")} | made
 
 
-def answered(runs: Runs) -> list[Claim]:
-    """The claims that some of the runs are about."""
-    return [claim for claim in CLAIMS if runs.keys() & claim.pairs.keys()]
-
-
 def record(report: Mapping[str, Any]) -> list[Row]:
     """What is kept of a report: blocks of both measures for every setting."""
     return [
@@ -330,19 +316,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", type=Path, nargs="+", help="of plans, named as they are")
-    parser.add_argument("--present", action="store_true", help="of the weights in bundled/")
     options = parser.parse_args()
-    target, wanted = (PRESENT, present_weights()) if options.present else (DATA, WEIGHTS)
     reports = {folder.name: report_of(folder) for folder in options.folders}
     for report in reports.values():
-        check_weights(report, wanted)
+        check_weights(report)
     made = {name: record(report) for name, report in reports.items()}
-    kept = json.loads(target.read_text("utf-8")) if target.is_file() and not options.present else {}
+    kept = json.loads(DATA.read_text("utf-8")) if DATA.is_file() else {}
     parts = []
     for name, rows in (kept | made).items():
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
         parts.append(f'"{name}": [\n{lines}\n]')
-    target.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
+    DATA.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

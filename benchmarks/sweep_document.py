@@ -23,7 +23,7 @@ from ar_guidance.tools.pack import ROOT
 from PIL import Image
 from scipy.special import stdtr, stdtrit
 
-from . import completion, sweep_claims
+from . import completion, sweep_claims, sweep_scales
 
 DATA = ROOT / "docs" / "data" / "sweep.json"
 COMPLETION = DATA.parent / "completion.json"  # of benchmarks.completion
@@ -51,6 +51,7 @@ BASE = {"b": "CFG", "b_strength": 3.0}
 CONTRASTS = (
     Contrast("IGG", "CFG"),
     Contrast("IGG, window", "CFG"),
+    Contrast("IGG, window", "IGG"),
     Contrast("IGG, token weight", "CFG"),
     Contrast("mix with IGG -0.4, constant", "CFG, constant"),
     *(Contrast("CFG + SSG", strength=beta, **BASE) for beta in (0.1, 0.2, 0.4, 0.8, 1.2, 1.8, 2.5)),
@@ -280,16 +281,16 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail if a table is not up to date")
     check = parser.parse_args().check
     content = json.loads(DATA.read_text(encoding="utf-8"))
-    present = json.loads(sweep_claims.PRESENT.read_text("utf-8"))
+    runs = sweep_claims.all_runs(content)
     tables = {
         "comparisons": comparisons(content["scale"]),
         "settings": everything(content["scale"]),
         "token comparisons": comparisons(content["token"], TOKEN_CONTRASTS),
         "token settings": everything(content["token"]),
         "completion": completion.table(json.loads(COMPLETION.read_text("utf-8")), "classifier"),
-        "claims": sweep_claims.table(sweep_claims.all_runs(content)),
-        "present": sweep_claims.table(present, sweep_claims.answered(present)),
-        "later": sweep_claims.table(sweep_claims.all_runs(content), sweep_claims.LATER),
+        "claims": sweep_claims.table(runs),
+        "scales": sweep_scales.table(runs),
+        "later": sweep_claims.table(runs, sweep_claims.LATER),
     }
     before = DOCUMENT.read_text(encoding="utf-8")
     after = filled(before, tables)

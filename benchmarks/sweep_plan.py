@@ -17,7 +17,7 @@ from typing import Any
 
 from ar_guidance.tools.pack import ROOT
 
-from .sweep_weights import WEIGHTS, check_weights
+from .sweep_weights import check_weights
 
 Row = dict[str, Any]
 
@@ -59,7 +59,7 @@ def main() -> None:
     for path in options.reports:
         report = json.loads(path.read_text("utf-8"))
         if options.output == DATA:
-            check_weights(report, WEIGHTS)
+            check_weights(report)
         content |= records(report)
     options.output.write_text(as_text(content), encoding="utf-8")
 
