@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.linalg import vector_norm
 
 from .head import Head
 from .record import without_rounding
-from .waiting import Maps, Measurement, Picks, picked
+from .waiting import Maps, Measurement, Part, Picks, picked
 
 LENGTHS, CERTAINTY = ("nudge", "added"), ("confidence", "entropy")
 # Of some tokens: entropies of the conditional prediction and of softmax(c - u) (SoftCFG, Fig. 3 and App. C).
@@ -56,10 +56,13 @@ def _combined(
     conds: Parts,
     guideds: Parts,
     nudges: Parts,
-    added: Sequence[Any],
+    added: Sequence[Part],
 ) -> Maps:
     lengths = length(joined(nudges))
-    sums = lengths * _by_token(added, nudges, lengths) if alone else joined(added)
+    if alone:
+        sums = lengths * _by_token(cast(Sequence[float], added), nudges, lengths)
+    else:
+        sums = joined(cast(Parts, added))
     some = [*picked(conds, picks), *picked(nudges, picks)] if picks else []
     beside, *certainty = _certainty(head, conds, guideds, some)
     changes = without_rounding(lengths, beside), without_rounding(sums, beside)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .pieces import Grid, Maps, Piece, by_name, off_device, pieces_of
-from .waiting import FEW, WAITING, Measurement, Part, Queue
+from .waiting import FEW, WAITING, Measurement, Part, Queue, first
 
 
 class Recorder:
@@ -154,7 +154,7 @@ class TraceRecorder(Recorder):
 
     def later(self, what: Measurement, step: int, make: Callable[[], tuple[Part, ...]]) -> None:
         parts = make()
-        if parts[0].nbytes > FEW:
+        if first(parts).nbytes > FEW:
             self._store(*what.found([step], [parts]))
             return
         kind = what.names, what.measure

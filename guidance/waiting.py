@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from .pieces import Piece, named
 
 Picks = Sequence[slice | None]
 Maps = tuple[Tensor, ...]
-Part = Any  # a tensor (B, T, ...), or a number
+Part = Tensor | float  # a tensor is (B, T, ...)
 
 FEW = 512 << 10  # bytes of a step's logits up to which it waits
 WAITING = 5 << 20  # bytes of one of the parts that may wait; most steps have three such
@@ -35,6 +35,11 @@ def picked(parts: Sequence[Tensor], picks: Picks) -> list[Tensor]:
     ]
 
 
+def first(parts: tuple[Part, ...]) -> Tensor:
+    """The first part of a step, which is a tensor."""
+    return cast(Tensor, parts[0])
+
+
 @dataclass(frozen=True)
 class Measurement:
     """Maps that are found of steps' tensors. Made once: what has the same names and `measure` is measured together.
@@ -56,7 +61,7 @@ class Measurement:
         self, steps: Sequence[int], parts: Sequence[tuple[Part, ...]]
     ) -> tuple[list[Piece], list[Piece]]:
         """The maps of steps and those of some of their tokens, a piece per name. The first part of a step is a tensor."""
-        sizes = [own[0].shape[1] for own in parts]
+        sizes = [first(own).shape[1] for own in parts]
         picks = list(map(sampled, steps, sizes)) if self.sampled else []
         maps = self.measure(picks, *zip(*parts, strict=True))
         whole = named(self.names, steps, sizes, maps[: len(self.names)])
@@ -84,8 +89,9 @@ class Queue:
         """Of what is lent copies: it is another's, who may write over it."""
         lent = self.what.lent
         self.steps.append(step)
-        self.parts.append((*[part.clone() for part in parts[:lent]], *parts[lent:]))
-        self.nbytes += parts[0].nbytes
+        copies = [cast(Tensor, part).clone() for part in parts[:lent]]
+        self.parts.append((*copies, *parts[lent:]))
+        self.nbytes += first(parts).nbytes
 
     def measured(self) -> tuple[list[Piece], list[Piece]]:
         """See `Measurement.found`; nothing waits any more."""
