@@ -17,6 +17,7 @@ class Linear(comfy.ops.manual_cast.Linear):
         weight, bias = own.get("weight"), own.get("bias")
         if (
             type(weight) is not nn.Parameter  # not there yet, or of a kind of its own
+            or "bias" not in own
             or not like(weight, input)
             or not (bias is None or like(bias, input))
             or self.weight_function
@@ -31,6 +32,11 @@ class Operations(comfy.ops.manual_cast):
     """The host's layers that cast their weights, with these linear ones."""
 
     Linear = Linear
+
+    @staticmethod
+    def before() -> None:
+        """What the host does in every layer; a network that multiplies by itself does it, too."""
+        comfy.ops.run_every_op()
 
 
 def like(parameter: Tensor, x: Tensor) -> bool:

@@ -7,6 +7,7 @@ guesses that are always right.
 """
 
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ SLOWEST = -0.2  # exponent of the batch in it: images wait for the slowest of th
 MOST = 128  # positions of a pass, kept tokens among them
 LOGITS = 1 << 27  # bytes
 FINE = 1e-4  # seconds: a clock that tells shorter times apart can time a pass
-OWN_TIME = time.get_clock_info("thread_time").resolution < FINE
+# Windows counts a thread's own time in ticks of 16 ms, whatever it says of them.
+OWN_TIME = os.name != "nt" and time.get_clock_info("thread_time").resolution < FINE
+SHORTEST = 1e-7  # seconds that a pass takes at least, whatever a coarse clock says
 
 
 def widest_pass(vocab: int, batch: int) -> int:
@@ -83,7 +86,7 @@ class Window:
         width = self.drawn_before[end] - self.drawn_before[known]
         right = self.drawn_before[known + settled] - self.drawn_before[known]
         if width == end - known and self.passes > 1:  # others read the prefix, or kept tokens
-            self.seconds.setdefault(width, deque(maxlen=MEMORY)).append(seconds)
+            self.seconds.setdefault(width, deque(maxlen=MEMORY)).append(max(seconds, SHORTEST))
         if width > 1:
             self.settled.append((width, right))
             self.growth = growth([*self.settled, *self.believed])

@@ -53,6 +53,7 @@ HOST = {  # optional features of ComfyUI, by its version or by how a node was ca
     "nodes/templates.py": {"PromptServer", "instance", "app"},
     "models/parts/linear.py": {
         "_linear_pointwise",  # of PyTorch's builds with oneDNN
+        "before",
         "weight_function",
         "bias_function",  # of a host's layers
     },

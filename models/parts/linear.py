@@ -26,14 +26,18 @@ NARROW = 64  # rows up to which it takes W x^T where they fill its blocks
 
 
 def quick(operations: Operations) -> Operations:
-    """The same layers, linear ones of large products on the processor by what computes those fastest."""
+    """The same layers, linear ones of large products on the processor by what computes those fastest.
+
+    `operations` may have a `before`, see `Layers`.
+    """
+    before: Callable[[], object] = getattr(operations, "before", lambda: None)
 
     class Linear(operations.Linear):
         def forward(self, input: Tensor) -> Tensor:
             many = input.numel() * self.out_features >= WORTH  # multiplications
             if not many and self.in_features * self.out_features < LARGE:
                 return super().forward(input)
-            y = product(self, input, self.bias)
+            y = product(self, input, self.bias, before)
             return super().forward(input) if y is None else y
 
     return Layers(
@@ -42,6 +46,7 @@ def quick(operations: Operations) -> Operations:
         operations.Conv2d,
         operations.GroupNorm,
         operations.LayerNorm,
+        before,
     )
 
 
@@ -51,17 +56,23 @@ def linear(layer: nn.Linear, x: Tensor, bias: Tensor) -> Tensor:
     return layer(x) + bias if y is None else y
 
 
-def product(layer: nn.Linear, x: Tensor, bias: Tensor | None) -> Tensor | None:
+def product(
+    layer: nn.Linear, x: Tensor, bias: Tensor | None, before: Callable[[], object] = lambda: None
+) -> Tensor | None:
     """x W^T + bias, x (..., D), on the processor in single precision: a few rows times a large W as W x^T in parts, more by oneDNN.
 
     None, and so left to the layer, where it is small, where oneDNN is not built in, where gradients are asked for, and where
     a host's layer does more than a product (another type or place of its weight, patches on it).
+
+    Args:
+        before: called before the product.
     """
     rows = x.numel() // x.shape[-1]
     multiply = _way(rows, layer.weight)
-    if multiply is None or not _plain(layer, x):
+    if multiply is None or not _plain(layer, x, bias):
         return None
-    y = multiply(x.reshape(rows, -1), layer.weight, bias)
+    before()
+    y = multiply(x.reshape(rows, x.shape[-1]), layer.weight, bias)
     return y.view(*x.shape[:-1], y.shape[1])
 
 
@@ -101,16 +112,24 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return ONEDNN(x, weight, bias, "none", [], "")
 
 
-def _plain(layer: nn.Linear, x: Tensor) -> bool:
+def _plain(layer: nn.Linear, x: Tensor, bias: Tensor | None) -> bool:
     """Whether the layer is a product with its weight and nothing else, of what the ways above take."""
     weight = layer.weight
     return (
         x.device.type == "cpu"
         and type(weight) is torch.nn.Parameter
-        and weight.dtype == x.dtype == torch.float32
-        and weight.device == x.device
-        and weight.is_contiguous()
+        and _lies_like(weight, x)
+        and (bias is None or (_lies_like(bias, x) and bias.shape == weight.shape[:1]))
         and not torch.is_grad_enabled()
         and not getattr(layer, "weight_function", ())
         and not getattr(layer, "bias_function", ())
+    )
+
+
+def _lies_like(parameter: Tensor, x: Tensor) -> bool:
+    """Single precision in one piece, beside x."""
+    return (
+        parameter.dtype == x.dtype == torch.float32
+        and parameter.device == x.device
+        and parameter.is_contiguous()
     )

@@ -1,5 +1,6 @@
 """Where a network's layers come from, and where its weights go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -35,10 +36,15 @@ class Operations(Protocol):
 
 @dataclass(frozen=True)
 class Layers:
-    """`Operations` put together from any layers."""
+    """`Operations` put together from any layers.
+
+    Attributes:
+        before: what a host calls in every layer, for example to ask whether the run was cancelled.
+    """
 
     Linear: type[nn.Linear]
     Embedding: type[nn.Embedding]
     Conv2d: type[nn.Conv2d]
     GroupNorm: type[nn.GroupNorm]
     LayerNorm: type[nn.LayerNorm]
+    before: Callable[[], object] = lambda: None

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import comfy.model_management as mm
 import comfy.ops
 import torch
-from ar_guidance.loaders.layers import Linear
+from ar_guidance.loaders.layers import Linear, Operations
+from ar_guidance.models.parts.linear import quick
 
 asked: list[object] = []
 cast = comfy.ops.cast_bias_weight
@@ -56,14 +57,26 @@ def check(
         assert torch.equal(made, host(x)) and made.dtype == given, case
 
 
-def check_cancel() -> None:
+def check_bias_of_another_kind() -> None:
+    """A bias that is no parameter is added, too."""
+    layer = Linear(4, 6, bias=False)
+    del layer.bias
+    layer.register_buffer("bias", torch.ones(6))
+    torch.nn.init.zeros_(layer.weight)
+    with torch.inference_mode():
+        print("bias is a buffer:", layer(torch.randn(2, 4)).unique().tolist())
+
+
+def check_cancel(layer: torch.nn.Linear, rows: int) -> None:
     """A layer that multiplies by itself stops where a cancel has been asked for."""
-    layer = Linear(4, 6)
     mm.interrupt_current_processing(True)
     try:
-        layer(torch.randn(1, 4))
+        with torch.inference_mode():
+            layer(torch.randn(rows, layer.in_features))
     except mm.InterruptProcessingException:
-        print("cancelled")
+        print(f"cancelled {layer.out_features} x {rows}")
+    finally:
+        mm.interrupt_current_processing(False)
 
 
 comfy.ops.cast_bias_weight = counted
@@ -73,4 +86,7 @@ check("half precision", stored=torch.bfloat16, given=torch.bfloat16)
 check("kept in half precision", stored=torch.bfloat16)
 check("patched weight", change=with_patch("weight_function"))
 check("patched bias", change=with_patch("bias_function"))
-check_cancel()
+check_bias_of_another_kind()
+check_cancel(Linear(4, 6), 1)
+for rows in (1, 5, 64):
+    check_cancel(quick(Operations).Linear(1024, 1024), rows)

@@ -53,6 +53,36 @@ def test_what_lies_in_columns_is_read_right() -> None:
             assert torch.allclose(layer(x), nn.Linear.forward(layer, x), atol=1e-4)
 
 
+@pytest.mark.parametrize("bias", ["strided", "expanded", "half", "one"])
+def test_a_bias_that_lies_otherwise_is_the_layer_s_own_matter(bias) -> None:
+    given = {
+        "strided": torch.randn(2 * SIDE)[::2],
+        "expanded": torch.randn(1).expand(SIDE),
+        "half": torch.randn(SIDE).bfloat16(),
+        "one": torch.randn(1),
+    }[bias]
+    layer = Linear(SIDE, SIDE, bias=False)
+    with torch.inference_mode():
+        for rows in (2, 16, 100):
+            assert product(layer, torch.randn(rows, SIDE), given) is None
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_no_rows_are_no_rows(shape) -> None:
+    with torch.inference_mode():
+        assert Linear(SIDE, SIDE)(torch.randn(*shape, SIDE)).shape == (*shape, SIDE)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 100])
+def test_what_a_host_does_in_every_layer_is_done(rows) -> None:
+    done: list[int] = []
+    host = replace(quick(nn), before=lambda: done.append(1))  # pyright: ignore[reportArgumentType]
+    layer = quick(quick(host)).Linear(SIDE, SIDE)
+    with torch.inference_mode():
+        layer(torch.randn(rows, SIDE))
+    assert done
+
+
 def test_gradients_are_the_layer_s() -> None:
     layer, x = Linear(SIDE, SIDE), torch.randn(2, 8, SIDE)
     layer(x).sum().backward()

@@ -210,6 +210,15 @@ def test_the_width_is_the_one_that_settles_most_tokens_a_second() -> None:
     assert dear[50:].count(1) > 0.8 * len(dear[50:])
 
 
+@pytest.mark.parametrize("batch", [1, 8])
+def test_a_clock_that_does_not_tick_within_a_pass_is_no_fault(batch) -> None:
+    window = Window([True] * 256, 32, batch=batch)
+    for known in range(64):
+        end = window.end(known)
+        assert end > known
+        window.note(known, end, 1, 0.0 if known % 16 else 1 / 64)
+
+
 def test_growth_is_found_again() -> None:
     for exponent in (0.0, 0.3, 0.7, 1.0):
         assert abs(growth([(16, 16**exponent)] * 3) - exponent) < 1e-6
