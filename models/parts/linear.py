@@ -1,17 +1,15 @@
 """Linear layers on the processor: the same products by what computes them fastest."""
 
+import platform
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from .operations import Layers, Operations
 
-# oneDNN's product, which compiled PyTorch takes. The one of plain PyTorch is MKL's in single precision, which does not use the
-# widest vectors of every processor.
-ONEDNN: Callable[..., Tensor] | None = None
-if torch.backends.mkldnn.is_available():
-    ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+X86 = ("x86_64", "amd64")  # processors on which oneDNN's product was tried
 
 Product = Callable[
     [Tensor, Tensor, Tensor | None], Tensor
@@ -68,8 +66,8 @@ def product(
         before: called before the product.
     """
     rows = x.numel() // x.shape[-1]
-    multiply = _way(rows, layer.weight)
-    if multiply is None or not _plain(layer, x, bias):
+    multiply = _way(rows, layer.weight) if _plain(layer, x, bias) else None
+    if multiply is None:
         return None
     before()
     y = multiply(x.reshape(rows, x.shape[-1]), layer.weight, bias)
@@ -80,7 +78,7 @@ def _way(rows: int, weight: Tensor) -> Product | None:
     """How so many rows are multiplied; None: as the layer does."""
     if rows <= FEW:
         return _in_parts if weight.numel() >= LARGE and weight.shape[0] % PARTS == 0 else None
-    if ONEDNN is None or rows * weight.numel() < WORTH:
+    if rows * weight.numel() < WORTH or onednn() is None:
         return None
     return _turned if rows <= BLOCK or (rows <= NARROW and rows % BLOCK == 0) else _straight
 
@@ -108,8 +106,28 @@ def _plus(y: Tensor, bias: Tensor | None) -> Tensor:
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x W^T + bias."""
-    assert ONEDNN is not None
-    return ONEDNN(x, weight, bias, "none", [], "")
+    multiply = onednn()
+    assert multiply is not None
+    return multiply(x, weight, bias, "none", [], "")
+
+
+@cache
+def onednn() -> Callable[..., Tensor] | None:
+    """oneDNN's product, which compiled PyTorch takes, where this PyTorch has it and it computes.
+
+    Plain PyTorch's is MKL's in single precision, which does not use the widest vectors of every processor.
+    """
+    if not torch.backends.mkldnn.is_available() or platform.machine().lower() not in X86:
+        return None
+    multiply = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    ones = torch.ones(BLOCK, BLOCK, device="cpu")
+    try:
+        right = multiply is not None and torch.equal(
+            multiply(ones, ones, None, "none", [], ""), ones @ ones
+        )
+    except (RuntimeError, TypeError):  # a later PyTorch may ask it otherwise: it is not public
+        return None
+    return multiply if right else None
 
 
 def _plain(layer: nn.Linear, x: Tensor, bias: Tensor | None) -> bool:

@@ -1,6 +1,7 @@
 """The linear layer on the processor: the same numbers, and left to the layer where that does more."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ Linear = quick(nn).Linear
 @pytest.mark.parametrize("shape", [(), (1, 1), (2, 1), (2, 8), (3, 11), (2, 40), (1, 64), (2, 200)])
 def test_it_is_the_layer(shape, onednn, bias, monkeypatch) -> None:
     if not onednn:
-        monkeypatch.setattr(ways, "ONEDNN", None)
+        monkeypatch.setattr(ways, "onednn", lambda: None)
     torch.manual_seed(0)
     layer, x = Linear(SIDE, SIDE + PARTS, bias=bias), torch.randn(*shape, SIDE)
     assert layer.weight.numel() >= LARGE
@@ -29,8 +30,7 @@ def test_it_is_the_layer(shape, onednn, bias, monkeypatch) -> None:
 def test_every_way_is_taken() -> None:
     weight = torch.empty(SIDE, SIDE)
     taken = [ways._way(rows, weight) for rows in (1, FEW, FEW + 1, 16, 18, 32, NARROW + BLOCK)]
-    onednn = ways.ONEDNN is not None
-    turned, straight = (ways._turned, ways._straight) if onednn else (None, None)
+    turned, straight = (ways._turned, ways._straight) if ways.onednn() else (None, None)
     assert taken == [ways._in_parts] * 2 + [None, turned, straight, turned, straight]
     assert ways._way(1, weight[:8]) is ways._way(64, weight[:8]) is None
 
@@ -65,6 +65,20 @@ def test_a_bias_that_lies_otherwise_is_the_layer_s_own_matter(bias) -> None:
     with torch.inference_mode():
         for rows in (2, 16, 100):
             assert product(layer, torch.randn(rows, SIDE), given) is None
+
+
+@pytest.mark.parametrize("other", ["processor", "arguments", "numbers", "missing"])
+def test_a_product_that_is_not_what_it_was_is_left_alone(other, monkeypatch) -> None:
+    def multiply(x: torch.Tensor, weight: torch.Tensor, *rest: object) -> torch.Tensor:
+        if other == "arguments":
+            raise RuntimeError("expected 7 arguments")
+        return torch.zeros(len(x), len(weight)) if other == "numbers" else x @ weight.t()
+
+    named = {} if other == "missing" else {"_linear_pointwise": multiply}
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(**named))
+    machine = "riscv64" if other == "processor" else "x86_64"
+    monkeypatch.setattr(ways.platform, "machine", lambda: machine)
+    assert ways.onednn.__wrapped__() is None
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0)])
