@@ -18,7 +18,8 @@ from torch import Tensor
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 # The first passes: what a width costs is not known before it has been tried, and wide passes rarely pay for a batch.
 WARM_UP, BATCH_WARM_UP = (16, 16, 1, 4, 1), (2, 1, 2, 1)
-LOOK_AROUND = 12  # passes after which a neighbour of the best width is tried again
+# Passes after which a neighbour of the best width is tried again.
+LOOK_AROUND, BATCH_LOOK_AROUND = 12, 48
 CLOSE = 0.9  # share of the best width's speed that makes a neighbour worth it
 THINK = 4  # passes after which the best width is found again
 MEMORY = 8  # timings of a width that count
@@ -65,6 +66,7 @@ class Window:
         self.settled: deque[tuple[int, int]] = deque(maxlen=PASSES)  # of passes: width, tokens
         self.growth = GROWTH * batch**SLOWEST
         self.warm_up = WARM_UP if batch == 1 else BATCH_WARM_UP
+        self.look_around = LOOK_AROUND if batch == 1 else BATCH_LOOK_AROUND
         first = max(self.warm_up)
         self.believed = [(first, first**self.growth)] * BELIEVED
         self.best = self.other = self.widths[-1]
@@ -99,7 +101,7 @@ class Window:
             return 1
         if self.passes < len(self.warm_up):
             return min(self.warm_up[self.passes], self.widths[-1])
-        return self.other if self.passes % LOOK_AROUND == 0 else self.best
+        return self.other if self.passes % self.look_around == 0 else self.best
 
     def _choose(self) -> None:
         """Find the width that settles most tokens a second, and a neighbour that may do better than it is thought to.
