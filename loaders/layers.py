@@ -13,7 +13,7 @@ class Linear(comfy.ops.manual_cast.Linear):
     """
 
     def forward(self, input: Tensor, *args: object, **kwargs: object) -> Tensor:
-        own = self._parameters  # a module's attributes take a microsecond each
+        own = self._parameters  # a module looks its attributes up slowly
         weight, bias = own.get("weight"), own.get("bias")
         if (
             type(weight) is not nn.Parameter  # not there yet, or of a kind of its own

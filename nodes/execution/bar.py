@@ -1,6 +1,6 @@
 """The host's progress bar, told no more often than it is seen to move.
 
-A message takes 0.3 ms and a short run would send one every few. Newer hosts leave out most of them themselves.
+Of a short run older hosts would send a message for every report; newer ones leave most of them out themselves.
 """
 
 import time
